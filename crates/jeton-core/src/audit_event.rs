@@ -1,0 +1,209 @@
+//! One record of something that happened.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use crate::{ClientId, EventId, McpServerId, ScopeSet, SecretId, Timestamp};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum AuditKind { $($(#[$doc])* $variant,)* }
+
+        impl AuditKind {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name used in the store and on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A token was issued.
+    TokenIssued = "token.issued",
+    /// A token request was refused.
+    TokenRefused = "token.refused",
+    /// A token was revoked before its time.
+    TokenRevoked = "token.revoked",
+    /// An MCP server was registered.
+    McpServerCreated = "mcp_server.created",
+    /// An MCP server was changed.
+    McpServerUpdated = "mcp_server.updated",
+    /// An MCP server was deleted.
+    McpServerDeleted = "mcp_server.deleted",
+    /// A client was registered.
+    ClientCreated = "client.created",
+    /// A client was changed.
+    ClientUpdated = "client.updated",
+    /// A client was disabled.
+    ClientDisabled = "client.disabled",
+    /// A client was enabled.
+    ClientEnabled = "client.enabled",
+    /// A client was deleted.
+    ClientDeleted = "client.deleted",
+    /// A grant was made.
+    GrantCreated = "grant.created",
+    /// A grant's scopes were changed.
+    GrantUpdated = "grant.updated",
+    /// A grant was taken back.
+    GrantDeleted = "grant.deleted",
+    /// A secret was made.
+    SecretCreated = "secret.created",
+    /// A secret was revoked.
+    SecretRevoked = "secret.revoked",
+    /// A client's secrets were rotated.
+    SecretRotated = "secret.rotated",
+    /// A signing key was made.
+    KeyCreated = "key.created",
+    /// The admin API refused somebody.
+    AdminRefused = "admin.refused",
+}
+
+impl fmt::Display for AuditKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for AuditKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| {
+                let known: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
+                format!("expected one of {}", known.join(", "))
+            })
+    }
+}
+
+/// Whether it was done or refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Success,
+    /// Refused.
+    Refused,
+}
+
+impl Outcome {
+    /// The name used in the store and on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "success" => Ok(Self::Success),
+            "refused" => Ok(Self::Refused),
+            _ => Err("expected success or refused".to_owned()),
+        }
+    }
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// Jeton itself, for example at its first start.
+    System,
+    /// An authenticated client, or an MCP server with credentials of its own.
+    Authenticated(String),
+    /// Somebody who could not be authenticated.
+    Anonymous,
+}
+
+impl Actor {
+    /// The text used in the store and on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::System => "system",
+            Self::Authenticated(id) => id,
+            Self::Anonymous => "anonymous",
+        }
+    }
+}
+
+impl From<&str> for Actor {
+    fn from(text: &str) -> Self {
+        match text {
+            "system" => Self::System,
+            "anonymous" => Self::Anonymous,
+            id => Self::Authenticated(id.to_owned()),
+        }
+    }
+}
+
+/// One append-only record. It never holds a secret or a whole token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEvent {
+    /// Its ID.
+    pub id: EventId,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: AuditKind,
+    /// Done or refused.
+    pub outcome: Outcome,
+    /// Why it was refused.
+    pub reason: Option<String>,
+    /// Who.
+    pub actor: Actor,
+    /// Which client it is about, as far as it is one that Jeton knows the form of.
+    pub client_id: Option<ClientId>,
+    /// Which MCP server it is about.
+    pub mcp_server_id: Option<McpServerId>,
+    /// Which secret it is about, or which one authenticated the client.
+    pub secret_id: Option<SecretId>,
+    /// The scopes that were granted or asked for.
+    pub scope: Option<ScopeSet>,
+    /// The resource that was asked for.
+    pub resource: Option<String>,
+    /// The `jti` of the token.
+    pub jti: Option<String>,
+    /// The address the request came from.
+    pub source: Option<String>,
+    /// The request it belongs to.
+    pub request_id: Option<String>,
+    /// What else there is to know.
+    pub detail: Map<String, Value>,
+}
+
+impl AuditEvent {
+    /// A successful event with nothing but its kind, time and actor.
+    pub fn new(id: EventId, at: Timestamp, kind: AuditKind, actor: Actor) -> Self {
+        Self {
+            id,
+            at,
+            kind,
+            outcome: Outcome::Success,
+            reason: None,
+            actor,
+            client_id: None,
+            mcp_server_id: None,
+            secret_id: None,
+            scope: None,
+            resource: None,
+            jti: None,
+            source: None,
+            request_id: None,
+            detail: Map::new(),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Identifiers: a prefix that says what it is, and a time-ordered random part.
+//!
+//! The random part is a `UUIDv7` (RFC 9562 §5.7) written as 26 characters of lower-case
+//! Crockford base 32, so that identifiers sort by age as plain text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Entropy, EntropyError, Timestamp};
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const ENCODED_LEN: usize = 26;
+
+/// Why a text is not an identifier of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected an ID like {prefix}_ followed by {ENCODED_LEN} lower-case letters and digits")]
+pub struct IdError {
+    prefix: &'static str,
+}
+
+/// The 128 bits of a `UUIDv7`: 48 bits of milliseconds, then randomness.
+fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> Result<u128, EntropyError> {
+    let mut random = [0_u8; 16];
+    entropy.fill(&mut random)?;
+    let random = u128::from_be_bytes(random);
+    let millis = u128::from(now.as_millis().unsigned_abs()) & 0xffff_ffff_ffff;
+    let version_and_rand_a = (0x7_u128 << 12) | ((random >> 64) & 0xfff);
+    let variant_and_rand_b = (0b10_u128 << 62) | (random & 0x3fff_ffff_ffff_ffff);
+    Ok((millis << 80) | (version_and_rand_a << 64) | variant_and_rand_b)
+}
+
+fn encode(bits: u128, out: &mut impl fmt::Write) -> fmt::Result {
+    for position in (0..ENCODED_LEN).rev() {
+        let digit = usize::try_from((bits >> (position * 5)) & 31).unwrap_or(0);
+        out.write_char(char::from(ALPHABET.get(digit).copied().unwrap_or(b'0')))?;
+    }
+    Ok(())
+}
+
+fn decode(text: &str) -> Option<u128> {
+    if text.len() != ENCODED_LEN {
+        return None;
+    }
+    let mut bits = 0_u128;
+    for (index, byte) in text.bytes().enumerate() {
+        let digit = ALPHABET.iter().position(|known| *known == byte)?;
+        // 26 digits hold 130 bits: the first may use three bits only.
+        if index == 0 && digit > 7 {
+            return None;
+        }
+        bits = (bits << 5) | u128::try_from(digit).ok()?;
+    }
+    Some(bits)
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// The text before the underscore.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// Makes a new identifier: time-ordered, then random.
+            ///
+            /// # Errors
+            ///
+            /// When the operating system gives no randomness.
+            pub fn generate(now: Timestamp, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+                uuid_v7(now, entropy).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!($prefix, "_"))?;
+                encode(self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .and_then(decode)
+                    .map(Self)
+                    .ok_or(IdError { prefix: $prefix })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id!(
+    /// Identifies a registered MCP server: `res_…`.
+    McpServerId,
+    "res"
+);
+id!(
+    /// Identifies a client, and is its OAuth `client_id`: `m2m_…`.
+    ClientId,
+    "m2m"
+);
+id!(
+    /// Identifies one client secret: `sec_…`.
+    SecretId,
+    "sec"
+);
+id!(
+    /// Identifies a signing key, and is the JWT `kid`: `key_…`.
+    KeyId,
+    "key"
+);
+id!(
+    /// Identifies one audit event: `evt_…`.
+    EventId,
+    "evt"
+);
+
+/// Who a secret authenticates: a client at the token endpoint, or an MCP server at the
+/// introspection and revocation endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecretOwner {
+    /// A client.
+    Client(ClientId),
+    /// An MCP server.
+    McpServer(McpServerId),
+}
+
+impl fmt::Display for SecretOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(id) => id.fmt(f),
+            Self::McpServer(id) => id.fmt(f),
+        }
+    }
+}
+
+impl FromStr for SecretOwner {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        match text.parse() {
+            Ok(client) => Ok(Self::Client(client)),
+            Err(error) => text
+                .parse()
+                .map(Self::McpServer)
+                .map_err(|_: IdError| error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::tests::Seeded;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_id_reads_back_as_itself(bits: u128) {
+            let id = ClientId(bits);
+            prop_assert_eq!(id.to_string().parse::<ClientId>(), Ok(id));
+        }
+
+        #[test]
+        fn ids_sort_by_age_as_text(earlier in 0_i64..1 << 46, later in 0_i64..1 << 46) {
+            prop_assume!(earlier < later);
+            let entropy = Seeded::new(7);
+            let old = ClientId::generate(Timestamp::from_millis(earlier), &entropy).unwrap();
+            let new = ClientId::generate(Timestamp::from_millis(later), &entropy).unwrap();
+            prop_assert!(old.to_string() < new.to_string());
+        }
+    }
+
+    #[test]
+    fn another_prefix_or_a_typo_is_refused_with_the_wanted_form() {
+        let id = ClientId(1).to_string();
+        assert!(id.parse::<McpServerId>().is_err());
+        assert!(format!("{id}0").parse::<ClientId>().is_err());
+        assert!(id.to_uppercase().parse::<ClientId>().is_err());
+        let error = "m2m_oops".parse::<ClientId>().unwrap_err().to_string();
+        assert!(error.contains("m2m_"), "{error}");
+    }
+}

@@ -1,0 +1,51 @@
+//! The domain and the wire of Jeton.
+//!
+//! Values ([`Scope`], [`ResourceUri`], [`ClientId`] …), the things an operator registers
+//! ([`McpServer`], [`Client`], [`Grant`], [`ClientSecret`]), what is sent and answered
+//! ([`TokenRequest`], [`TokenResponse`], [`ErrorResponse`], [`ServerMetadata`],
+//! [`ProtectedResourceMetadata`], [`Challenge`]) and what is recorded ([`AuditEvent`]).
+//!
+//! Nothing here does I/O: time and randomness come in through [`Clock`] and [`Entropy`].
+
+mod audit_event;
+mod challenge;
+mod claims;
+mod client;
+mod clock;
+mod entropy;
+mod error_response;
+mod form;
+mod grant;
+pub mod hex;
+mod id;
+mod mcp_server;
+mod name;
+mod resource;
+mod resource_metadata;
+mod scope;
+mod secret;
+mod server_metadata;
+mod signing_key;
+mod token_request;
+mod token_response;
+
+pub use audit_event::{Actor, AuditEvent, AuditKind, Outcome};
+pub use challenge::{Challenge, ChallengeError, quoted};
+pub use claims::{AccessTokenClaims, Audience, CustomClaims, CustomClaimsError, RESERVED_CLAIMS};
+pub use client::{Client, ClientStatus};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use entropy::{Entropy, EntropyError};
+pub use error_response::{ErrorCode, ErrorResponse};
+pub use form::{Form, FormError};
+pub use grant::Grant;
+pub use id::{ClientId, EventId, IdError, KeyId, McpServerId, SecretId, SecretOwner};
+pub use mcp_server::{McpServer, ScopeDefinition, TokenProfile, TokenTtl, TokenTtlError};
+pub use name::{Description, DisplayName, TextError};
+pub use resource::{ResourceUri, ResourceUriError};
+pub use resource_metadata::ProtectedResourceMetadata;
+pub use scope::{Scope, ScopeError, ScopeSet};
+pub use secret::{ClientSecret, PlainSecret, SecretDigest, SecretState};
+pub use server_metadata::ServerMetadata;
+pub use signing_key::{KeyState, SigningAlgorithm};
+pub use token_request::{GrantType, PresentedSecret, TokenRequest, TokenRequestError};
+pub use token_response::{TokenResponse, TokenType};

@@ -1,0 +1,206 @@
+//! A registered MCP server: a protected resource with its scopes and token rules.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{
+    Audience, Description, DisplayName, McpServerId, ResourceUri, Scope, ScopeSet,
+    SigningAlgorithm, Timestamp,
+};
+
+/// How long an access token lives, in seconds: 60 to 86,400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct TokenTtl(u32);
+
+/// The lifetime asked for is outside 60 seconds to 24 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a token lifetime is 60 to 86400 seconds, not {0}")]
+pub struct TokenTtlError(i64);
+
+impl TokenTtl {
+    /// One hour.
+    pub const DEFAULT: Self = Self(3600);
+
+    /// The lifetime in seconds.
+    pub const fn as_seconds(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for TokenTtl {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl TryFrom<i64> for TokenTtl {
+    type Error = TokenTtlError;
+
+    fn try_from(seconds: i64) -> Result<Self, TokenTtlError> {
+        match u32::try_from(seconds) {
+            Ok(in_range @ 60..=86_400) => Ok(Self(in_range)),
+            _ => Err(TokenTtlError(seconds)),
+        }
+    }
+}
+
+impl FromStr for TokenTtl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds: i64 = text
+            .parse()
+            .map_err(|_| "expected a number of seconds".to_owned())?;
+        Self::try_from(seconds).map_err(|error| error.to_string())
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenTtl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(i64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The shape of the tokens for an MCP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenProfile {
+    /// `aud` lists every name of the server and `scopes` repeats `scope` as an array, so that
+    /// stock verifiers of every kind accept the token.
+    #[default]
+    Compatible,
+    /// `aud` is the one resource, and there is no `scopes`.
+    Strict,
+}
+
+impl TokenProfile {
+    /// The name used in the store and on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compatible => "compatible",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+impl FromStr for TokenProfile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "compatible" => Ok(Self::Compatible),
+            "strict" => Ok(Self::Strict),
+            _ => Err("expected compatible or strict".to_owned()),
+        }
+    }
+}
+
+/// A scope as its MCP server defines it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeDefinition {
+    /// The scope.
+    pub name: Scope,
+    /// What it permits, for people.
+    #[serde(default)]
+    pub description: Description,
+}
+
+/// `NAME` or `NAME=DESCRIPTION`, as the command line writes it.
+impl FromStr for ScopeDefinition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, description) = text.split_once('=').unwrap_or((text, ""));
+        Ok(Self {
+            name: name
+                .parse()
+                .map_err(|error| format!("scope {name:?}: {error}"))?,
+            description: description
+                .parse()
+                .map_err(|error| format!("description {error}"))?,
+        })
+    }
+}
+
+/// A registered MCP server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct McpServer {
+    /// Its ID.
+    pub id: McpServerId,
+    /// What people call it.
+    pub name: DisplayName,
+    /// What it is for.
+    pub description: Description,
+    /// Its resource identifier.
+    pub url: ResourceUri,
+    /// The scopes it defines, in order.
+    pub scopes: Vec<ScopeDefinition>,
+    /// How long tokens for it live.
+    pub token_ttl: TokenTtl,
+    /// What its tokens are signed with.
+    pub signing_alg: SigningAlgorithm,
+    /// The shape of its tokens.
+    pub token_profile: TokenProfile,
+    /// Whether its tokens name `{issuer}/resources/{id}` as `iss` instead of the issuer.
+    pub own_issuer: bool,
+    /// Whether it is Jeton's own admin API, which cannot be changed or deleted.
+    pub system: bool,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Counts its changes: the `ETag` of the admin API.
+    pub version: i64,
+}
+
+impl McpServer {
+    /// The names of its scopes.
+    pub fn scope_set(&self) -> ScopeSet {
+        self.scopes
+            .iter()
+            .map(|definition| definition.name.clone())
+            .collect()
+    }
+
+    /// The `iss` of its tokens under the server-wide `issuer`.
+    pub fn token_issuer(&self, issuer: &str) -> String {
+        if self.own_issuer {
+            self.own_issuer_url(issuer)
+        } else {
+            issuer.to_owned()
+        }
+    }
+
+    /// Its own issuer URL: `{issuer}/resources/{id}`.
+    pub fn own_issuer_url(&self, issuer: &str) -> String {
+        format!("{issuer}/resources/{}", self.id)
+    }
+
+    /// The `aud` of a token for it, RFC 9068 §2.2: in the strict profile the one resource (as asked
+    /// for, else as registered); in the compatible profile every name it goes by.
+    pub fn audience(&self, asked: Option<&ResourceUri>) -> Audience {
+        let asked = asked.map(ResourceUri::canonical);
+        match self.token_profile {
+            TokenProfile::Strict => Audience::One(asked.unwrap_or(self.url.as_given()).to_owned()),
+            TokenProfile::Compatible => {
+                let mut names = vec![self.url.as_given().to_owned()];
+                names.extend(
+                    asked
+                        .filter(|asked| *asked != self.url.as_given())
+                        .map(str::to_owned),
+                );
+                names.push(self.id.to_string());
+                Audience::Many(names)
+            }
+        }
+    }
+}
+
+impl fmt::Display for TokenTtl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

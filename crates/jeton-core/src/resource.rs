@@ -1,0 +1,324 @@
+//! Resource identifiers: the URL of an MCP server, and the `resource` parameter (RFC 8707).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use url::Url;
+
+/// The longest resource identifier accepted, in bytes.
+const MAX_LEN: usize = 2048;
+
+/// Why a text is not a resource identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResourceUriError {
+    /// Not an absolute URL at all.
+    #[error("expected an absolute URL like https://mcp.example.com/mcp")]
+    NotAbsolute,
+    /// Another scheme.
+    #[error("expected an http or https URL")]
+    Scheme,
+    /// RFC 8707 §2: no fragment.
+    #[error("a resource must not have a fragment (#…)")]
+    Fragment,
+    /// A query would not survive comparison.
+    #[error("a resource must not have a query (?…)")]
+    Query,
+    /// `user:password@` in the URL.
+    #[error("a resource must not carry a user name or password")]
+    UserInfo,
+    /// Dot segments, unescaped characters, backslashes, a host not in ASCII, …
+    #[error("the URL is not in its normal form; write it as {0}")]
+    NotNormal(String),
+    /// Over 2,048 bytes.
+    #[error("a resource has at most {MAX_LEN} characters")]
+    TooLong,
+}
+
+/// An `http` or `https` URL that identifies an MCP server.
+///
+/// It keeps the text as it was given and, beside it, what comparison looks at: scheme and host
+/// in lower case, no default port, no trailing slash.
+#[derive(Clone)]
+pub struct ResourceUri {
+    given: String,
+    canonical: String,
+    key: String,
+}
+
+impl ResourceUri {
+    /// The text to the character as it was given.
+    pub fn as_given(&self) -> &str {
+        &self.given
+    }
+
+    /// The text with scheme and host in lower case and a default port dropped; the path as given.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// What makes two resources the same: the canonical text without a trailing slash.
+    pub fn comparison_key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether this registered URL is `resource` itself or a parent of it at a segment boundary:
+    /// `http://localhost:3002/` covers `http://localhost:3002/mcp`.
+    pub fn covers(&self, resource: &Self) -> bool {
+        match resource.key.strip_prefix(&self.key) {
+            Some(rest) => rest.is_empty() || rest.starts_with('/'),
+            None => false,
+        }
+    }
+
+    /// This resource's key and those of all its parents, longest first.
+    pub fn covering_keys(&self) -> impl Iterator<Item = &str> {
+        let authority = self.key.find("://").map_or(0, |at| at + 3);
+        let mut end = Some(self.key.len());
+        std::iter::from_fn(move || {
+            let current = self.key.get(..end?)?;
+            end = current.rfind('/').filter(|slash| *slash >= authority);
+            Some(current)
+        })
+    }
+
+    /// The path, beginning with a slash.
+    pub fn path(&self) -> &str {
+        let authority = self.canonical.find("://").map_or(0, |at| at + 3);
+        let rest = self.canonical.get(authority..).unwrap_or("");
+        rest.find('/')
+            .and_then(|slash| rest.get(slash..))
+            .unwrap_or("/")
+    }
+
+    /// Scheme, host and port, without a path.
+    pub fn origin(&self) -> &str {
+        let length = self.canonical.len()
+            - if self.has_path() {
+                self.path().len()
+            } else {
+                0
+            };
+        self.canonical.get(..length).unwrap_or(&self.canonical)
+    }
+
+    fn has_path(&self) -> bool {
+        let authority = self.canonical.find("://").map_or(0, |at| at + 3);
+        self.canonical
+            .get(authority..)
+            .is_some_and(|rest| rest.contains('/'))
+    }
+}
+
+impl FromStr for ResourceUri {
+    type Err = ResourceUriError;
+
+    fn from_str(text: &str) -> Result<Self, ResourceUriError> {
+        if text.len() > MAX_LEN {
+            return Err(ResourceUriError::TooLong);
+        }
+        let url = Url::parse(text).map_err(|_| ResourceUriError::NotAbsolute)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(ResourceUriError::Scheme);
+        }
+        if url.fragment().is_some() {
+            return Err(ResourceUriError::Fragment);
+        }
+        if url.query().is_some() {
+            return Err(ResourceUriError::Query);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(ResourceUriError::UserInfo);
+        }
+        // The parser mends what it reads (dot segments, backslashes, white space, hosts not in
+        // ASCII). Whatever it had to mend is refused, so that no two readers can differ.
+        let (origin, path) = split(text).ok_or(ResourceUriError::NotAbsolute)?;
+        let normal_origin = url.origin().ascii_serialization();
+        if without_default_port(&origin.to_ascii_lowercase()) != normal_origin
+            || !(path == url.path() || path.is_empty())
+        {
+            return Err(ResourceUriError::NotNormal(url.to_string()));
+        }
+        let canonical = format!("{normal_origin}{path}");
+        let key = canonical.strip_suffix('/').unwrap_or(&canonical).to_owned();
+        Ok(Self {
+            given: text.to_owned(),
+            canonical,
+            key,
+        })
+    }
+}
+
+/// Scheme with authority, and path, as they stand in the text.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let authority = text.find("://")? + 3;
+    let path = text
+        .get(authority..)?
+        .find('/')
+        .map_or(text.len(), |at| authority + at);
+    text.split_at_checked(path)
+}
+
+/// RFC 3986 §6.2.3: the scheme's own port says nothing.
+fn without_default_port(origin: &str) -> &str {
+    let port = if origin.starts_with("https:") {
+        ":443"
+    } else {
+        ":80"
+    };
+    origin
+        .strip_suffix(port)
+        .or_else(|| origin.strip_suffix(':'))
+        .unwrap_or(origin)
+}
+
+impl PartialEq for ResourceUri {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for ResourceUri {}
+
+impl fmt::Display for ResourceUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.given)
+    }
+}
+
+impl fmt::Debug for ResourceUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}>", self.given)
+    }
+}
+
+impl Serialize for ResourceUri {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.given)
+    }
+}
+
+impl<'de> Deserialize<'de> for ResourceUri {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn uri(text: &str) -> ResourceUri {
+        text.parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn scheme_host_port_and_trailing_slash_do_not_matter() {
+        for same in [
+            "HTTPS://MCP.Example.com/mcp",
+            "https://mcp.example.com:443/mcp",
+            "https://mcp.example.com/mcp/",
+        ] {
+            assert_eq!(uri(same), uri("https://mcp.example.com/mcp"), "{same}");
+        }
+        assert_eq!(uri("http://localhost:3002"), uri("http://localhost:3002/"));
+        assert_ne!(
+            uri("https://mcp.example.com/MCP"),
+            uri("https://mcp.example.com/mcp")
+        );
+        assert_ne!(
+            uri("https://mcp.example.com:8443/mcp"),
+            uri("https://mcp.example.com/mcp")
+        );
+        assert_eq!(
+            uri("HTTPS://MCP.Example.com:443/Mcp/").canonical(),
+            "https://mcp.example.com/Mcp/"
+        );
+    }
+
+    #[test]
+    fn a_parent_covers_at_a_segment_boundary_only() {
+        assert!(uri("http://localhost:3002/").covers(&uri("http://localhost:3002/mcp")));
+        assert!(uri("http://localhost:3002").covers(&uri("http://localhost:3002/a/b")));
+        assert!(uri("https://a.example/mcp").covers(&uri("https://a.example/mcp/x")));
+        assert!(!uri("https://a.example/mcp").covers(&uri("https://a.example/mcpx")));
+        assert!(!uri("https://a.example/mcp/x").covers(&uri("https://a.example/mcp")));
+        assert!(!uri("http://localhost:300").covers(&uri("http://localhost:3002/")));
+        assert!(!uri("https://a.example").covers(&uri("https://a.example.evil.test/")));
+    }
+
+    #[test]
+    fn covering_keys_run_from_the_longest_to_the_origin() {
+        let keys: Vec<_> = uri("https://a.example/x/y")
+            .covering_keys()
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                "https://a.example/x/y",
+                "https://a.example/x",
+                "https://a.example"
+            ]
+        );
+    }
+
+    #[test]
+    fn origin_and_path_are_taken_apart() {
+        assert_eq!(uri("http://localhost:3002/mcp").path(), "/mcp");
+        assert_eq!(
+            uri("http://localhost:3002/mcp").origin(),
+            "http://localhost:3002"
+        );
+        assert_eq!(uri("http://localhost:3002").path(), "/");
+        assert_eq!(
+            uri("http://localhost:3002").origin(),
+            "http://localhost:3002"
+        );
+    }
+
+    #[test]
+    fn anything_that_two_parsers_could_read_differently_is_refused() {
+        for bad in [
+            "",
+            "mcp",
+            "/mcp",
+            "ftp://a.example/",
+            "https://a.example/#x",
+            "https://a.example/?x",
+            "https://u:p@a.example/",
+            "https://a.example/b/../c",
+            "https://a.example/b/%2e%2e/c",
+            "https://a.example\\@evil.test/",
+            "https:/a.example/",
+            "https:a.example",
+            " https://a.example/",
+            "https://a.example/a b",
+            "https://ä.example/",
+            "https://a.example/\n",
+            "http://0x7f.1/",
+            "http://[::1",
+        ] {
+            assert!(bad.parse::<ResourceUri>().is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_accepted_text_is_kept(text in ".{0,60}") {
+            if let Ok(uri) = text.parse::<ResourceUri>() {
+                prop_assert_eq!(uri.as_given(), &text);
+            }
+        }
+
+        #[test]
+        fn covering_keys_agree_with_covers(path in "(/[a-c]{1,2}){0,4}", parent in "(/[a-c]{1,2}){0,4}") {
+            let resource = uri(&format!("https://a.example{path}"));
+            let parent = uri(&format!("https://a.example{parent}"));
+            prop_assert_eq!(parent.covers(&resource), resource.covering_keys().any(|key| key == parent.comparison_key()));
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Scopes: permissions that an MCP server defines (RFC 6749 §3.3).
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest scope name accepted, in bytes.
+const MAX_LEN: usize = 128;
+
+/// Why a text is not a scope, or not a list of scopes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// Nothing there.
+    #[error("a scope needs at least one character")]
+    Empty,
+    /// Longer than 128 bytes.
+    #[error("a scope has at most {MAX_LEN} characters")]
+    TooLong,
+    /// A character outside RFC 6749's grammar.
+    #[error(
+        "a scope is made of printable ASCII characters without space, double quote and backslash"
+    )]
+    Character,
+    /// Two spaces in a row, or a space at an end.
+    #[error(
+        "scopes are separated by exactly one space, with none before the first or after the last"
+    )]
+    Separator,
+}
+
+/// One scope name, for example `todo:read`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(Arc<str>);
+
+impl Scope {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    /// RFC 6749 §3.3: `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`.
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        if text.is_empty() {
+            return Err(ScopeError::Empty);
+        }
+        if text.len() > MAX_LEN {
+            return Err(ScopeError::TooLong);
+        }
+        if !text
+            .bytes()
+            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+        {
+            return Err(ScopeError::Character);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Scopes without repetition, in the order they were named.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct ScopeSet(Vec<Scope>);
+
+impl ScopeSet {
+    /// No scope at all.
+    pub const fn empty() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Whether `scope` is one of these.
+    pub fn contains(&self, scope: &Scope) -> bool {
+        self.0.contains(scope)
+    }
+
+    /// Whether no scope is here.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many scopes are here.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The scopes in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Scope> {
+        self.0.iter()
+    }
+
+    /// Adds `scope` at the end unless it is here already.
+    pub fn insert(&mut self, scope: Scope) {
+        if !self.contains(&scope) {
+            self.0.push(scope);
+        }
+    }
+
+    /// The first of these scopes that `allowed` lacks.
+    pub fn first_outside<'a>(&'a self, allowed: &Self) -> Option<&'a Scope> {
+        self.0.iter().find(|scope| !allowed.contains(scope))
+    }
+
+    /// Whether each of these scopes is in `other`.
+    pub fn is_subset_of(&self, other: &Self) -> bool {
+        self.first_outside(other).is_none()
+    }
+
+    /// These scopes and then those of `other` that are not among them.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.iter().chain(other.iter()).cloned().collect()
+    }
+
+    /// Those of these scopes that are in `other` too.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.iter()
+            .filter(|scope| other.contains(scope))
+            .cloned()
+            .collect()
+    }
+}
+
+impl FromIterator<Scope> for ScopeSet {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        let mut set = Self::empty();
+        for scope in scopes {
+            set.insert(scope);
+        }
+        set
+    }
+}
+
+impl<'a> IntoIterator for &'a ScopeSet {
+    type Item = &'a Scope;
+    type IntoIter = std::slice::Iter<'a, Scope>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl FromStr for ScopeSet {
+    type Err = ScopeError;
+
+    /// RFC 6749 §3.3: `scope = scope-token *( SP scope-token )`; the empty text is no scope.
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        if text.is_empty() {
+            return Ok(Self::empty());
+        }
+        text.split(' ')
+            .map(|token| {
+                if token.is_empty() {
+                    Err(ScopeError::Separator)
+                } else {
+                    token.parse()
+                }
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scope) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(scope.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// As OAuth's `scope` parameter: one text, separated by spaces.
+impl Serialize for ScopeSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ScopeSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_scope_set_reads_back_as_itself(names in proptest::collection::vec("[!#-\\[\\]-~]{1,20}", 0..8)) {
+            let set: ScopeSet = names.iter().map(|name| name.parse::<Scope>().unwrap()).collect();
+            prop_assert_eq!(set.to_string().parse::<ScopeSet>().unwrap(), set);
+        }
+    }
+
+    #[test]
+    fn names_that_peers_refuse_are_accepted() {
+        for name in [
+            "todo.read",
+            "todo_read",
+            "todo-read",
+            "https://example.com/todo/read",
+            "*",
+        ] {
+            assert!(name.parse::<Scope>().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn bad_scopes_are_refused_each_with_its_reason() {
+        assert_eq!("".parse::<Scope>().unwrap_err(), ScopeError::Empty);
+        assert_eq!("a b".parse::<Scope>().unwrap_err(), ScopeError::Character);
+        assert_eq!("a\"b".parse::<Scope>().unwrap_err(), ScopeError::Character);
+        assert_eq!("é".parse::<Scope>().unwrap_err(), ScopeError::Character);
+        assert_eq!(
+            "a".repeat(129).parse::<Scope>().unwrap_err(),
+            ScopeError::TooLong
+        );
+        assert_eq!(
+            "a  b".parse::<ScopeSet>().unwrap_err(),
+            ScopeError::Separator
+        );
+        assert_eq!(" a".parse::<ScopeSet>().unwrap_err(), ScopeError::Separator);
+    }
+
+    #[test]
+    fn the_first_scope_outside_is_named() {
+        let wanted: ScopeSet = "a b c".parse().unwrap();
+        let allowed: ScopeSet = "c a".parse().unwrap();
+        assert_eq!(wanted.first_outside(&allowed).unwrap().as_str(), "b");
+        assert!(allowed.is_subset_of(&wanted));
+    }
+}

@@ -1,0 +1,285 @@
+//! A token request as it came in (OAuth 2.1 §3.2.2), before anything was looked up.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::form::decode;
+use crate::{
+    ErrorCode, Form, FormError, PlainSecret, ResourceUri, ResourceUriError, ScopeError, ScopeSet,
+};
+
+/// A grant that the token endpoint knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantType {
+    /// OAuth 2.1 §4.2.
+    ClientCredentials,
+}
+
+impl GrantType {
+    /// The `grant_type` value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+/// A client ID and a secret, as somebody presented them.
+#[derive(Debug, Clone)]
+pub struct PresentedSecret {
+    /// Who the caller says it is.
+    pub client_id: String,
+    /// What it proves it with.
+    pub secret: PlainSecret,
+    /// Whether it came in the `Authorization` header, so that a refusal challenges there.
+    pub in_header: bool,
+}
+
+/// Why a token request cannot be read, before the client was authenticated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRequestError {
+    /// The body.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// No `grant_type`.
+    #[error("the parameter grant_type is missing; send grant_type=client_credentials")]
+    MissingGrantType,
+    /// A `grant_type` that Jeton does not offer.
+    #[error("this grant_type is not supported; send grant_type=client_credentials")]
+    UnsupportedGrantType,
+    /// No credentials at all.
+    #[error(
+        "client authentication is missing; send client_id and client_secret in the body, or the Authorization: Basic header"
+    )]
+    MissingCredentials,
+    /// A `client_id` without a secret.
+    #[error(
+        "client_secret is missing; send it in the body next to client_id, or both in the Authorization: Basic header"
+    )]
+    MissingSecret,
+    /// A `client_secret` without an ID.
+    #[error("client_id is missing; send it in the body next to client_secret")]
+    MissingClientId,
+    /// OAuth 2.1 §2.4: one method only.
+    #[error(
+        "the client authenticated in two ways at once; use either the Authorization header or client_secret in the body"
+    )]
+    TwoMethods,
+    /// The header and the body name different clients.
+    #[error("client_id in the body is not the one in the Authorization header")]
+    ClientIdMismatch,
+    /// An `Authorization` header that cannot be read.
+    #[error(
+        "the Authorization: Basic header is malformed; it is base64 of client_id:client_secret, each form-encoded"
+    )]
+    BasicMalformed,
+    /// Another way of authenticating.
+    #[error(
+        "this way of authenticating is not supported; use client_secret_basic or client_secret_post"
+    )]
+    UnsupportedMethod,
+    /// `scope` is no list of scopes.
+    #[error("scope is malformed: {0}")]
+    Scope(#[from] ScopeError),
+    /// `resource` is no resource identifier.
+    #[error("resource is malformed: {0}")]
+    Resource(ResourceUriError),
+    /// More than one `resource`: a token is for one MCP server.
+    #[error("resource was sent more than once; ask for one token for each MCP server")]
+    SeveralResources,
+}
+
+impl TokenRequestError {
+    /// The code of OAuth 2.1 §3.2.4 and RFC 8707 §2 for it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Form(_)
+            | Self::MissingGrantType
+            | Self::MissingClientId
+            | Self::TwoMethods
+            | Self::ClientIdMismatch => ErrorCode::InvalidRequest,
+            Self::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
+            Self::MissingCredentials
+            | Self::MissingSecret
+            | Self::BasicMalformed
+            | Self::UnsupportedMethod => ErrorCode::InvalidClient,
+            Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::Resource(_) | Self::SeveralResources => ErrorCode::InvalidTarget,
+        }
+    }
+}
+
+/// A token request whose parts are well-formed. Nothing in it has been verified.
+#[derive(Debug)]
+pub struct TokenRequest {
+    /// Which grant.
+    pub grant_type: GrantType,
+    /// The scopes asked for; absent means all of the grant.
+    pub scope: Option<ScopeSet>,
+    /// The MCP server asked for (RFC 8707).
+    pub resource: Option<ResourceUri>,
+}
+
+impl TokenRequest {
+    /// Reads the parameters of the token endpoint, but for the client's authentication.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenRequestError`], each with its own text and code.
+    pub fn from_form(form: &Form<'_>) -> Result<Self, TokenRequestError> {
+        let grant_type = match form.value("grant_type") {
+            None => return Err(TokenRequestError::MissingGrantType),
+            Some("client_credentials") => GrantType::ClientCredentials,
+            Some(_) => return Err(TokenRequestError::UnsupportedGrantType),
+        };
+        let scope = form.value("scope").map(str::parse).transpose()?;
+        let resource = form
+            .value("resource")
+            .map(str::parse)
+            .transpose()
+            .map_err(TokenRequestError::Resource)?;
+        Ok(Self {
+            grant_type,
+            scope,
+            resource,
+        })
+    }
+}
+
+impl PresentedSecret {
+    /// Finds the one way in which the client authenticates: `client_secret_basic` or
+    /// `client_secret_post` (OAuth 2.1 §2.4.1, RFC 6749 §2.3.1).
+    ///
+    /// `authorization` is the header's value. A `Bearer` token there is no way of authenticating a
+    /// client and is ignored: some SDKs send a stale one with every request.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenRequestError`], each with its own text and code.
+    pub fn find(authorization: Option<&[u8]>, form: &Form<'_>) -> Result<Self, TokenRequestError> {
+        let in_body = form.value("client_secret");
+        let body_id = form.value("client_id");
+        let assertion = form.value("client_assertion").is_some()
+            || form.value("client_assertion_type").is_some();
+        let header = authorization
+            .map(scheme_and_value)
+            .filter(|(scheme, _)| *scheme != "bearer");
+        match (header, in_body) {
+            (Some(_), Some(_)) => Err(TokenRequestError::TwoMethods),
+            (Some(_), None) | (None, Some(_)) if assertion => Err(TokenRequestError::TwoMethods),
+            (Some((scheme, value)), None) if scheme == "basic" => {
+                let presented = Self::from_basic(value)?;
+                match body_id {
+                    Some(id) if id != presented.client_id => {
+                        Err(TokenRequestError::ClientIdMismatch)
+                    }
+                    _ => Ok(presented),
+                }
+            }
+            (Some(_), None) => Err(TokenRequestError::UnsupportedMethod),
+            (None, _) if assertion => Err(TokenRequestError::UnsupportedMethod),
+            (None, Some(secret)) => Ok(Self {
+                client_id: body_id
+                    .ok_or(TokenRequestError::MissingClientId)?
+                    .to_owned(),
+                secret: PlainSecret::presented(secret.to_owned()),
+                in_header: false,
+            }),
+            (None, None) if body_id.is_some() => Err(TokenRequestError::MissingSecret),
+            (None, None) => Err(TokenRequestError::MissingCredentials),
+        }
+    }
+
+    /// RFC 6749 §2.3.1: base64 of ID and secret, each form-encoded, with a colon between them.
+    fn from_basic(value: &[u8]) -> Result<Self, TokenRequestError> {
+        let malformed = |_| TokenRequestError::BasicMalformed;
+        let decoded = STANDARD
+            .decode(value)
+            .map_err(|_| TokenRequestError::BasicMalformed)?;
+        let colon = decoded
+            .iter()
+            .position(|byte| *byte == b':')
+            .ok_or(TokenRequestError::BasicMalformed)?;
+        let (id, secret) = decoded.split_at(colon);
+        let client_id = decode(id).map_err(malformed)?.into_owned();
+        let secret = decode(secret.get(1..).unwrap_or(&[]))
+            .map_err(malformed)?
+            .into_owned();
+        if client_id.is_empty() || secret.is_empty() {
+            return Err(TokenRequestError::BasicMalformed);
+        }
+        Ok(Self {
+            client_id,
+            secret: PlainSecret::presented(secret),
+            in_header: true,
+        })
+    }
+}
+
+/// The scheme in lower case, and what stands after it.
+fn scheme_and_value(authorization: &[u8]) -> (String, &[u8]) {
+    let space = authorization
+        .iter()
+        .position(|byte| *byte == b' ')
+        .unwrap_or(authorization.len());
+    let (scheme, value) = authorization.split_at(space);
+    (
+        String::from_utf8_lossy(scheme).to_ascii_lowercase(),
+        value.trim_ascii(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn basic(id: &str, secret: &str) -> String {
+        let encode =
+            |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        format!(
+            "Basic {}",
+            STANDARD.encode(format!("{}:{}", encode(id), encode(secret)))
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn basic_credentials_read_back(id in ".{1,20}", secret in ".{1,20}") {
+            let form = Form::parse(b"").unwrap();
+            let header = basic(&id, &secret);
+            let found = PresentedSecret::find(Some(header.as_bytes()), &form).unwrap();
+            prop_assert_eq!(found.client_id, id);
+            prop_assert_eq!(found.secret.expose(), secret);
+        }
+
+        #[test]
+        fn any_header_is_read_or_refused_without_a_panic(header: Vec<u8>) {
+            let _ = PresentedSecret::find(Some(&header), &Form::parse(b"").unwrap());
+        }
+    }
+
+    #[test]
+    fn a_stale_bearer_token_is_no_second_method() {
+        let form = Form::parse(b"client_id=a&client_secret=b").unwrap();
+        let found = PresentedSecret::find(Some(b"Bearer old"), &form).unwrap();
+        assert!(!found.in_header);
+    }
+
+    #[test]
+    fn two_methods_at_once_are_refused() {
+        let header = basic("a", "b");
+        for body in [
+            "client_secret=b",
+            "client_assertion=x",
+            "client_assertion_type=x",
+        ] {
+            let form = Form::parse(body.as_bytes()).unwrap();
+            assert_eq!(
+                PresentedSecret::find(Some(header.as_bytes()), &form).unwrap_err(),
+                TokenRequestError::TwoMethods,
+                "{body}"
+            );
+        }
+    }
+}

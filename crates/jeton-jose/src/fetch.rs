@@ -1,0 +1,150 @@
+//! Fetching small JSON documents from servers that may be slow, broken or hostile.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::header::ACCEPT;
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+/// The largest document read, in bytes.
+const MAX_BODY: usize = 256 * 1024;
+
+/// Why a document could not be fetched. No text of the other server is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Not `https`, and not `http` on this machine.
+    #[error("{0} is not https; plain http is allowed to this machine (loopback) only")]
+    Insecure(String),
+    /// No answer.
+    #[error("{url} could not be reached")]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Another status than 200. Redirects are not followed.
+    #[error("{url} answered {status} where 200 was expected")]
+    Status {
+        /// The address.
+        url: String,
+        /// What it answered.
+        status: u16,
+    },
+    /// Over 256 KiB.
+    #[error("{0} sent more than 256 KiB")]
+    TooLarge(String),
+    /// Not the JSON that was expected.
+    #[error("{url} did not send the JSON document that was expected")]
+    Json {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// An HTTP client with time limits that follows no redirects: 5 seconds to connect, 10 in all.
+///
+/// # Errors
+///
+/// When the machine's TLS set-up cannot be read.
+pub fn http_client() -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("jeton/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// Whether credentials and keys may travel to `url`: `https`, or `http` to this machine.
+pub fn is_trustworthy_url(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
+    match url.scheme() {
+        "https" => true,
+        "http" => match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// Fetches and reads a JSON document of at most 256 KiB.
+///
+/// # Errors
+///
+/// [`FetchError`].
+pub async fn fetch_json<T: DeserializeOwned>(client: &Client, url: &str) -> Result<T, FetchError> {
+    let body = fetch(client, url).await?;
+    serde_json::from_slice(&body).map_err(|source| FetchError::Json {
+        url: url.to_owned(),
+        source,
+    })
+}
+
+async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, FetchError> {
+    let unreachable = |source| FetchError::Unreachable {
+        url: url.to_owned(),
+        source,
+    };
+    let mut response = client
+        .get(url)
+        .header(ACCEPT, "application/json")
+        .send()
+        .await
+        .map_err(|source| unreachable(source.without_url()))?;
+    if response.status() != reqwest::StatusCode::OK {
+        let status = response.status().as_u16();
+        return Err(FetchError::Status {
+            url: url.to_owned(),
+            status,
+        });
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|source| unreachable(source.without_url()))?
+    {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(FetchError::TooLarge(url.to_owned()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        for good in [
+            "https://a.example",
+            "http://localhost:1",
+            "http://127.0.0.1",
+            "http://[::1]:2",
+        ] {
+            assert!(is_trustworthy_url(good), "{good}");
+        }
+        for bad in [
+            "http://a.example",
+            "http://10.0.0.1",
+            "http://localhost.evil.test",
+            "ftp://localhost",
+            "",
+        ] {
+            assert!(!is_trustworthy_url(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A set of verifying keys (RFC 7517 §5).
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::{Jwk, VerifyingKey};
+
+/// Public keys, parsed, found by key ID.
+#[derive(Debug, Clone, Default)]
+pub struct KeySet(Vec<Arc<VerifyingKey>>);
+
+#[derive(Deserialize)]
+struct Document {
+    keys: Vec<serde_json::Value>,
+}
+
+impl KeySet {
+    /// Reads a JWK set. Keys of kinds that are not supported are passed over, as RFC 7517 §5 asks.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no JWK set.
+    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let document: Document = serde_json::from_slice(json)?;
+        Ok(document
+            .keys
+            .into_iter()
+            .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
+            .filter_map(|jwk| VerifyingKey::from_jwk(&jwk).ok())
+            .collect())
+    }
+
+    /// The key for a token's `kid`. A token without one is served by the only key, if there is
+    /// just one.
+    pub fn find(&self, kid: Option<&str>) -> Option<&Arc<VerifyingKey>> {
+        match (kid, self.0.as_slice()) {
+            (Some(kid), keys) => keys.iter().find(|key| key.kid() == Some(kid)),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<VerifyingKey> for KeySet {
+    fn from_iter<I: IntoIterator<Item = VerifyingKey>>(keys: I) -> Self {
+        Self(keys.into_iter().map(Arc::new).collect())
+    }
+}

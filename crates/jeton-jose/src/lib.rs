@@ -1,0 +1,32 @@
+//! Keys, signatures, JWTs and JWK sets.
+//!
+//! [`SigningKey`] signs access tokens; [`UnverifiedToken`] is what somebody presented, and
+//! [`TokenVerifier`] with a [`VerifyingKey`] makes claims out of it (RFC 9068 §4). [`KeySet`] and
+//! [`RemoteKeys`] are where verifying keys come from; [`MasterKey`] seals private keys at rest.
+//!
+//! Private keys are kept parsed, because parsing an RSA key for each signature costs almost as much
+//! as signing.
+
+mod discovery;
+mod fetch;
+mod jwk;
+mod key_set;
+mod os_entropy;
+mod remote_keys;
+mod seal;
+mod signing_key;
+mod unverified;
+mod verifier;
+mod verifying_key;
+
+pub use discovery::{DiscoveryError, discover_issuer, metadata_urls};
+pub use fetch::{FetchError, fetch_json, http_client, is_trustworthy_url};
+pub use jwk::{Jwk, JwkError};
+pub use key_set::KeySet;
+pub use os_entropy::OsEntropy;
+pub use remote_keys::{KeysLocation, RemoteKeys, RemoteKeysBuilder, RemoteKeysError};
+pub use seal::{MasterKey, MasterKeyError, SealError};
+pub use signing_key::{SigningError, SigningKey};
+pub use unverified::{MalformedToken, UnverifiedToken};
+pub use verifier::{TokenVerifier, VerifyError};
+pub use verifying_key::VerifyingKey;

@@ -1,0 +1,158 @@
+//! Clients.
+
+use jeton_core::{Client, ClientId, ClientStatus, McpServerId, TokenTtl};
+use sqlx::any::AnyRow;
+
+use crate::row::{Columns, to_json};
+use crate::{Page, PageRequest, Store, StoreError, Transaction};
+
+fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
+    let token_ttl = row
+        .optional_integer("token_ttl")?
+        .map(|seconds| {
+            TokenTtl::try_from(seconds).map_err(|_| StoreError::Corrupt {
+                column: "token_ttl",
+            })
+        })
+        .transpose()?;
+    Ok(Client {
+        id: row.parsed("id")?,
+        name: row.parsed("name")?,
+        description: row.parsed("description")?,
+        status: row.parsed::<ClientStatus>("status")?,
+        token_ttl,
+        custom_claims: row.json("custom_claims")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+        version: row.integer("version")?,
+    })
+}
+
+impl Store {
+    /// One client.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn find_client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
+        sqlx::query("SELECT * FROM client WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?
+            .map(|row| from_row(&row))
+            .transpose()
+    }
+
+    /// A page of clients, of one MCP server or of all, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn clients(
+        &self,
+        mcp_server_id: Option<McpServerId>,
+        page: PageRequest<ClientId>,
+    ) -> Result<Page<Client>, StoreError> {
+        let after = page.after.map(|id| id.to_string());
+        let rows =
+            match mcp_server_id {
+                None => sqlx::query(
+                    "SELECT * FROM client WHERE $1 IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+                )
+                .bind(after)
+                .bind(page.probe())
+                .fetch_all(&self.readers)
+                .await?,
+                Some(server) => {
+                    sqlx::query(
+                        "SELECT client.* FROM client_grant \
+                     JOIN client ON client.id = client_grant.client_id \
+                     WHERE client_grant.mcp_server_id = $1 \
+                     AND ($2 IS NULL OR client_grant.client_id < $2) \
+                     ORDER BY client_grant.client_id DESC LIMIT $3",
+                    )
+                    .bind(server.to_string())
+                    .bind(after)
+                    .bind(page.probe())
+                    .fetch_all(&self.readers)
+                    .await?
+                }
+            };
+        let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+        Ok(Page::from_probe(items, page.limit, |client: &Client| {
+            client.id
+        }))
+    }
+}
+
+impl Transaction {
+    /// Registers a client.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn insert_client(&mut self, client: &Client) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO client (id, name, description, status, token_ttl, custom_claims, \
+             created_at, updated_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(client.id.to_string())
+        .bind(client.name.as_str())
+        .bind(client.description.as_str())
+        .bind(client.status.as_str())
+        .bind(client.token_ttl.map(|ttl| i64::from(ttl.as_seconds())))
+        .bind(to_json(&client.custom_claims, "custom_claims")?)
+        .bind(client.created_at.as_millis())
+        .bind(client.updated_at.as_millis())
+        .bind(client.version)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Changes a client whose version is still the one before `client.version`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] where somebody was faster.
+    pub async fn update_client(&mut self, client: &Client) -> Result<(), StoreError> {
+        let updated = sqlx::query(
+            "UPDATE client SET name = $1, description = $2, status = $3, token_ttl = $4, \
+             custom_claims = $5, updated_at = $6, version = $7 WHERE id = $8 AND version = $9",
+        )
+        .bind(client.name.as_str())
+        .bind(client.description.as_str())
+        .bind(client.status.as_str())
+        .bind(client.token_ttl.map(|ttl| i64::from(ttl.as_seconds())))
+        .bind(to_json(&client.custom_claims, "custom_claims")?)
+        .bind(client.updated_at.as_millis())
+        .bind(client.version)
+        .bind(client.id.to_string())
+        .bind(client.version - 1)
+        .execute(&mut *self.connection)
+        .await?;
+        if updated.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Stale)
+        }
+    }
+
+    /// Deletes a client with its grants and its secrets; says whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn delete_client(&mut self, id: ClientId) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        sqlx::query("DELETE FROM client_secret WHERE owner = $1")
+            .bind(&id)
+            .execute(&mut *self.connection)
+            .await?;
+        let deleted = sqlx::query("DELETE FROM client WHERE id = $1")
+            .bind(&id)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(deleted.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,124 @@
+//! Secrets of clients and MCP servers: their digests.
+
+use jeton_core::{ClientSecret, SecretDigest, SecretId, SecretOwner, Timestamp};
+use sqlx::any::AnyRow;
+
+use crate::row::Columns;
+use crate::{Store, StoreError, Transaction};
+
+fn from_row(row: &AnyRow) -> Result<ClientSecret, StoreError> {
+    Ok(ClientSecret {
+        id: row.parsed("id")?,
+        owner: row.parsed("owner")?,
+        digest: SecretDigest::from_hex(&row.text("digest")?)
+            .ok_or(StoreError::Corrupt { column: "digest" })?,
+        suffix: row.text("suffix")?,
+        created_at: row.time("created_at")?,
+        expires_at: row.optional_time("expires_at")?,
+        last_used_at: row.optional_time("last_used_at")?,
+        revoked_at: row.optional_time("revoked_at")?,
+    })
+}
+
+impl Store {
+    /// All secrets of a client or an MCP server, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn secrets_of(&self, owner: SecretOwner) -> Result<Vec<ClientSecret>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM client_secret WHERE owner = $1 ORDER BY id")
+            .bind(owner.to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// One secret.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn find_secret(&self, id: SecretId) -> Result<Option<ClientSecret>, StoreError> {
+        sqlx::query("SELECT * FROM client_secret WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?
+            .map(|row| from_row(&row))
+            .transpose()
+    }
+}
+
+impl Transaction {
+    /// Keeps a new secret's digest.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn insert_secret(&mut self, secret: &ClientSecret) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO client_secret (id, owner, digest, suffix, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(secret.id.to_string())
+        .bind(secret.owner.to_string())
+        .bind(secret.digest.to_hex())
+        .bind(secret.suffix.as_str())
+        .bind(secret.created_at.as_millis())
+        .bind(secret.expires_at.map(Timestamp::as_millis))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Revokes a secret once; says whether this call did it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn revoke_secret(&mut self, id: SecretId, at: Timestamp) -> Result<bool, StoreError> {
+        let revoked = sqlx::query(
+            "UPDATE client_secret SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL",
+        )
+        .bind(at.as_millis())
+        .bind(id.to_string())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(revoked.rows_affected() == 1)
+    }
+
+    /// Lets all working secrets of an owner expire at `at`, unless they expire earlier anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn expire_secrets(
+        &mut self,
+        owner: SecretOwner,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE client_secret SET expires_at = $1 WHERE owner = $2 AND revoked_at IS NULL \
+             AND (expires_at IS NULL OR expires_at > $1)",
+        )
+        .bind(at.as_millis())
+        .bind(owner.to_string())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes when a secret was last used.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn touch_secret(&mut self, id: SecretId, at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("UPDATE client_secret SET last_used_at = $1 WHERE id = $2")
+            .bind(at.as_millis())
+            .bind(id.to_string())
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! What can go wrong with the store.
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or could not be reached.
+    #[error("the database failed")]
+    Database(#[source] sqlx::Error),
+    /// Something with the same unique value exists.
+    #[error("it exists already")]
+    Exists,
+    /// Somebody else changed it first, or it is gone.
+    #[error("it was changed or deleted meanwhile")]
+    Stale,
+    /// A row that no Jeton wrote.
+    #[error("the database holds a row that cannot be read: column {column}")]
+    Corrupt {
+        /// Which column.
+        column: &'static str,
+    },
+    /// The database belongs to a newer Jeton.
+    #[error(
+        "the database has migration {found}, which this version of Jeton does not know: it was used by a newer version. Run that version, or restore a backup made before the upgrade"
+    )]
+    Newer {
+        /// The migration.
+        found: i64,
+    },
+    /// A migration failed.
+    #[error("preparing the database failed")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => Self::Exists,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::VersionMissing(found) => Self::Newer { found },
+            other => Self::Migration(other),
+        }
+    }
+}

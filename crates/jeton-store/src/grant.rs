@@ -1,0 +1,87 @@
+//! Grants.
+
+use jeton_core::{ClientId, Grant, McpServerId};
+use sqlx::any::AnyRow;
+
+use crate::row::Columns;
+use crate::{Store, StoreError, Transaction};
+
+fn from_row(row: &AnyRow) -> Result<Grant, StoreError> {
+    Ok(Grant {
+        client_id: row.parsed("client_id")?,
+        mcp_server_id: row.parsed("mcp_server_id")?,
+        scopes: row.parsed("scopes")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+impl Store {
+    /// All grants of a client, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn grants_of_client(&self, id: ClientId) -> Result<Vec<Grant>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM client_grant WHERE client_id = $1 ORDER BY created_at, mcp_server_id",
+        )
+        .bind(id.to_string())
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// All grants on an MCP server.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn grants_on_mcp_server(&self, id: McpServerId) -> Result<Vec<Grant>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM client_grant WHERE mcp_server_id = $1")
+            .bind(id.to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(from_row).collect()
+    }
+}
+
+impl Transaction {
+    /// Makes a grant, or changes the scopes of the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], also where the client or the MCP server is gone.
+    pub async fn put_grant(&mut self, grant: &Grant) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO client_grant (client_id, mcp_server_id, scopes, created_at) \
+             VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (client_id, mcp_server_id) DO UPDATE SET scopes = excluded.scopes",
+        )
+        .bind(grant.client_id.to_string())
+        .bind(grant.mcp_server_id.to_string())
+        .bind(grant.scopes.to_string())
+        .bind(grant.created_at.as_millis())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes a grant back; says whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn delete_grant(
+        &mut self,
+        client: ClientId,
+        server: McpServerId,
+    ) -> Result<bool, StoreError> {
+        let deleted =
+            sqlx::query("DELETE FROM client_grant WHERE client_id = $1 AND mcp_server_id = $2")
+                .bind(client.to_string())
+                .bind(server.to_string())
+                .execute(&mut *self.connection)
+                .await?;
+        Ok(deleted.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,184 @@
+//! MCP servers.
+
+use jeton_core::{McpServer, McpServerId, TokenTtl};
+use sqlx::any::AnyRow;
+
+use crate::row::{Columns, to_json};
+use crate::{Page, PageRequest, Store, StoreError, Transaction};
+
+fn from_row(row: &AnyRow) -> Result<McpServer, StoreError> {
+    Ok(McpServer {
+        id: row.parsed("id")?,
+        name: row.parsed("name")?,
+        description: row.parsed("description")?,
+        url: row.parsed("url")?,
+        scopes: row.json("scopes")?,
+        token_ttl: TokenTtl::try_from(row.integer("token_ttl")?).map_err(|_| {
+            StoreError::Corrupt {
+                column: "token_ttl",
+            }
+        })?,
+        signing_alg: row.parsed("signing_alg")?,
+        token_profile: row.parsed("token_profile")?,
+        own_issuer: row.truth("own_issuer")?,
+        system: row.truth("system")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+        version: row.integer("version")?,
+    })
+}
+
+impl Store {
+    /// One MCP server.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn find_mcp_server(&self, id: McpServerId) -> Result<Option<McpServer>, StoreError> {
+        sqlx::query("SELECT * FROM mcp_server WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?
+            .map(|row| from_row(&row))
+            .transpose()
+    }
+
+    /// The MCP server with the same URL, in the sense of comparison.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn find_mcp_server_by_url_key(
+        &self,
+        key: &str,
+    ) -> Result<Option<McpServer>, StoreError> {
+        sqlx::query("SELECT * FROM mcp_server WHERE url_key = $1")
+            .bind(key)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(|row| from_row(&row))
+            .transpose()
+    }
+
+    /// Every MCP server, Jeton's own admin API among them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn all_mcp_servers(&self) -> Result<Vec<McpServer>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM mcp_server")
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// A page of the MCP servers that operators registered, or of Jeton's own, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn mcp_servers(
+        &self,
+        system: bool,
+        page: PageRequest<McpServerId>,
+    ) -> Result<Page<McpServer>, StoreError> {
+        let after = page.after.map(|id| id.to_string());
+        let rows = sqlx::query(
+            "SELECT * FROM mcp_server WHERE system = $1 AND ($2 IS NULL OR id < $2) \
+             ORDER BY id DESC LIMIT $3",
+        )
+        .bind(i64::from(system))
+        .bind(after)
+        .bind(page.probe())
+        .fetch_all(&self.readers)
+        .await?;
+        let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+        Ok(Page::from_probe(items, page.limit, |server: &McpServer| {
+            server.id
+        }))
+    }
+}
+
+impl Transaction {
+    /// Registers an MCP server.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] where the URL is taken.
+    pub async fn insert_mcp_server(&mut self, server: &McpServer) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO mcp_server (id, name, description, url, url_key, scopes, token_ttl, \
+             signing_alg, token_profile, own_issuer, system, created_at, updated_at, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        )
+        .bind(server.id.to_string())
+        .bind(server.name.as_str())
+        .bind(server.description.as_str())
+        .bind(server.url.as_given())
+        .bind(server.url.comparison_key())
+        .bind(to_json(&server.scopes, "scopes")?)
+        .bind(i64::from(server.token_ttl.as_seconds()))
+        .bind(server.signing_alg.as_str())
+        .bind(server.token_profile.as_str())
+        .bind(i64::from(server.own_issuer))
+        .bind(i64::from(server.system))
+        .bind(server.created_at.as_millis())
+        .bind(server.updated_at.as_millis())
+        .bind(server.version)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Changes an MCP server whose version is still the one before `server.version`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] where somebody was faster; [`StoreError::Exists`] where the URL is
+    /// taken.
+    pub async fn update_mcp_server(&mut self, server: &McpServer) -> Result<(), StoreError> {
+        let updated = sqlx::query(
+            "UPDATE mcp_server SET name = $1, description = $2, url = $3, url_key = $4, \
+             scopes = $5, token_ttl = $6, signing_alg = $7, token_profile = $8, own_issuer = $9, \
+             updated_at = $10, version = $11 WHERE id = $12 AND version = $13",
+        )
+        .bind(server.name.as_str())
+        .bind(server.description.as_str())
+        .bind(server.url.as_given())
+        .bind(server.url.comparison_key())
+        .bind(to_json(&server.scopes, "scopes")?)
+        .bind(i64::from(server.token_ttl.as_seconds()))
+        .bind(server.signing_alg.as_str())
+        .bind(server.token_profile.as_str())
+        .bind(i64::from(server.own_issuer))
+        .bind(server.updated_at.as_millis())
+        .bind(server.version)
+        .bind(server.id.to_string())
+        .bind(server.version - 1)
+        .execute(&mut *self.connection)
+        .await?;
+        if updated.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Stale)
+        }
+    }
+
+    /// Deletes an MCP server with its grants and its secrets; says whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn delete_mcp_server(&mut self, id: McpServerId) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        sqlx::query("DELETE FROM client_secret WHERE owner = $1")
+            .bind(&id)
+            .execute(&mut *self.connection)
+            .await?;
+        let deleted = sqlx::query("DELETE FROM mcp_server WHERE id = $1")
+            .bind(&id)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(deleted.rows_affected() == 1)
+    }
+}

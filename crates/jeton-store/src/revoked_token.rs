@@ -1,0 +1,50 @@
+//! Tokens revoked before their time (RFC 7009), remembered until they expire.
+
+use jeton_core::Timestamp;
+
+use crate::{Store, StoreError, Transaction};
+
+impl Store {
+    /// Whether the token with this `jti` was revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn is_token_revoked(&self, jti: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM revoked_token WHERE jti = $1")
+            .bind(jti)
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(row.is_some())
+    }
+}
+
+impl Transaction {
+    /// Revokes a token once; says whether this call did it. Forgets those that expired meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn revoke_token(
+        &mut self,
+        jti: &str,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        // An hour of grace, for clocks that disagree.
+        sqlx::query("DELETE FROM revoked_token WHERE expires_at < $1")
+            .bind(now.as_millis().saturating_sub(3_600_000))
+            .execute(&mut *self.connection)
+            .await?;
+        let inserted = sqlx::query(
+            "INSERT INTO revoked_token (jti, expires_at, revoked_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (jti) DO NOTHING",
+        )
+        .bind(jti)
+        .bind(expires_at.as_millis())
+        .bind(now.as_millis())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,80 @@
+//! Signing keys, sealed.
+
+use jeton_core::{KeyId, KeyState, SigningAlgorithm, Timestamp};
+use sqlx::any::AnyRow;
+
+use crate::row::Columns;
+use crate::{Store, StoreError, Transaction};
+
+/// A signing key as it is kept: the private half encrypted under the master key.
+#[derive(Debug, Clone)]
+pub struct StoredKey {
+    /// Its ID, the `kid`.
+    pub id: KeyId,
+    /// What it signs with.
+    pub algorithm: SigningAlgorithm,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// The private key, PKCS#8, sealed.
+    pub sealed: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it began to sign.
+    pub activated_at: Option<Timestamp>,
+    /// When it stopped signing.
+    pub retired_at: Option<Timestamp>,
+    /// Until when it is published once retired.
+    pub published_until: Option<Timestamp>,
+}
+
+fn from_row(row: &AnyRow) -> Result<StoredKey, StoreError> {
+    Ok(StoredKey {
+        id: row.parsed("id")?,
+        algorithm: row.parsed("algorithm")?,
+        state: row.parsed::<KeyState>("state")?,
+        sealed: row.text("sealed")?,
+        created_at: row.time("created_at")?,
+        activated_at: row.optional_time("activated_at")?,
+        retired_at: row.optional_time("retired_at")?,
+        published_until: row.optional_time("published_until")?,
+    })
+}
+
+impl Store {
+    /// All signing keys, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn signing_keys(&self) -> Result<Vec<StoredKey>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM signing_key ORDER BY id")
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(from_row).collect()
+    }
+}
+
+impl Transaction {
+    /// Keeps a new signing key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn insert_signing_key(&mut self, key: &StoredKey) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO signing_key (id, algorithm, state, sealed, created_at, activated_at, \
+             retired_at, published_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(key.id.to_string())
+        .bind(key.algorithm.as_str())
+        .bind(key.state.as_str())
+        .bind(key.sealed.as_str())
+        .bind(key.created_at.as_millis())
+        .bind(key.activated_at.map(Timestamp::as_millis))
+        .bind(key.retired_at.map(Timestamp::as_millis))
+        .bind(key.published_until.map(Timestamp::as_millis))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! What every store has to do, whatever database is under it.
+
+use jeton_core::{
+    Actor, AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus, Clock as _,
+    CustomClaims, EventId, Grant, McpServer, McpServerId, PlainSecret, ScopeDefinition, SecretId,
+    SecretOwner, SecretState, SystemClock, Timestamp,
+};
+use jeton_jose::OsEntropy;
+use jeton_store::{AuditFilter, PageRequest, Store, StoreError};
+
+struct World {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_sqlite(&folder.path().join("jeton test%20.db"))
+            .await
+            .unwrap();
+        Self { store, folder }
+    }
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+fn mcp_server(url: &str) -> McpServer {
+    McpServer {
+        id: McpServerId::generate(now(), &OsEntropy).unwrap(),
+        name: "Todo".parse().unwrap(),
+        description: "things, \"quoted\" and\nbroken".parse().unwrap(),
+        url: url.parse().unwrap(),
+        scopes: vec!["todo:read=Read todos".parse::<ScopeDefinition>().unwrap()],
+        token_ttl: 3600.try_into().unwrap(),
+        signing_alg: jeton_core::SigningAlgorithm::Rs256,
+        token_profile: jeton_core::TokenProfile::Compatible,
+        own_issuer: false,
+        system: false,
+        created_at: now(),
+        updated_at: now(),
+        version: 1,
+    }
+}
+
+fn client() -> Client {
+    Client {
+        id: ClientId::generate(now(), &OsEntropy).unwrap(),
+        name: "agent".parse().unwrap(),
+        description: "".parse().unwrap(),
+        status: ClientStatus::Enabled,
+        token_ttl: None,
+        custom_claims: CustomClaims::default(),
+        created_at: now(),
+        updated_at: now(),
+        version: 1,
+    }
+}
+
+fn event(kind: AuditKind) -> AuditEvent {
+    let id = EventId::generate(now(), &OsEntropy).unwrap();
+    AuditEvent::new(id, now(), kind, Actor::System)
+}
+
+fn first<C>(limit: u32) -> PageRequest<C> {
+    PageRequest { after: None, limit }
+}
+
+#[tokio::test]
+async fn what_was_written_reads_back_and_survives_reopening() {
+    let world = World::new().await;
+    let server = mcp_server("http://localhost:3002/mcp");
+    let client = Client {
+        token_ttl: Some(60.try_into().unwrap()),
+        ..client()
+    };
+    let grant = Grant {
+        client_id: client.id,
+        mcp_server_id: server.id,
+        scopes: "todo:read".parse().unwrap(),
+        created_at: now(),
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&server).await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    tx.put_grant(&grant).await.unwrap();
+    tx.commit().await.unwrap();
+    world.store.close().await;
+
+    let store = Store::open_sqlite(&world.folder.path().join("jeton test%20.db"))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.find_mcp_server(server.id).await.unwrap(),
+        Some(server.clone())
+    );
+    assert_eq!(
+        store.find_client(client.id).await.unwrap(),
+        Some(client.clone())
+    );
+    assert_eq!(store.grants_of_client(client.id).await.unwrap(), [grant]);
+    assert_eq!(store.all_mcp_servers().await.unwrap(), [server]);
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_changes_nothing() {
+    let world = World::new().await;
+    let client = client();
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    drop(tx);
+    assert_eq!(world.store.find_client(client.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_servers_cannot_have_the_same_url() {
+    let world = World::new().await;
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&mcp_server("https://a.example/mcp"))
+        .await
+        .unwrap();
+    let same = mcp_server("HTTPS://A.example:443/mcp/");
+    assert!(matches!(
+        tx.insert_mcp_server(&same).await,
+        Err(StoreError::Exists)
+    ));
+}
+
+#[tokio::test]
+async fn an_update_from_an_old_version_is_stale() {
+    let world = World::new().await;
+    let client = client();
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    let changed = Client {
+        version: 2,
+        status: ClientStatus::Disabled,
+        ..client.clone()
+    };
+    tx.update_client(&changed).await.unwrap();
+    assert!(matches!(
+        tx.update_client(&changed).await,
+        Err(StoreError::Stale)
+    ));
+    tx.commit().await.unwrap();
+    assert_eq!(
+        world.store.find_client(client.id).await.unwrap(),
+        Some(changed)
+    );
+}
+
+#[tokio::test]
+async fn deleting_a_client_takes_its_grants_and_secrets_along() {
+    let world = World::new().await;
+    let (server, client) = (mcp_server("https://a.example/"), client());
+    let owner = SecretOwner::Client(client.id);
+    let plain = PlainSecret::generate(&OsEntropy).unwrap();
+    let secret = ClientSecret {
+        id: SecretId::generate(now(), &OsEntropy).unwrap(),
+        owner,
+        digest: plain.digest(),
+        suffix: plain.suffix(),
+        created_at: now(),
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let grant = Grant {
+        client_id: client.id,
+        mcp_server_id: server.id,
+        scopes: jeton_core::ScopeSet::empty(),
+        created_at: now(),
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&server).await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    tx.put_grant(&grant).await.unwrap();
+    tx.insert_secret(&secret).await.unwrap();
+    tx.commit().await.unwrap();
+    let kept = world.store.secrets_of(owner).await.unwrap();
+    assert!(kept[0].digest.matches(&plain.digest()));
+
+    let mut tx = world.store.begin().await.unwrap();
+    assert!(tx.delete_client(client.id).await.unwrap());
+    assert!(!tx.delete_client(client.id).await.unwrap());
+    tx.commit().await.unwrap();
+    assert!(world.store.secrets_of(owner).await.unwrap().is_empty());
+    assert!(
+        world
+            .store
+            .grants_on_mcp_server(server.id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_secret_is_revoked_once_and_expires_when_rotated() {
+    let world = World::new().await;
+    let owner = SecretOwner::Client(client().id);
+    let plain = PlainSecret::generate(&OsEntropy).unwrap();
+    let secret = |expires_at| ClientSecret {
+        id: SecretId::generate(now(), &OsEntropy).unwrap(),
+        owner,
+        digest: plain.digest(),
+        suffix: plain.suffix(),
+        created_at: now(),
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let at = |seconds| Timestamp::from_seconds(seconds);
+    let (forever, soon) = (secret(None), secret(Some(at(50))));
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_secret(&forever).await.unwrap();
+    tx.insert_secret(&soon).await.unwrap();
+    tx.expire_secrets(owner, at(100)).await.unwrap();
+    tx.touch_secret(forever.id, at(7)).await.unwrap();
+    tx.commit().await.unwrap();
+    let kept = world.store.secrets_of(owner).await.unwrap();
+    assert_eq!(
+        kept.iter().map(|s| s.expires_at).collect::<Vec<_>>(),
+        [Some(at(100)), Some(at(50))]
+    );
+    assert_eq!(kept[0].last_used_at, Some(at(7)));
+
+    let mut tx = world.store.begin().await.unwrap();
+    assert!(tx.revoke_secret(forever.id, at(9)).await.unwrap());
+    assert!(!tx.revoke_secret(forever.id, at(10)).await.unwrap());
+    tx.commit().await.unwrap();
+    let revoked = world.store.find_secret(forever.id).await.unwrap().unwrap();
+    assert_eq!(revoked.state(at(1)), SecretState::Revoked);
+    assert_eq!(revoked.revoked_at, Some(at(9)));
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_without_gap_or_repetition() {
+    let world = World::new().await;
+    let mut tx = world.store.begin().await.unwrap();
+    let mut expected = Vec::new();
+    for _ in 0..7 {
+        let client = client();
+        tx.insert_client(&client).await.unwrap();
+        expected.push(client.id);
+    }
+    tx.commit().await.unwrap();
+    expected.sort();
+    expected.reverse();
+    let (mut found, mut request) = (Vec::new(), first(3));
+    loop {
+        let page = world.store.clients(None, request).await.unwrap();
+        found.extend(page.items.iter().map(|client| client.id));
+        let Some(next) = page.next else { break };
+        request.after = Some(next.parse().unwrap());
+    }
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn audit_events_are_numbered_filtered_and_chained() {
+    let world = World::new().await;
+    let about = client().id;
+    for batch in [1, 3, 21, 40] {
+        let mut events: Vec<_> = (0..batch).map(|_| event(AuditKind::TokenIssued)).collect();
+        events[0].client_id = Some(about);
+        events[0].reason = Some("because".into());
+        events[0].scope = Some("a b".parse().unwrap());
+        let mut tx = world.store.begin().await.unwrap();
+        tx.append_audit(&events).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let all = world
+        .store
+        .audit_events(&AuditFilter::default(), first(100))
+        .await
+        .unwrap()
+        .items;
+    assert_eq!(
+        all.iter().map(|e| e.seq).collect::<Vec<_>>(),
+        (1..=65).rev().collect::<Vec<_>>()
+    );
+    let filter = AuditFilter {
+        client_id: Some(about),
+        kind: Some(AuditKind::TokenIssued),
+        since: Some(Timestamp::from_seconds(0)),
+        ..AuditFilter::default()
+    };
+    let found = world.store.audit_events(&filter, first(3)).await.unwrap();
+    assert_eq!(
+        found.items.iter().map(|e| e.seq).collect::<Vec<_>>(),
+        [26, 5, 2]
+    );
+    assert_eq!(found.next.as_deref(), Some("2"));
+    assert_eq!(found.items[0].event.scope, Some("a b".parse().unwrap()));
+    assert_eq!(world.store.first_broken_audit_batch().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_token_is_revoked_once() {
+    let world = World::new().await;
+    let mut tx = world.store.begin().await.unwrap();
+    assert!(tx.revoke_token("j", now(), now()).await.unwrap());
+    assert!(!tx.revoke_token("j", now(), now()).await.unwrap());
+    tx.commit().await.unwrap();
+    assert!(world.store.is_token_revoked("j").await.unwrap());
+    assert!(!world.store.is_token_revoked("k").await.unwrap());
+}
