@@ -60,6 +60,18 @@ impl<'a> Form<'a> {
         Ok(Self { pairs })
     }
 
+    /// The same form, independent of the body it was read from.
+    pub fn into_owned(self) -> Form<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Form {
+            pairs: self
+                .pairs
+                .into_iter()
+                .map(|(name, value)| (owned(name), owned(value)))
+                .collect(),
+        }
+    }
+
     /// The value of `name`, if it was sent and is not empty.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.pairs

@@ -139,6 +139,11 @@ id!(
     EventId,
     "evt"
 );
+id!(
+    /// Identifies one HTTP request: `req_…`.
+    RequestId,
+    "req"
+);
 
 /// Who a secret authenticates: a client at the token endpoint, or an MCP server at the
 /// introspection and revocation endpoints.

@@ -1,1 +1,27 @@
+//! Jeton's authorization server.
+//!
+//! [`Config`] says how, [`App::open`] opens the store and the keys, [`Server`] answers requests
+//! until it is told to stop. `http/router.rs` has every route in one table; from there a request
+//! goes to `oauth/` or `api/`, which meet in `service/`, `directory.rs`, `keys/` and `audit/`.
 
+mod api;
+mod app;
+mod audit;
+mod config;
+mod directory;
+mod first_start;
+mod http;
+mod job;
+mod keys;
+mod oauth;
+mod private_file;
+mod request_context;
+mod service;
+mod telemetry;
+
+pub use app::{App, OpenError};
+pub use config::{AuditDurability, Config, ConfigError, Issuer, IssuerError, RawAudit, RawConfig};
+pub use first_start::AdminCredentials;
+pub use http::{Server, ServerError, openapi_json};
+pub use private_file::write_private_file;
+pub use telemetry::{LogFormat, init_telemetry};

@@ -1,5 +1,6 @@
 //! Opening the database, and the two ways into it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -111,7 +112,10 @@ fn percent_encode(path: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
                 encoded.push(char::from(byte));
             }
-            other => encoded.push_str(&format!("%{other:02X}")),
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(encoded, "%{other:02X}");
+            }
         }
     }
     encoded

@@ -1,0 +1,94 @@
+//! `POST /api/v1/clients`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use http::StatusCode;
+use jeton_core::{CustomClaims, Description, DisplayName, McpServerId, Scope, TokenTtl};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::ClientView;
+use crate::api::secrets::{SecretView, expiry};
+use crate::api::{AdminWrite, ChangeErrors, Tagged};
+use crate::app::App;
+use crate::http::{ApiJson, Problem};
+use crate::service::clients::{self, NewClient};
+
+/// A client to register, with its first grant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateClient {
+    /// The MCP server of its first grant.
+    #[schema(value_type = String, example = "res_…")]
+    mcp_server_id: McpServerId,
+    /// What it may there; absent means every scope that the MCP server defines.
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Option<Vec<Scope>>,
+    /// What people call it.
+    #[schema(value_type = String, example = "nightly-agent")]
+    name: DisplayName,
+    /// What it is for.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    description: Description,
+    /// A lifetime that lowers the MCP server's, in seconds.
+    #[schema(value_type = Option<u32>, minimum = 60, maximum = 86400)]
+    token_ttl: Option<TokenTtl>,
+    /// Claims of its own that each of its tokens carries.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    custom_claims: CustomClaims,
+    /// After how many seconds its first secret expires; absent, never.
+    #[schema(minimum = 60, maximum = 315_360_000)]
+    secret_expires_in: Option<u64>,
+}
+
+/// A client just registered. Its secret is shown here and never again.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CreatedClientView {
+    #[serde(flatten)]
+    client: ClientView,
+    /// The secret: this is the only time it is shown.
+    client_secret: String,
+    /// What is kept of the secret.
+    secret: SecretView,
+}
+
+/// Register a client on an MCP server.
+#[utoipa::path(
+    post,
+    path = "/api/v1/clients",
+    operation_id = "create_client",
+    tag = "Clients",
+    request_body = CreateClient,
+    security(("oauth2" = ["admin:write"])),
+    responses((status = 201, body = CreatedClientView), ChangeErrors)
+)]
+pub(crate) async fn create(
+    AdminWrite(operator): AdminWrite,
+    State(app): State<Arc<App>>,
+    ApiJson(body): ApiJson<CreateClient>,
+) -> Result<Tagged<CreatedClientView>, Problem> {
+    let secret_expiry: Option<Duration> = expiry("secret_expires_in", body.secret_expires_in)?;
+    let new = NewClient {
+        mcp_server_id: body.mcp_server_id,
+        scopes: body.scopes.map(|scopes| scopes.into_iter().collect()),
+        name: body.name,
+        description: body.description,
+        token_ttl: body.token_ttl,
+        custom_claims: body.custom_claims,
+        secret_expiry,
+    };
+    let created = clients::create(&app, &operator, new).await?;
+    Ok(Tagged {
+        status: StatusCode::CREATED,
+        version: created.client.version,
+        body: CreatedClientView {
+            secret: SecretView::of(&created.secret, app.clock.now()),
+            client: ClientView::of(created.client, &[created.grant]),
+            client_secret: created.plain.expose().to_owned(),
+        },
+    })
+}

@@ -1,0 +1,70 @@
+//! `GET /api/v1/clients`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use jeton_core::McpServerId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::ClientView;
+use crate::api::pages::page_request;
+use crate::api::{AdminRead, PageOf, ReadErrors};
+use crate::app::App;
+use crate::http::{ApiQuery, Problem};
+use crate::service::{ServiceError, mcp_servers};
+
+/// Which clients.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ClientQuery {
+    /// Only those with a grant on this MCP server.
+    #[param(value_type = Option<String>)]
+    mcp_server_id: Option<McpServerId>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// How many at most, 1 to 200; 50 if absent.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// List clients, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/clients",
+    operation_id = "list_clients",
+    tag = "Clients",
+    params(ClientQuery),
+    security(("oauth2" = ["admin:read"])),
+    responses((status = 200, body = PageOf<ClientView>), ReadErrors)
+)]
+pub(crate) async fn list(
+    _: AdminRead,
+    State(app): State<Arc<App>>,
+    ApiQuery(query): ApiQuery<ClientQuery>,
+) -> Result<Json<PageOf<ClientView>>, Problem> {
+    if let Some(id) = query.mcp_server_id {
+        mcp_servers::find(&app, id)?;
+    }
+    let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let clients = app
+        .store
+        .clients(query.mcp_server_id, page)
+        .await
+        .map_err(ServiceError::from)?;
+    let mut items = Vec::with_capacity(clients.items.len());
+    for client in clients.items {
+        let grants = app
+            .store
+            .grants_of_client(client.id)
+            .await
+            .map_err(ServiceError::from)?;
+        items.push(ClientView::of(client, &grants));
+    }
+    Ok(Json(PageOf {
+        items,
+        next_cursor: clients.next,
+    }))
+}

@@ -1,0 +1,61 @@
+//! `/api/v1/clients`.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod list;
+pub(crate) mod show;
+pub(crate) mod update;
+
+use jeton_core::{Client, ClientStatus, CustomClaims, Description, DisplayName, Grant, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::grants::GrantView;
+
+/// A client.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClientView {
+    /// Its ID.
+    id: String,
+    /// The same: its OAuth `client_id`.
+    client_id: String,
+    /// What people call it.
+    #[schema(value_type = String)]
+    name: DisplayName,
+    /// What it is for.
+    #[schema(value_type = String)]
+    description: Description,
+    /// enabled or disabled.
+    #[schema(value_type = String)]
+    status: ClientStatus,
+    /// A lifetime that lowers the MCP server's, in seconds; null where it has none.
+    token_ttl: Option<u32>,
+    /// Claims of its own.
+    #[schema(value_type = Object)]
+    custom_claims: CustomClaims,
+    /// What it may, and where.
+    grants: Vec<GrantView>,
+    /// When it was registered.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it was last changed.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl ClientView {
+    pub(crate) fn of(client: Client, grants: &[Grant]) -> Self {
+        Self {
+            id: client.id.to_string(),
+            client_id: client.id.to_string(),
+            name: client.name,
+            description: client.description,
+            status: client.status,
+            token_ttl: client.token_ttl.map(jeton_core::TokenTtl::as_seconds),
+            custom_claims: client.custom_claims,
+            grants: grants.iter().map(GrantView::of).collect(),
+            created_at: client.created_at,
+            updated_at: client.updated_at,
+        }
+    }
+}

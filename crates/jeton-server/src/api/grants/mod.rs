@@ -1,0 +1,32 @@
+//! `/api/v1/clients/{client_id}/grants`.
+
+pub(crate) mod delete;
+pub(crate) mod list;
+pub(crate) mod put;
+
+use jeton_core::{Grant, Scope, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A grant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GrantView {
+    /// Where.
+    mcp_server_id: String,
+    /// What.
+    #[schema(value_type = Vec<String>)]
+    scopes: Vec<Scope>,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl GrantView {
+    pub(crate) fn of(grant: &Grant) -> Self {
+        Self {
+            mcp_server_id: grant.mcp_server_id.to_string(),
+            scopes: grant.scopes.iter().cloned().collect(),
+            created_at: grant.created_at,
+        }
+    }
+}

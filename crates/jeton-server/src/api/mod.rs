@@ -1,0 +1,83 @@
+//! The admin API: `/api/v1`, one verb a file under its noun, protected by Jeton's own tokens.
+
+pub(crate) mod audit_events;
+mod authorization;
+pub(crate) mod clients;
+mod entity_tag;
+mod errors;
+pub(crate) mod grants;
+pub(crate) mod health;
+pub(crate) mod mcp_servers;
+mod pages;
+pub(crate) mod secrets;
+pub(crate) mod signing_keys;
+
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
+
+pub(crate) use authorization::{AdminRead, AdminWrite};
+pub(crate) use entity_tag::{IfMatch, Tagged};
+pub(crate) use errors::{ChangeErrors, ReadErrors, UpdateErrors};
+pub(crate) use pages::PageOf;
+
+use crate::http::Problem;
+
+/// The part of the `OpenAPI` document that no route says.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Jeton admin API",
+        description = "Registers MCP servers and clients, and reads the audit log. Send an access token for {issuer}/api with the scope admin:read or admin:write as Authorization: Bearer. Errors are RFC 9457 problem details.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    modifiers(&TokenSecurity)
+)]
+pub(crate) struct Description;
+
+struct TokenSecurity;
+
+impl utoipa::Modify for TokenSecurity {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scopes = Scopes::from_iter([
+            ("admin:read", "See everything but secrets"),
+            ("admin:write", "Register, change and delete everything"),
+        ]);
+        let flow = Flow::ClientCredentials(ClientCredentials::new("/oauth/token", scopes));
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
+    }
+}
+
+/// `GET /api/openapi.json`.
+pub(crate) async fn openapi_document() -> Response {
+    let mut response = crate::http::openapi_json().into_response();
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// `GET /`: says what this is, to a person who opened it in a browser.
+pub(crate) async fn front_page() -> &'static str {
+    "This is Jeton, an OAuth 2.1 authorization server for agents that call MCP servers.\n\n\
+     Metadata   /.well-known/oauth-authorization-server\n\
+     Keys       /keys\n\
+     Tokens     POST /oauth/token\n\
+     Admin API  /api/openapi.json\n\
+     Health     /healthz, /readyz\n"
+}
+
+/// The answer to a path that is not there.
+pub(crate) async fn no_such_path() -> Problem {
+    Problem::not_found("there is nothing at this path; / lists what there is")
+}
+
+/// The answer to a method that is not there.
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::method_not_allowed()
+}

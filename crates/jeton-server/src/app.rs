@@ -1,0 +1,200 @@
+//! What every request shares: the store, the keys, the directory, the audit log, the clock.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jeton_core::{
+    AccessTokenClaims, Actor, AuditEvent, AuditKind, Clock, Entropy, EntropyError, EventId,
+    McpServer, SystemClock,
+};
+use jeton_jose::{OsEntropy, TokenVerifier, UnverifiedToken, VerifyError};
+use jeton_store::{Store, StoreError};
+
+use crate::audit::AuditLog;
+use crate::config::{AuditDurability, Config, Issuer};
+use crate::directory::Directory;
+use crate::first_start::{self, FirstStartError};
+use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
+use crate::private_file::create_private_folder;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data directory.
+    #[error("the data directory {path} cannot be used")]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another server uses it.
+    #[error(
+        "the data directory {0} is in use by another jeton serve; stop it first, or give this one another --data-dir"
+    )]
+    InUse(PathBuf),
+    /// The database.
+    #[error("the database {path} cannot be opened")]
+    Store {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyFileError),
+    /// The signing keys.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// The first start.
+    #[error(transparent)]
+    FirstStart(#[from] FirstStartError),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) issuer: Issuer,
+    pub(crate) store: Store,
+    pub(crate) directory: Directory,
+    pub(crate) keys: KeyRing,
+    pub(crate) audit: AuditLog,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    /// The admin API as a resource.
+    pub(crate) admin_api: McpServer,
+    /// Held as long as the data directory is in use.
+    _lock: File,
+}
+
+impl App {
+    /// Opens everything, making at first start what is not there yet: the data directory, the
+    /// master key, the signing keys, the admin client with `admin.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub async fn open(config: &Config, issuer: Issuer) -> Result<Arc<Self>, OpenError> {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+        let lock = lock_data_dir(config)?;
+        let store_error = |source| OpenError::Store {
+            path: config.database_file.clone(),
+            source,
+        };
+        let store = Store::open_sqlite(&config.database_file)
+            .await
+            .map_err(store_error)?;
+        let keys_exist = !store.signing_keys().await.map_err(store_error)?.is_empty();
+        let master_key = keys::load_or_create(config, keys_exist, entropy.as_ref())?;
+        let first = first_start::FirstStart {
+            store: &store,
+            clock: clock.as_ref(),
+            entropy: entropy.as_ref(),
+            issuer: &issuer,
+            data_dir: &config.data_dir,
+        };
+        if !keys_exist {
+            first.make_signing_keys(&master_key).await?;
+        }
+        let keys = KeyRing::open(&store, &master_key, clock.now()).await?;
+        let admin_api = first.ensure_admin(keys_exist).await?;
+        let directory = Directory::open(store.clone()).await.map_err(store_error)?;
+        if config.audit_durability == AuditDurability::Async {
+            tracing::warn!(
+                "audit.durability is async: a crash may lose the records of tokens issued in its last moments"
+            );
+        }
+        let audit = AuditLog::start(store.clone(), config.audit_durability);
+        Ok(Arc::new(Self {
+            issuer,
+            store,
+            directory,
+            keys,
+            audit,
+            clock,
+            entropy,
+            admin_api,
+            _lock: lock,
+        }))
+    }
+
+    /// A successful event, now.
+    pub(crate) fn event(&self, kind: AuditKind, actor: Actor) -> Result<AuditEvent, EntropyError> {
+        let now = self.clock.now();
+        Ok(AuditEvent::new(
+            EventId::generate(now, self.entropy.as_ref())?,
+            now,
+            kind,
+            actor,
+        ))
+    }
+
+    /// Verifies a token that this server issued, for whatever audience: its own key, its own issuer
+    /// or that of one of its MCP servers, its time.
+    pub(crate) fn verify_own_token(&self, token: &str) -> Result<AccessTokenClaims, VerifyError> {
+        let token = UnverifiedToken::parse(token).map_err(|_| VerifyError::Malformed)?;
+        let key = self
+            .keys
+            .verifying(token.kid())
+            .ok_or(VerifyError::UnknownKey)?;
+        let verifier = TokenVerifier::new(Vec::new(), Vec::new()).leeway(Duration::ZERO);
+        let claims = verifier.verify_signed(&token, &key, self.clock.now())?;
+        let own = claims.iss.strip_prefix(self.issuer.as_str());
+        if own.is_some_and(|rest| rest.is_empty() || rest.starts_with("/resources/")) {
+            Ok(claims)
+        } else {
+            Err(VerifyError::Issuer)
+        }
+    }
+
+    /// Whether a verified token still counts: it was not revoked, and its client is there and
+    /// enabled.
+    pub(crate) async fn still_counts(
+        &self,
+        claims: &AccessTokenClaims,
+    ) -> Result<bool, StoreError> {
+        let Some(client_id) = claims.parsed_client_id() else {
+            return Ok(false);
+        };
+        let client = self.directory.find_client(client_id).await?;
+        if !client.is_some_and(|entry| entry.client.is_enabled()) {
+            return Ok(false);
+        }
+        Ok(!self.store.is_token_revoked(&claims.jti).await?)
+    }
+
+    /// Writes what is still waiting to be written, then closes the store.
+    pub async fn close(&self) {
+        if self.audit.flush().await.is_err() {
+            tracing::error!("the audit log could not be flushed");
+        }
+        self.store.close().await;
+    }
+}
+
+/// Two servers over one data directory would each trust its own cache: only one may be.
+fn lock_data_dir(config: &Config) -> Result<File, OpenError> {
+    let path = &config.data_dir;
+    let data_dir_error = |source| OpenError::DataDir {
+        path: path.clone(),
+        source,
+    };
+    create_private_folder(path).map_err(data_dir_error)?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("jeton.lock"))
+        .map_err(data_dir_error)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(path.clone())),
+        Err(std::fs::TryLockError::Error(source)) => Err(data_dir_error(source)),
+    }
+}

@@ -1,0 +1,262 @@
+//! Group commit: the events of requests that are under way at the same moment share one commit,
+//! and with it one fsync.
+//!
+//! One task owns the writing. It takes what is queued, waits a few milliseconds at most while
+//! other token requests are still on their way, commits, and only then lets the answers leave.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jeton_core::{AuditEvent, SecretId, Timestamp};
+use jeton_store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::AuditDurability;
+use crate::job;
+
+/// The most events in one commit.
+const MAX_BATCH: usize = 256;
+/// The most events waiting for the writer; beyond that, requests wait to queue.
+const MAX_QUEUE: usize = 4096;
+/// How long a commit waits for requests that are under way.
+const MAX_WAIT: Duration = Duration::from_millis(4);
+/// A secret's last use is noted at most so often.
+const TOUCH_EVERY: Duration = Duration::from_secs(10);
+
+/// The audit log cannot be written; nothing may be issued.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the audit log cannot be written")]
+pub(crate) struct AuditUnavailable;
+
+/// A secret that just authenticated somebody.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UsedSecret {
+    pub(crate) id: SecretId,
+    pub(crate) at: Timestamp,
+}
+
+enum Message {
+    Record {
+        event: Box<AuditEvent>,
+        used: Option<UsedSecret>,
+        written: Option<oneshot::Sender<Result<(), AuditUnavailable>>>,
+    },
+    Flush(oneshot::Sender<()>),
+}
+
+/// Where events are handed in. Clones share one writer.
+#[derive(Debug, Clone)]
+pub(crate) struct AuditLog {
+    sender: mpsc::Sender<Message>,
+    under_way: Arc<AtomicUsize>,
+    durability: AuditDurability,
+}
+
+/// While it lives, a request is on its way to the log, and a commit may wait for it.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl AuditLog {
+    pub(crate) fn start(store: Store, durability: AuditDurability) -> Self {
+        let (sender, receiver) = mpsc::channel(MAX_QUEUE);
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let writer = Writer {
+            store,
+            receiver,
+            under_way: Arc::clone(&under_way),
+            touched: HashMap::new(),
+        };
+        job::spawn("audit writer", writer.run());
+        Self {
+            sender,
+            under_way,
+            durability,
+        }
+    }
+
+    /// Announces an event.
+    pub(crate) fn under_way(&self) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(&self.under_way))
+    }
+
+    /// Records the event of a request that was announced.
+    pub(crate) async fn record_after(
+        &self,
+        under_way: UnderWay,
+        event: AuditEvent,
+        used: Option<UsedSecret>,
+    ) -> Result<(), AuditUnavailable> {
+        let written = self.hand_in(event, used).await?;
+        drop(under_way);
+        wait(written).await
+    }
+
+    /// Records an event. With `audit.durability = "sync"` it is on disk when this returns.
+    pub(crate) async fn record(
+        &self,
+        event: AuditEvent,
+        used: Option<UsedSecret>,
+    ) -> Result<(), AuditUnavailable> {
+        wait(self.hand_in(event, used).await?).await
+    }
+
+    /// Queues an event; what is returned tells when it is on disk, where anybody has to wait.
+    async fn hand_in(
+        &self,
+        event: AuditEvent,
+        used: Option<UsedSecret>,
+    ) -> Result<Option<oneshot::Receiver<Result<(), AuditUnavailable>>>, AuditUnavailable> {
+        let (written, outcome) = match self.durability {
+            AuditDurability::Sync => {
+                let (written, outcome) = oneshot::channel();
+                (Some(written), Some(outcome))
+            }
+            AuditDurability::Async => (None, None),
+        };
+        self.send(Message::Record {
+            event: Box::new(event),
+            used,
+            written,
+        })
+        .await?;
+        Ok(outcome)
+    }
+
+    /// Waits until everything handed in before is on disk.
+    pub(crate) async fn flush(&self) -> Result<(), AuditUnavailable> {
+        let (done, wait) = oneshot::channel();
+        self.send(Message::Flush(done)).await?;
+        wait.await.map_err(|_| AuditUnavailable)
+    }
+
+    async fn send(&self, message: Message) -> Result<(), AuditUnavailable> {
+        self.sender
+            .send(message)
+            .await
+            .map_err(|_| AuditUnavailable)
+    }
+}
+
+async fn wait(
+    written: Option<oneshot::Receiver<Result<(), AuditUnavailable>>>,
+) -> Result<(), AuditUnavailable> {
+    match written {
+        Some(outcome) => outcome.await.map_err(|_| AuditUnavailable)?,
+        None => Ok(()),
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    events: Vec<AuditEvent>,
+    used: Vec<UsedSecret>,
+    written: Vec<oneshot::Sender<Result<(), AuditUnavailable>>>,
+    flushed: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn push(&mut self, message: Message) {
+        match message {
+            Message::Record {
+                event,
+                used,
+                written,
+            } => {
+                self.events.push(*event);
+                self.used.extend(used);
+                self.written.extend(written);
+            }
+            Message::Flush(done) => self.flushed.push(done),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.events.len() >= MAX_BATCH
+    }
+}
+
+struct Writer {
+    store: Store,
+    receiver: mpsc::Receiver<Message>,
+    under_way: Arc<AtomicUsize>,
+    /// When each secret's last use was last written.
+    touched: HashMap<SecretId, Timestamp>,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        while let Some(first) = self.receiver.recv().await {
+            let mut batch = Batch::default();
+            batch.push(first);
+            self.gather(&mut batch).await;
+            let outcome = self.commit(&batch).await.map_err(|error| {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "writing the audit log failed"
+                );
+                AuditUnavailable
+            });
+            for written in batch.written {
+                // A caller that is gone needs no answer.
+                let _ = written.send(outcome);
+            }
+            for done in batch.flushed {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Takes everything that is queued or about to be.
+    async fn gather(&mut self, batch: &mut Batch) {
+        let deadline = Instant::now() + MAX_WAIT;
+        while !batch.is_full() && batch.flushed.is_empty() {
+            if let Ok(message) = self.receiver.try_recv() {
+                batch.push(message);
+                continue;
+            }
+            if batch.events.len() >= self.under_way.load(Ordering::Relaxed) {
+                return;
+            }
+            match timeout_at(deadline, self.receiver.recv()).await {
+                Ok(Some(message)) => batch.push(message),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
+        tx.append_audit(&batch.events).await?;
+        let touches = self.due_touches(&batch.used);
+        for (id, at) in &touches {
+            tx.touch_secret(*id, *at).await?;
+        }
+        tx.commit().await?;
+        if self.touched.len() > 100_000 {
+            self.touched.clear();
+        }
+        self.touched.extend(touches);
+        Ok(())
+    }
+
+    fn due_touches(&self, used: &[UsedSecret]) -> HashMap<SecretId, Timestamp> {
+        used.iter()
+            .filter(|used| {
+                self.touched
+                    .get(&used.id)
+                    .is_none_or(|last| used.at.since(*last) >= TOUCH_EVERY)
+            })
+            .map(|used| (used.id, used.at))
+            .collect()
+    }
+}

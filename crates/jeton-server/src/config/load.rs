@@ -1,0 +1,197 @@
+//! Reading settings from their three places, and checking them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use zeroize::Zeroizing;
+
+use super::{Config, Issuer, IssuerError, MasterKeyText, RawConfig, TlsFiles};
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that was named is not there.
+    #[error("the configuration file {0} does not exist")]
+    NoFile(PathBuf),
+    /// A setting has the wrong name or type.
+    #[error("the configuration cannot be read: {0}")]
+    Read(#[from] Box<figment::Error>),
+    /// The issuer.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// One of the two is missing.
+    #[error("--tls-cert and --tls-key go together: give both or neither")]
+    Tls,
+    /// TLS here, and an issuer that says otherwise.
+    #[error("with --tls-cert the issuer must be https, and {0:?} is not")]
+    TlsIssuer(String),
+    /// Another database.
+    #[error(
+        "the database URL must be sqlite:PATH; {0:?} is not supported by this version of Jeton"
+    )]
+    Database(String),
+}
+
+/// The settings that may come from the environment, as `JETON_…`.
+const ENVIRONMENT: [&str; 8] = [
+    "data_dir",
+    "listen",
+    "issuer",
+    "database_url",
+    "master_key_file",
+    "insecure_http",
+    "tls_cert",
+    "tls_key",
+];
+
+impl Config {
+    /// Reads the settings: `file` (or `jeton.toml` in the working directory, if it is there), then
+    /// the environment, then `flags`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the setting and where it came from.
+    pub fn load(file: Option<&Path>, flags: &RawConfig) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        match file {
+            Some(file) if !file.is_file() => return Err(ConfigError::NoFile(file.to_owned())),
+            Some(file) => figment = figment.merge(Toml::file_exact(file)),
+            None => figment = figment.merge(Toml::file_exact("jeton.toml")),
+        }
+        let raw: RawConfig = figment
+            .merge(Env::prefixed("JETON_").only(&ENVIRONMENT))
+            .merge(
+                Env::prefixed("JETON_")
+                    .only(&["audit_durability"])
+                    .map(|_| "audit.durability".into()),
+            )
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(Box::new)?;
+        Self::check(raw, environment("JETON_MASTER_KEY"))
+    }
+
+    fn check(raw: RawConfig, master_key: Option<String>) -> Result<Self, ConfigError> {
+        let data_dir = raw.data_dir.unwrap_or_else(|| "jeton-data".into());
+        let tls = match (raw.tls_cert, raw.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            _ => return Err(ConfigError::Tls),
+        };
+        let issuer = raw
+            .issuer
+            .map(|issuer| issuer.parse::<Issuer>())
+            .transpose()?;
+        let insecure_http = raw.insecure_http.unwrap_or(false);
+        if let Some(issuer) = &issuer {
+            if tls.is_some() && !issuer.as_str().starts_with("https:") {
+                return Err(ConfigError::TlsIssuer(issuer.to_string()));
+            }
+            if !insecure_http {
+                issuer.require_secure()?;
+            }
+        }
+        Ok(Self {
+            listen: raw
+                .listen
+                .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8420))),
+            issuer,
+            database_file: database_file(raw.database_url, &data_dir)?,
+            master_key: master_key.map(|text| MasterKeyText(Zeroizing::new(text))),
+            master_key_file_is_given: raw.master_key_file.is_some(),
+            master_key_file: raw
+                .master_key_file
+                .unwrap_or_else(|| data_dir.join("master.key")),
+            insecure_http,
+            tls,
+            audit_durability: raw
+                .audit
+                .and_then(|audit| audit.durability)
+                .unwrap_or_default(),
+            data_dir,
+        })
+    }
+
+    /// The issuer for the address that is really listened on.
+    ///
+    /// # Errors
+    ///
+    /// [`IssuerError::Insecure`] where it would be plain http on an address that others reach.
+    pub fn effective_issuer(&self, address: SocketAddr) -> Result<Issuer, IssuerError> {
+        if let Some(issuer) = &self.issuer {
+            return Ok(issuer.clone());
+        }
+        let issuer = Issuer::of_address(address, self.tls.is_some());
+        if !self.insecure_http {
+            issuer.require_secure()?;
+        }
+        Ok(issuer)
+    }
+}
+
+fn database_file(url: Option<String>, data_dir: &Path) -> Result<PathBuf, ConfigError> {
+    let Some(url) = url else {
+        return Ok(data_dir.join("jeton.db"));
+    };
+    let path = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"));
+    match path {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        // The URL may hold a password: only its scheme is shown.
+        _ => Err(ConfigError::Database(
+            url.split_once(':')
+                .map_or("", |(scheme, _)| scheme)
+                .to_owned(),
+        )),
+    }
+}
+
+/// A secret from the environment, which never becomes part of a document that could be printed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_refused_with_its_name() {
+        let raw = |change: fn(&mut RawConfig)| {
+            let mut raw = RawConfig::default();
+            change(&mut raw);
+            Config::check(raw, None)
+                .map(|_| ())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(raw(|raw| raw.tls_cert = Some("a".into())).contains("--tls-key"));
+        assert!(
+            raw(|raw| raw.issuer = Some("http://auth.example.com".into()))
+                .contains("--insecure-http")
+        );
+        let database = raw(|raw| raw.database_url = Some("postgres://u:hunter2@h/d".into()));
+        assert!(
+            database.contains("postgres") && !database.contains("hunter2"),
+            "{database}"
+        );
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = Config::check(RawConfig::default(), None).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8420");
+        assert_eq!(config.data_dir, Path::new("jeton-data"));
+        assert_eq!(
+            config.effective_issuer(config.listen).unwrap().as_str(),
+            "http://127.0.0.1:8420"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! How the server is set up: defaults, then `jeton.toml`, then `JETON_*` in the environment, then
+//! flags; the later wins.
+
+mod issuer;
+mod load;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use issuer::{Issuer, IssuerError};
+pub use load::ConfigError;
+
+/// When a token's audit event has to be on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditDurability {
+    /// Before the token leaves: no token without a record.
+    #[default]
+    Sync,
+    /// Soon after. A crash may lose the records of the last moments.
+    Async,
+}
+
+/// Settings as somebody wrote them: a file, the environment, or flags. Everything is optional.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    /// Where the database, the master key and `admin.json` are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// The address to listen on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// The issuer URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Where the data is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_url: Option<String>,
+    /// The file with the master key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key_file: Option<PathBuf>,
+    /// Allow a plain-http issuer that is not loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_http: Option<bool>,
+    /// The certificate chain, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// The audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<RawAudit>,
+}
+
+/// The `[audit]` section.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawAudit {
+    /// `sync` or `async`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durability: Option<AuditDurability>,
+}
+
+/// A certificate chain and its private key.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// Settings that were checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the database, the master key and `admin.json` are.
+    pub data_dir: PathBuf,
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The issuer as configured; absent, it follows from the address.
+    pub(crate) issuer: Option<Issuer>,
+    /// The SQLite file.
+    pub(crate) database_file: PathBuf,
+    /// The master key from the environment, if it is there.
+    pub(crate) master_key: Option<MasterKeyText>,
+    /// The file with the master key otherwise.
+    pub(crate) master_key_file: PathBuf,
+    /// Whether the file was named, and is not to be made at first start.
+    pub(crate) master_key_file_is_given: bool,
+    pub(crate) insecure_http: bool,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) audit_durability: AuditDurability,
+}
+
+/// `JETON_MASTER_KEY`, hidden from `Debug`.
+#[derive(Clone)]
+pub(crate) struct MasterKeyText(pub(crate) zeroize::Zeroizing<String>);
+
+impl std::fmt::Debug for MasterKeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

@@ -1,0 +1,156 @@
+//! What the token path knows without asking the database.
+//!
+//! Clients with their secrets and grants are cached as they are asked for, at most
+//! [`MAX_CLIENTS`] of them; that one is not there is cached too, so that asking twice for an
+//! unknown client costs what asking twice for a known one does. MCP servers are few and all in
+//! memory. A change is announced with [`Directory::client_changed`] or
+//! [`Directory::mcp_servers_changed`] after its commit and seen by the next request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use jeton_core::{
+    Client, ClientId, ClientSecret, Grant, McpServer, McpServerId, ResourceUri, Scope, ScopeSet,
+    SecretOwner,
+};
+use jeton_store::{Store, StoreError};
+use quick_cache::sync::Cache;
+use tokio::sync::Mutex;
+
+const MAX_CLIENTS: usize = 50_000;
+const MAX_MISSING: usize = 10_000;
+
+/// A client with all that a token request needs to know of it.
+#[derive(Debug)]
+pub(crate) struct ClientEntry {
+    pub(crate) client: Client,
+    pub(crate) secrets: Vec<ClientSecret>,
+    pub(crate) grants: Vec<Grant>,
+}
+
+/// All MCP servers.
+#[derive(Debug, Default)]
+struct McpServers {
+    by_id: HashMap<McpServerId, Arc<McpServer>>,
+    by_url: HashMap<String, Arc<McpServer>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    store: Store,
+    clients: Cache<ClientId, Arc<ClientEntry>>,
+    missing: Cache<ClientId, ()>,
+    changes: AtomicU64,
+    mcp_servers: ArcSwap<McpServers>,
+    reload: Mutex<()>,
+}
+
+impl Directory {
+    pub(crate) async fn open(store: Store) -> Result<Self, StoreError> {
+        let directory = Self {
+            store,
+            clients: Cache::new(MAX_CLIENTS),
+            missing: Cache::new(MAX_MISSING),
+            changes: AtomicU64::new(0),
+            mcp_servers: ArcSwap::default(),
+            reload: Mutex::new(()),
+        };
+        directory.mcp_servers_changed().await?;
+        Ok(directory)
+    }
+
+    /// A client, from memory or from the store.
+    pub(crate) async fn find_client(
+        &self,
+        id: ClientId,
+    ) -> Result<Option<Arc<ClientEntry>>, StoreError> {
+        if let Some(entry) = self.clients.get(&id) {
+            return Ok(Some(entry));
+        }
+        if self.missing.get(&id).is_some() {
+            return Ok(None);
+        }
+        let changes = self.changes.load(Ordering::SeqCst);
+        let found = self.load_client(id).await?.map(Arc::new);
+        match &found {
+            Some(entry) => self.clients.insert(id, Arc::clone(entry)),
+            None => self.missing.insert(id, ()),
+        }
+        // A change committed while this was loading may have been missed: forget it then. A change
+        // after this check removes the entry itself.
+        if self.changes.load(Ordering::SeqCst) != changes {
+            self.forget_client(id);
+        }
+        Ok(found)
+    }
+
+    async fn load_client(&self, id: ClientId) -> Result<Option<ClientEntry>, StoreError> {
+        let Some(client) = self.store.find_client(id).await? else {
+            return Ok(None);
+        };
+        let secrets = self.store.secrets_of(SecretOwner::Client(id)).await?;
+        let grants = self.store.grants_of_client(id).await?;
+        Ok(Some(ClientEntry {
+            client,
+            secrets,
+            grants,
+        }))
+    }
+
+    /// To be called after a change of a client, its secrets or its grants was committed.
+    pub(crate) fn client_changed(&self, id: ClientId) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.forget_client(id);
+    }
+
+    fn forget_client(&self, id: ClientId) {
+        self.clients.remove(&id);
+        self.missing.remove(&id);
+    }
+
+    /// To be called after a change of an MCP server was committed, and of grants on it.
+    pub(crate) async fn mcp_servers_changed(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.reload.lock().await;
+        let mut servers = McpServers::default();
+        for server in self.store.all_mcp_servers().await? {
+            let server = Arc::new(server);
+            servers
+                .by_url
+                .insert(server.url.comparison_key().to_owned(), Arc::clone(&server));
+            servers.by_id.insert(server.id, server);
+        }
+        self.mcp_servers.store(Arc::new(servers));
+        Ok(())
+    }
+
+    pub(crate) fn find_mcp_server(&self, id: McpServerId) -> Option<Arc<McpServer>> {
+        self.mcp_servers.load().by_id.get(&id).cloned()
+    }
+
+    /// Every scope that some MCP server of the operators' defines.
+    pub(crate) fn all_scopes(&self) -> ScopeSet {
+        let servers = self.mcp_servers.load();
+        let mut names: Vec<Scope> = servers
+            .by_id
+            .values()
+            .filter(|server| !server.system)
+            .flat_map(|server| server.scopes.iter().map(|scope| scope.name.clone()))
+            .collect();
+        names.sort();
+        names.dedup();
+        names.into_iter().collect()
+    }
+
+    /// The MCP server that a resource belongs to: the registered URL that covers it, and of several
+    /// the longest. All servers count, whoever may use them, since a token for a path must never
+    /// come from the grant on its parent when the path is a server of its own.
+    pub(crate) fn find_covering(&self, resource: &ResourceUri) -> Option<Arc<McpServer>> {
+        let servers = self.mcp_servers.load();
+        resource
+            .covering_keys()
+            .find_map(|key| servers.by_url.get(key).cloned())
+    }
+}

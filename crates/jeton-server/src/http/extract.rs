@@ -1,0 +1,88 @@
+//! Extractors of the admin API, whose refusals name the member or parameter that is wrong.
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::limits::{BodyError, read_body};
+use super::problem::Problem;
+
+/// The largest JSON body, in bytes.
+const MAX_JSON: usize = 256 * 1024;
+
+/// A JSON body.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let is_json = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .map(|value| value.split(';').next().unwrap_or("").trim())
+            .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+        if !is_json {
+            return Err(Problem::unreadable(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send a JSON body with Content-Type: application/json",
+            ));
+        }
+        let body = read_body(request.into_body(), MAX_JSON)
+            .await
+            .map_err(|error| match error {
+                BodyError::TooLarge => {
+                    Problem::unreadable(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 256 KiB")
+                }
+                BodyError::TooSlow => Problem::unreadable(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the body did not arrive in time",
+                ),
+                BodyError::Broken => {
+                    Problem::unreadable(StatusCode::BAD_REQUEST, "the body did not arrive whole")
+                }
+            })?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&body);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            let parameter = if path == "." { "" } else { &path };
+            Problem::invalid(parameter, error.inner().to_string())
+        })?;
+        deserializer
+            .end()
+            .map_err(|error| Problem::invalid("", error.to_string()))?;
+        Ok(Self(value))
+    }
+}
+
+/// Parameters of the path.
+pub(crate) struct ApiPath<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::not_found(rejection.body_text())),
+        }
+    }
+}
+
+/// Parameters of the query; unknown ones are refused, for a typing error would otherwise be a
+/// filter that does nothing.
+pub(crate) struct ApiQuery<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::invalid("query", rejection.body_text())),
+        }
+    }
+}

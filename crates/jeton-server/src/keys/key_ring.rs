@@ -1,0 +1,170 @@
+//! All signing keys that are in use or still published.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use http::HeaderValue;
+use jeton_core::{Entropy, KeyId, KeyState, SigningAlgorithm, Timestamp, hex};
+use jeton_jose::{JwkError, KeySet, MasterKey, SealError, SigningError, SigningKey, VerifyingKey};
+use jeton_store::{Store, StoreError, StoredKey};
+use serde_json::json;
+
+/// Why the keys cannot be opened or made.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The master key is another.
+    #[error("the signing key {id} cannot be opened with this master key")]
+    Sealed {
+        /// Which key.
+        id: KeyId,
+        /// Why.
+        #[source]
+        source: SealError,
+    },
+    /// A key is broken.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// A key's public half is broken.
+    #[error(transparent)]
+    Jwk(#[from] JwkError),
+    /// No active key of this algorithm.
+    #[error("there is no active {0} signing key")]
+    NoActiveKey(SigningAlgorithm),
+    /// Encryption failed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// The published document, ready to send.
+#[derive(Debug)]
+pub(crate) struct PublishedKeys {
+    pub(crate) json: Bytes,
+    pub(crate) etag: HeaderValue,
+}
+
+#[derive(Debug)]
+struct Snapshot {
+    active: Vec<Arc<SigningKey>>,
+    verifying: KeySet,
+    published: Arc<PublishedKeys>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct KeyRing {
+    snapshot: ArcSwap<Snapshot>,
+}
+
+impl KeyRing {
+    /// Opens all stored keys; one that cannot be opened is an error, not a missing key.
+    pub(crate) async fn open(
+        store: &Store,
+        master_key: &MasterKey,
+        now: Timestamp,
+    ) -> Result<Self, KeyRingError> {
+        let mut active = Vec::new();
+        let mut jwks = Vec::new();
+        for stored in store.signing_keys().await? {
+            let key = open_key(&stored, master_key)?;
+            let expired = stored.published_until.is_some_and(|until| until <= now);
+            if stored.state != KeyState::Retired || !expired {
+                jwks.push(key.public_jwk());
+            }
+            if stored.state == KeyState::Active {
+                active.push(Arc::new(key));
+            }
+        }
+        let verifying = jwks
+            .iter()
+            .map(VerifyingKey::from_jwk)
+            .collect::<Result<Vec<_>, _>>()?;
+        let json = json!({ "keys": jwks }).to_string();
+        let hash = digest::digest(&digest::SHA256, json.as_bytes());
+        let etag = format!(
+            "\"{}\"",
+            hex::encode(hash.as_ref().get(..16).unwrap_or_default())
+        );
+        let published = PublishedKeys {
+            json: Bytes::from(json),
+            etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"keys\"")),
+        };
+        let snapshot = Snapshot {
+            active,
+            verifying: verifying.into_iter().collect(),
+            published: Arc::new(published),
+        };
+        Ok(Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+        })
+    }
+
+    /// The key that signs with `algorithm`.
+    pub(crate) fn active(
+        &self,
+        algorithm: SigningAlgorithm,
+    ) -> Result<Arc<SigningKey>, KeyRingError> {
+        let snapshot = self.snapshot.load();
+        snapshot
+            .active
+            .iter()
+            .rev()
+            .find(|key| key.algorithm() == algorithm)
+            .cloned()
+            .ok_or(KeyRingError::NoActiveKey(algorithm))
+    }
+
+    /// The key that a token names.
+    pub(crate) fn verifying(&self, kid: Option<&str>) -> Option<Arc<VerifyingKey>> {
+        self.snapshot.load().verifying.find(kid).cloned()
+    }
+
+    /// What `GET /keys` answers.
+    pub(crate) fn published(&self) -> Arc<PublishedKeys> {
+        Arc::clone(&self.snapshot.load().published)
+    }
+
+    /// Makes a key of each algorithm, active at once: there is no verifier yet that could have
+    /// cached the keys without it.
+    pub(crate) fn generate_first(
+        master_key: &MasterKey,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<Vec<StoredKey>, KeyRingError> {
+        SigningAlgorithm::ALL
+            .into_iter()
+            .map(|algorithm| {
+                let id = KeyId::generate(now, entropy).map_err(SealError::from)?;
+                let pkcs8 = SigningKey::generate_pkcs8(algorithm)?;
+                Ok(StoredKey {
+                    id,
+                    algorithm,
+                    state: KeyState::Active,
+                    sealed: master_key.seal(&pkcs8, &seal_context(id, algorithm), entropy)?,
+                    created_at: now,
+                    activated_at: Some(now),
+                    retired_at: None,
+                    published_until: None,
+                })
+            })
+            .collect()
+    }
+}
+
+fn seal_context(id: KeyId, algorithm: SigningAlgorithm) -> String {
+    format!("jeton signing key {id} {algorithm}")
+}
+
+fn open_key(stored: &StoredKey, master_key: &MasterKey) -> Result<SigningKey, KeyRingError> {
+    let pkcs8 = master_key
+        .open(&stored.sealed, &seal_context(stored.id, stored.algorithm))
+        .map_err(|source| KeyRingError::Sealed {
+            id: stored.id,
+            source,
+        })?;
+    Ok(SigningKey::from_pkcs8(stored.id, stored.algorithm, &pkcs8)?)
+}

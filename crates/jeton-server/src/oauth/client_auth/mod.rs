@@ -1,0 +1,179 @@
+//! Who sends a request to an OAuth endpoint: the form, and the caller it authenticates.
+
+mod refusal;
+mod secret;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+use jeton_core::{
+    Actor, AuditKind, ClientId, Form, McpServer, PresentedSecret, SecretOwner, TokenRequestError,
+};
+
+pub(crate) use refusal::AuthRefusal;
+
+use crate::app::App;
+use crate::audit::UsedSecret;
+use crate::directory::ClientEntry;
+use crate::http::{BodyError, OAuthError, read_body};
+use crate::request_context::RequestContext;
+
+/// The largest form, in bytes.
+const MAX_FORM: usize = 64 * 1024;
+
+/// An authenticated caller.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// A client.
+    Client(Arc<ClientEntry>),
+    /// An MCP server, with credentials of its own.
+    McpServer(Arc<McpServer>),
+}
+
+impl Caller {
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Authenticated(match self {
+            Self::Client(entry) => entry.client.id.to_string(),
+            Self::McpServer(server) => server.id.to_string(),
+        })
+    }
+}
+
+/// A form whose sender is authenticated. A sender that is not is refused here, and the refusal is
+/// in the audit log before the answer leaves.
+#[derive(Debug)]
+pub(crate) struct Authenticated {
+    pub(crate) caller: Caller,
+    pub(crate) used: UsedSecret,
+    pub(crate) form: Form<'static>,
+    pub(crate) context: RequestContext,
+}
+
+impl FromRequest<Arc<App>> for Authenticated {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, OAuthError> {
+        let (parts, body) = request.into_parts();
+        let context = parts
+            .extensions
+            .get::<RequestContext>()
+            .cloned()
+            .ok_or_else(|| {
+                OAuthError::internal(&std::io::Error::other("a route lacks the request context"))
+            })?;
+        if parts.uri.query().is_some_and(|query| !query.is_empty()) {
+            return Err(OAuthError::invalid_request(
+                StatusCode::BAD_REQUEST,
+                "send the parameters in the body; a secret in a URL ends up in logs",
+            ));
+        }
+        require_form(&parts.headers)?;
+        let body = read_body(body, MAX_FORM).await.map_err(body_error)?;
+        let (claimed, outcome) = match read(&parts.headers, &body) {
+            Ok((form, presented)) => {
+                let claimed = presented.client_id.parse::<SecretOwner>().ok();
+                let outcome = secret::authenticate(app, &presented, claimed).await;
+                (claimed, outcome.map(|(caller, used)| (caller, used, form)))
+            }
+            Err((error, in_header)) => (None, Err(AuthRefusal::Request { error, in_header })),
+        };
+        match outcome {
+            Ok((caller, used, form)) => Ok(Self {
+                caller,
+                used,
+                form,
+                context,
+            }),
+            Err(refusal) => Err(refused(app, &context, claimed, refusal).await),
+        }
+    }
+}
+
+/// Form and credentials, before anything is looked up.
+fn read(
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Form<'static>, PresentedSecret), (TokenRequestError, bool)> {
+    let mut authorization = headers.get_all(AUTHORIZATION).iter();
+    let first = authorization.next().map(http::HeaderValue::as_bytes);
+    let in_header = first.is_some_and(|value| !value.to_ascii_lowercase().starts_with(b"bearer "));
+    let form = Form::parse(body).map_err(|error| (error.into(), false))?;
+    if authorization.next().is_some() {
+        return Err((TokenRequestError::TwoMethods, in_header));
+    }
+    let presented = PresentedSecret::find(first, &form).map_err(|error| {
+        // Where nothing was sent at all, the challenge says what could be (RFC 9110 §15.5.2).
+        let challenge = in_header || error == TokenRequestError::MissingCredentials;
+        (error, challenge)
+    })?;
+    Ok((form.into_owned(), presented))
+}
+
+/// OAuth 2.1 §3.2: form-encoded, nothing else.
+fn require_form(headers: &HeaderMap) -> Result<(), OAuthError> {
+    let is_form = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or("").trim())
+        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    if is_form {
+        Ok(())
+    } else {
+        Err(OAuthError::invalid_request(
+            StatusCode::BAD_REQUEST,
+            "send the parameters as Content-Type: application/x-www-form-urlencoded",
+        ))
+    }
+}
+
+fn body_error(error: BodyError) -> OAuthError {
+    match error {
+        BodyError::TooLarge => {
+            OAuthError::invalid_request(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 64 KiB")
+        }
+        BodyError::TooSlow => OAuthError::invalid_request(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+        ),
+        BodyError::Broken => {
+            OAuthError::invalid_request(StatusCode::BAD_REQUEST, "the body did not arrive whole")
+        }
+    }
+}
+
+/// Records a failed authentication, and makes its answer.
+async fn refused(
+    app: &App,
+    context: &RequestContext,
+    claimed: Option<SecretOwner>,
+    refusal: AuthRefusal,
+) -> OAuthError {
+    if let AuthRefusal::Service(error) = &refusal {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "authenticating a client failed"
+        );
+        return OAuthError::unavailable();
+    }
+    let client_id: Option<ClientId> = match claimed {
+        Some(SecretOwner::Client(id)) => Some(id),
+        _ => None,
+    };
+    let reason = refusal.reason();
+    let secret_id = refusal.secret_id();
+    let error = OAuthError::from(refusal);
+    let mut event = match context.event(app, AuditKind::TokenRefused, Actor::Anonymous) {
+        Ok(event) => event,
+        Err(error) => return OAuthError::internal(&error),
+    };
+    event.outcome = jeton_core::Outcome::Refused;
+    event.reason = Some(reason);
+    event.client_id = client_id;
+    event.secret_id = secret_id;
+    match app.audit.record(event, None).await {
+        Ok(()) => error,
+        Err(_) => OAuthError::unavailable(),
+    }
+}

@@ -1,0 +1,106 @@
+//! Why a caller could not be authenticated, and what it is told.
+
+use jeton_core::{ErrorCode, SecretId, TokenRequestError};
+
+use crate::http::OAuthError;
+use crate::service::ServiceError;
+
+/// Why a caller could not be authenticated.
+#[derive(Debug)]
+pub(crate) enum AuthRefusal {
+    /// The request itself.
+    Request {
+        /// What is wrong with it.
+        error: TokenRequestError,
+        /// Whether the answer challenges for the header.
+        in_header: bool,
+    },
+    /// The secret is none that Jeton made: its checksum does not fit.
+    MistypedSecret { in_header: bool },
+    /// No such client.
+    UnknownClient { in_header: bool },
+    /// The secret is another.
+    WrongSecret { in_header: bool },
+    /// The secret was right once.
+    ExpiredSecret {
+        in_header: bool,
+        secret_id: SecretId,
+    },
+    /// The secret was taken back.
+    RevokedSecret {
+        in_header: bool,
+        secret_id: SecretId,
+    },
+    /// The client is disabled.
+    DisabledClient {
+        in_header: bool,
+        secret_id: SecretId,
+    },
+    /// The store failed.
+    Service(ServiceError),
+}
+
+impl AuthRefusal {
+    /// What the audit log notes: the whole truth, unlike the answer.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Request { error, .. } => format!("{}: {error}", error.code().as_str()),
+            Self::MistypedSecret { .. } => "invalid_client: mistyped secret".into(),
+            Self::UnknownClient { .. } => "invalid_client: unknown client".into(),
+            Self::WrongSecret { .. } => "invalid_client: wrong secret".into(),
+            Self::ExpiredSecret { .. } => "invalid_client: expired secret".into(),
+            Self::RevokedSecret { .. } => "invalid_client: revoked secret".into(),
+            Self::DisabledClient { .. } => "invalid_client: disabled client".into(),
+            Self::Service(error) => error.to_string(),
+        }
+    }
+
+    /// The secret that was presented, where it was a real one.
+    pub(crate) fn secret_id(&self) -> Option<SecretId> {
+        match self {
+            Self::ExpiredSecret { secret_id, .. }
+            | Self::RevokedSecret { secret_id, .. }
+            | Self::DisabledClient { secret_id, .. } => Some(*secret_id),
+            _ => None,
+        }
+    }
+}
+
+impl From<AuthRefusal> for OAuthError {
+    /// An unknown client and a wrong secret read alike. What presupposes the right secret is said
+    /// openly: whoever has it may know.
+    fn from(refusal: AuthRefusal) -> Self {
+        let (code, description, in_header) = match refusal {
+            AuthRefusal::Request { error, in_header } => {
+                (error.code(), error.to_string(), in_header && error.code() == ErrorCode::InvalidClient)
+            }
+            AuthRefusal::MistypedSecret { in_header } => (
+                ErrorCode::InvalidClient,
+                "client_secret is not complete: a Jeton secret is jeton_ and 49 letters and digits, the last of them a checksum that does not fit; copy it again".into(),
+                in_header,
+            ),
+            AuthRefusal::UnknownClient { in_header } | AuthRefusal::WrongSecret { in_header } => (
+                ErrorCode::InvalidClient,
+                "client authentication failed: client_id is unknown, or client_secret is not one of its secrets".into(),
+                in_header,
+            ),
+            AuthRefusal::ExpiredSecret { in_header, .. } => (
+                ErrorCode::InvalidClient,
+                "client_secret has expired; create a new one".into(),
+                in_header,
+            ),
+            AuthRefusal::RevokedSecret { in_header, .. } => (
+                ErrorCode::InvalidClient,
+                "client_secret was revoked; create a new one".into(),
+                in_header,
+            ),
+            AuthRefusal::DisabledClient { in_header, .. } => (
+                ErrorCode::InvalidClient,
+                "the client is disabled; an operator can enable it again".into(),
+                in_header,
+            ),
+            AuthRefusal::Service(_) => return Self::unavailable(),
+        };
+        Self::new(code, description).with_basic_challenge(in_header)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a grant decides: a token to issue, or why not.
+
+use std::sync::Arc;
+
+use jeton_core::{
+    ErrorCode, McpServer, McpServerId, ResourceUri, Scope, ScopeSet, TokenRequestError, TokenTtl,
+};
+
+use crate::directory::ClientEntry;
+use crate::http::OAuthError;
+
+/// A token to issue.
+#[derive(Debug)]
+pub(super) struct Issue {
+    pub(super) client: Arc<ClientEntry>,
+    pub(super) server: Arc<McpServer>,
+    pub(super) scope: ScopeSet,
+    pub(super) resource: Option<ResourceUri>,
+    pub(super) token_ttl: TokenTtl,
+}
+
+pub(super) type Decision = Result<Issue, Refusal>;
+
+/// Why an authenticated caller gets no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The request itself.
+    #[error(transparent)]
+    Request(#[from] TokenRequestError),
+    /// An MCP server's own credentials are for introspection and revocation.
+    #[error("these are an MCP server's credentials, which get no tokens; use a client's")]
+    NotAClient,
+    /// Nothing to choose from.
+    #[error("the client has no grant on any MCP server; an operator can make one")]
+    NoGrant,
+    /// Several to choose from.
+    #[error(
+        "the client has grants on several MCP servers: say which with the parameter resource (its URL)"
+    )]
+    ResourceMissing,
+    /// Not registered, or not granted.
+    #[error("resource is not the URL of an MCP server that the client has a grant on")]
+    ResourceNotGranted {
+        /// The MCP server it belongs to, if it belongs to any.
+        server: Option<McpServerId>,
+    },
+    /// Not in the grant.
+    #[error("the scope {scope} is not among those granted to the client on this MCP server")]
+    ScopeNotGranted {
+        /// The first that is not.
+        scope: Scope,
+        /// Where.
+        server: McpServerId,
+    },
+}
+
+impl Refusal {
+    /// The MCP server it is about, where that is known.
+    pub(super) fn mcp_server(&self) -> Option<McpServerId> {
+        match self {
+            Self::ResourceNotGranted { server } => *server,
+            Self::ScopeNotGranted { server, .. } => Some(*server),
+            _ => None,
+        }
+    }
+}
+
+impl From<&Refusal> for OAuthError {
+    fn from(refusal: &Refusal) -> Self {
+        let code = match refusal {
+            Refusal::Request(error) => error.code(),
+            Refusal::NotAClient => ErrorCode::UnauthorizedClient,
+            Refusal::NoGrant | Refusal::ResourceMissing | Refusal::ResourceNotGranted { .. } => {
+                ErrorCode::InvalidTarget
+            }
+            Refusal::ScopeNotGranted { .. } => ErrorCode::InvalidScope,
+        };
+        Self::new(code, refusal.to_string())
+    }
+}

@@ -1,0 +1,89 @@
+//! `POST /oauth/token`: the whole story of a token request.
+//!
+//! The caller is authenticated by the [`Authenticated`] extractor. What it asks for is parsed, the
+//! grant decides, and the decision is either issued or refused; both are in the audit log before
+//! the answer leaves.
+
+mod client_credentials;
+mod decision;
+mod issue;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, PRAGMA};
+use jeton_core::{GrantType, McpServer, McpServerId, TokenRequest, TokenResponse};
+
+use super::client_auth::{Authenticated, Caller};
+use super::metadata::no_such_mcp_server;
+use crate::app::App;
+use crate::http::OAuthError;
+use decision::{Decision, Refusal};
+
+/// At the issuer's token endpoint.
+pub(crate) async fn token(
+    State(app): State<Arc<App>>,
+    authenticated: Authenticated,
+) -> Result<Response, OAuthError> {
+    answer(&app, &authenticated, None).await
+}
+
+/// At the token endpoint of one MCP server, which is the resource where none is named.
+pub(crate) async fn token_for_mcp_server(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, OAuthError> {
+    let server = id
+        .parse::<McpServerId>()
+        .ok()
+        .and_then(|id| app.directory.find_mcp_server(id))
+        .ok_or_else(no_such_mcp_server)?;
+    let authenticated = Authenticated::from_request(request, &app).await?;
+    answer(&app, &authenticated, Some(&server)).await
+}
+
+async fn answer(
+    app: &App,
+    authenticated: &Authenticated,
+    default_server: Option<&Arc<McpServer>>,
+) -> Result<Response, OAuthError> {
+    let requested = TokenRequest::from_form(&authenticated.form);
+    match decide(app, authenticated, &requested, default_server) {
+        Ok(issue) => issue::issue(app, authenticated, issue)
+            .await
+            .map(token_response),
+        Err(refusal) => Err(issue::refuse(app, authenticated, requested.ok(), refusal).await),
+    }
+}
+
+fn decide(
+    app: &App,
+    authenticated: &Authenticated,
+    requested: &Result<TokenRequest, jeton_core::TokenRequestError>,
+    default_server: Option<&Arc<McpServer>>,
+) -> Decision {
+    let request = requested
+        .as_ref()
+        .map_err(|error| Refusal::Request(error.clone()))?;
+    let Caller::Client(client) = &authenticated.caller else {
+        return Err(Refusal::NotAClient);
+    };
+    match request.grant_type {
+        GrantType::ClientCredentials => {
+            client_credentials::decide(&app.directory, client, request, default_server)
+        }
+    }
+}
+
+/// OAuth 2.1 §3.2.3: never cached.
+fn token_response(response: TokenResponse) -> Response {
+    let mut response = Json(response).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}

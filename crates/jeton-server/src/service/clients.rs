@@ -1,0 +1,179 @@
+//! Registering, changing and deleting clients.
+
+use jeton_core::{
+    AuditKind, Client, ClientId, ClientSecret, ClientStatus, CustomClaims, Description,
+    DisplayName, Grant, McpServerId, PlainSecret, ScopeSet, SecretOwner, TokenTtl,
+};
+
+use super::grants::check_scopes;
+use super::secrets::{Expiry, make_secret};
+use super::{Operator, ServiceError, mcp_servers};
+use crate::app::App;
+
+/// A client to register.
+#[derive(Debug)]
+pub(crate) struct NewClient {
+    /// Where its first grant is.
+    pub(crate) mcp_server_id: McpServerId,
+    /// What it may there; absent means every scope that the MCP server defines.
+    pub(crate) scopes: Option<ScopeSet>,
+    pub(crate) name: DisplayName,
+    pub(crate) description: Description,
+    pub(crate) token_ttl: Option<TokenTtl>,
+    pub(crate) custom_claims: CustomClaims,
+    pub(crate) secret_expiry: Expiry,
+}
+
+/// A client just registered; its secret is known here and never again.
+#[derive(Debug)]
+pub(crate) struct CreatedClient {
+    pub(crate) client: Client,
+    pub(crate) grant: Grant,
+    pub(crate) secret: ClientSecret,
+    pub(crate) plain: PlainSecret,
+}
+
+/// A change; what is absent stays as it is.
+#[derive(Debug, Default)]
+pub(crate) struct ClientChange {
+    pub(crate) name: Option<DisplayName>,
+    pub(crate) description: Option<Description>,
+    pub(crate) status: Option<ClientStatus>,
+    pub(crate) token_ttl: Option<Option<TokenTtl>>,
+    pub(crate) custom_claims: Option<CustomClaims>,
+}
+
+/// Finds one, for an operator.
+pub(crate) async fn find(app: &App, id: ClientId) -> Result<Client, ServiceError> {
+    app.store
+        .find_client(id)
+        .await?
+        .ok_or_else(|| ServiceError::not_found("client", &id))
+}
+
+/// Registers one, with a first grant and a first secret.
+pub(crate) async fn create(
+    app: &App,
+    operator: &Operator,
+    new: NewClient,
+) -> Result<CreatedClient, ServiceError> {
+    let server = mcp_servers::find(app, new.mcp_server_id)?;
+    let scopes = match new.scopes {
+        Some(scopes) => check_scopes(&server, scopes)?,
+        None => server.scope_set(),
+    };
+    let now = app.clock.now();
+    let client = Client {
+        id: ClientId::generate(now, app.entropy.as_ref())?,
+        name: new.name,
+        description: new.description,
+        status: ClientStatus::Enabled,
+        token_ttl: new.token_ttl,
+        custom_claims: new.custom_claims,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    let (secret, plain) = make_secret(app, SecretOwner::Client(client.id), new.secret_expiry)?;
+    let grant = Grant {
+        client_id: client.id,
+        mcp_server_id: server.id,
+        scopes,
+        created_at: now,
+    };
+    let mut event = operator.event(app, AuditKind::ClientCreated)?;
+    event.client_id = Some(client.id);
+    event.mcp_server_id = Some(server.id);
+    event.secret_id = Some(secret.id);
+    event.scope = Some(grant.scopes.clone());
+    event
+        .detail
+        .insert("name".into(), client.name.as_str().into());
+    let mut tx = app.store.begin().await?;
+    tx.insert_client(&client).await?;
+    tx.put_grant(&grant).await?;
+    tx.insert_secret(&secret).await?;
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    app.directory.client_changed(client.id);
+    Ok(CreatedClient {
+        client,
+        grant,
+        secret,
+        plain,
+    })
+}
+
+/// Changes one. `expected` is the version that the operator saw, if it said so.
+pub(crate) async fn update(
+    app: &App,
+    operator: &Operator,
+    id: ClientId,
+    change: ClientChange,
+    expected: Option<i64>,
+) -> Result<Client, ServiceError> {
+    let before = find(app, id).await?;
+    if expected.is_some_and(|expected| expected != before.version) {
+        return Err(ServiceError::Stale);
+    }
+    let kind = match change.status {
+        Some(ClientStatus::Disabled) if before.is_enabled() => {
+            refuse_own(operator, id, "disable")?;
+            AuditKind::ClientDisabled
+        }
+        Some(ClientStatus::Enabled) if !before.is_enabled() => AuditKind::ClientEnabled,
+        _ => AuditKind::ClientUpdated,
+    };
+    let after = Client {
+        name: change.name.unwrap_or(before.name),
+        description: change.description.unwrap_or(before.description),
+        status: change.status.unwrap_or(before.status),
+        token_ttl: change.token_ttl.unwrap_or(before.token_ttl),
+        custom_claims: change.custom_claims.unwrap_or(before.custom_claims),
+        updated_at: app.clock.now(),
+        version: before.version + 1,
+        ..before
+    };
+    let mut event = operator.event(app, kind)?;
+    event.client_id = Some(id);
+    let mut tx = app.store.begin().await?;
+    tx.update_client(&after).await?;
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    app.directory.client_changed(id);
+    Ok(after)
+}
+
+/// Deletes one with its grants and secrets; one that is not there is deleted already.
+pub(crate) async fn delete(
+    app: &App,
+    operator: &Operator,
+    id: ClientId,
+) -> Result<(), ServiceError> {
+    let Some(client) = app.store.find_client(id).await? else {
+        return Ok(());
+    };
+    refuse_own(operator, id, "delete")?;
+    let mut event = operator.event(app, AuditKind::ClientDeleted)?;
+    event.client_id = Some(id);
+    event
+        .detail
+        .insert("name".into(), client.name.as_str().into());
+    let mut tx = app.store.begin().await?;
+    if tx.delete_client(id).await? {
+        tx.append_audit(&[event]).await?;
+        tx.commit().await?;
+    }
+    app.directory.client_changed(id);
+    Ok(())
+}
+
+/// An operator that takes away the client it works with has locked itself out.
+fn refuse_own(operator: &Operator, id: ClientId, verb: &str) -> Result<(), ServiceError> {
+    if operator.client_id == id {
+        return Err(ServiceError::Conflict(format!(
+            "this is the client that you are using; to {verb} it, use another admin client"
+        )));
+    }
+    Ok(())
+}

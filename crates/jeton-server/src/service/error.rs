@@ -1,0 +1,55 @@
+//! Why an operator's request is not carried out.
+
+use jeton_core::EntropyError;
+use jeton_store::StoreError;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServiceError {
+    /// Nothing with this ID.
+    #[error("there is no {what} with the ID {id}")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// The ID.
+        id: String,
+    },
+    /// A value that cannot be used.
+    #[error("{parameter}: {detail}")]
+    Invalid {
+        /// Which one.
+        parameter: &'static str,
+        /// Why, and what would be right.
+        detail: String,
+    },
+    /// It contradicts what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// It was changed meanwhile.
+    #[error("it was changed meanwhile")]
+    Stale,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[source] StoreError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+impl ServiceError {
+    pub(crate) fn not_found(what: &'static str, id: &impl ToString) -> Self {
+        Self::NotFound {
+            what,
+            id: id.to_string(),
+        }
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Stale => Self::Stale,
+            other => Self::Store(other),
+        }
+    }
+}

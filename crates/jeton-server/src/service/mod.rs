@@ -1,0 +1,12 @@
+//! What operators do, whichever way they ask for it: the rules, the change and its audit event in
+//! one transaction, then the announcement to the directory.
+
+pub(crate) mod clients;
+mod error;
+pub(crate) mod grants;
+pub(crate) mod mcp_servers;
+mod operator;
+pub(crate) mod secrets;
+
+pub(crate) use error::ServiceError;
+pub(crate) use operator::Operator;

@@ -1,0 +1,168 @@
+//! Making, rotating and revoking secrets.
+
+use std::time::Duration;
+
+use jeton_core::{
+    AuditEvent, AuditKind, ClientId, ClientSecret, PlainSecret, SecretId, SecretOwner, SecretState,
+};
+
+use super::{Operator, ServiceError, clients, mcp_servers};
+use crate::app::App;
+
+/// The most secrets of one owner that may work at the same time.
+const MAX_ACTIVE: usize = 10;
+
+/// How long a secret works; nothing means until it is revoked.
+pub(crate) type Expiry = Option<Duration>;
+
+/// A secret to keep, and its only copy in the clear.
+pub(super) fn make_secret(
+    app: &App,
+    owner: SecretOwner,
+    expiry: Expiry,
+) -> Result<(ClientSecret, PlainSecret), ServiceError> {
+    let now = app.clock.now();
+    let plain = PlainSecret::generate(app.entropy.as_ref())?;
+    let secret = ClientSecret {
+        id: SecretId::generate(now, app.entropy.as_ref())?,
+        owner,
+        digest: plain.digest(),
+        suffix: plain.suffix(),
+        created_at: now,
+        expires_at: expiry.map(|expiry| now.plus(expiry)),
+        last_used_at: None,
+        revoked_at: None,
+    };
+    Ok((secret, plain))
+}
+
+/// Makes another secret.
+pub(crate) async fn create(
+    app: &App,
+    operator: &Operator,
+    owner: SecretOwner,
+    expiry: Expiry,
+) -> Result<(ClientSecret, PlainSecret), ServiceError> {
+    require_owner(app, owner).await?;
+    refuse_too_many(app, owner).await?;
+    let (secret, plain) = make_secret(app, owner, expiry)?;
+    let event = about(operator.event(app, AuditKind::SecretCreated)?, &secret);
+    let mut tx = app.store.begin().await?;
+    tx.insert_secret(&secret).await?;
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    announce(app, owner);
+    Ok((secret, plain))
+}
+
+/// Makes a new secret, and lets those that work now expire after `grace`.
+pub(crate) async fn rotate(
+    app: &App,
+    operator: &Operator,
+    client_id: ClientId,
+    grace: Duration,
+) -> Result<(ClientSecret, PlainSecret), ServiceError> {
+    let owner = SecretOwner::Client(client_id);
+    require_owner(app, owner).await?;
+    refuse_too_many(app, owner).await?;
+    let (secret, plain) = make_secret(app, owner, None)?;
+    let old_expire_at = app.clock.now().plus(grace);
+    let mut event = about(operator.event(app, AuditKind::SecretRotated)?, &secret);
+    event.detail.insert(
+        "old_secrets_expire_at".into(),
+        old_expire_at.to_string().into(),
+    );
+    let mut tx = app.store.begin().await?;
+    tx.expire_secrets(owner, old_expire_at).await?;
+    tx.insert_secret(&secret).await?;
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    announce(app, owner);
+    Ok((secret, plain))
+}
+
+/// All secrets of an owner.
+pub(crate) async fn list(app: &App, owner: SecretOwner) -> Result<Vec<ClientSecret>, ServiceError> {
+    require_owner(app, owner).await?;
+    Ok(app.store.secrets_of(owner).await?)
+}
+
+/// Revokes a secret; one that is revoked or not there is revoked already.
+pub(crate) async fn revoke(
+    app: &App,
+    operator: &Operator,
+    id: SecretId,
+) -> Result<(), ServiceError> {
+    let Some(secret) = app.store.find_secret(id).await? else {
+        return Ok(());
+    };
+    if secret.owner == SecretOwner::Client(operator.client_id) {
+        refuse_last_own(app, &secret).await?;
+    }
+    let event = about(operator.event(app, AuditKind::SecretRevoked)?, &secret);
+    let mut tx = app.store.begin().await?;
+    if tx.revoke_secret(id, app.clock.now()).await? {
+        tx.append_audit(&[event]).await?;
+        tx.commit().await?;
+    }
+    announce(app, secret.owner);
+    Ok(())
+}
+
+fn announce(app: &App, owner: SecretOwner) {
+    if let SecretOwner::Client(id) = owner {
+        app.directory.client_changed(id);
+    }
+}
+
+async fn require_owner(app: &App, owner: SecretOwner) -> Result<(), ServiceError> {
+    match owner {
+        SecretOwner::Client(id) => clients::find(app, id).await.map(drop),
+        SecretOwner::McpServer(id) => mcp_servers::find(app, id).map(drop),
+    }
+}
+
+async fn active(app: &App, owner: SecretOwner) -> Result<Vec<ClientSecret>, ServiceError> {
+    let now = app.clock.now();
+    let mut secrets = app.store.secrets_of(owner).await?;
+    secrets.retain(|secret| secret.state(now) == SecretState::Active);
+    Ok(secrets)
+}
+
+async fn refuse_too_many(app: &App, owner: SecretOwner) -> Result<(), ServiceError> {
+    if active(app, owner).await?.len() >= MAX_ACTIVE {
+        return Err(ServiceError::Conflict(format!(
+            "{owner} has {MAX_ACTIVE} working secrets, which is the most; revoke one first"
+        )));
+    }
+    Ok(())
+}
+
+/// An operator that revokes the last secret of the client it works with has locked itself out.
+async fn refuse_last_own(app: &App, secret: &ClientSecret) -> Result<(), ServiceError> {
+    let others = active(app, secret.owner)
+        .await?
+        .iter()
+        .any(|other| other.id != secret.id);
+    if others {
+        return Ok(());
+    }
+    Err(ServiceError::Conflict(
+        "this is the last working secret of the client that you are using; create another one first"
+            .into(),
+    ))
+}
+
+fn about(mut event: AuditEvent, secret: &ClientSecret) -> AuditEvent {
+    match secret.owner {
+        SecretOwner::Client(id) => event.client_id = Some(id),
+        SecretOwner::McpServer(id) => event.mcp_server_id = Some(id),
+    }
+    event.secret_id = Some(secret.id);
+    if let Some(expires_at) = secret.expires_at {
+        event
+            .detail
+            .insert("expires_at".into(), expires_at.to_string().into());
+    }
+    event
+}
