@@ -1,1 +1,48 @@
+//! Gets an agent its tokens.
+//!
+//! From the URL of a protected MCP server and the credentials of a client, a [`TokenSource`] finds
+//! everything else out: the server's challenge, its protected resource metadata (RFC 9728), the
+//! authorization server's metadata (RFC 8414), the token endpoint. It keeps the token, renews it
+//! before it expires (one request, however many tasks ask), asks for a wider scope when the server
+//! says `insufficient_scope`, and tries once more after a 401.
+//!
+//! - [`TokenSource::send`] sends a [`reqwest`] request with a token.
+//! - [`AuthorizedClient`] does the same under `rmcp`'s streamable HTTP client.
+//!
+//! ```no_run
+//! use jeton_agent::{AuthorizedClient, ClientSecret, TokenSource};
+//! use rmcp::ServiceExt as _;
+//! use rmcp::transport::StreamableHttpClientTransport;
+//! use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let credentials = ClientSecret::new("m2m_…", "jeton_…");
+//! let tokens = TokenSource::builder("http://localhost:3002/mcp", credentials)
+//!     .issuer("http://127.0.0.1:8420")
+//!     .build()?;
+//! let transport = StreamableHttpClientTransport::with_client(
+//!     AuthorizedClient::new(tokens)?,
+//!     StreamableHttpClientTransportConfig::with_uri("http://localhost:3002/mcp"),
+//! );
+//! let client = ().serve(transport).await?;
+//! println!("{:?}", client.list_all_tools().await?);
+//! # Ok(())
+//! # }
+//! ```
 
+mod authenticate;
+mod credentials;
+mod discover;
+mod error;
+mod rmcp_client;
+mod send;
+mod token_cache;
+mod token_source;
+
+pub use authenticate::{TokenError, request_token};
+pub use credentials::ClientSecret;
+pub use discover::{Discovered, discover};
+pub use error::AgentError;
+pub use rmcp_client::AuthorizedClient;
+pub use token_cache::AccessToken;
+pub use token_source::{TokenSource, TokenSourceBuilder};

@@ -1,0 +1,212 @@
+//! `rmcp`'s streamable HTTP client, with tokens.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use http::{HeaderName, HeaderValue};
+use jeton_core::Challenge;
+use rmcp::model::ClientJsonRpcMessage;
+use rmcp::transport::streamable_http_client::{
+    StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
+    StreamableHttpResponseLimits,
+};
+use sse_stream::{Error as SseError, Sse};
+
+use crate::{AccessToken, AgentError, TokenSource};
+
+/// A streamable HTTP client for `rmcp` that sends each request with a token: another one once
+/// after a 401, a wider one after `insufficient_scope`. Made for
+/// `StreamableHttpClientTransport::with_client`.
+#[derive(Debug, Clone)]
+pub struct AuthorizedClient {
+    tokens: TokenSource,
+    inner: reqwest::Client,
+}
+
+type Failure = StreamableHttpError<reqwest::Error>;
+
+impl AuthorizedClient {
+    /// Sends tokens of `tokens`.
+    ///
+    /// # Errors
+    ///
+    /// When the machine's TLS set-up cannot be read.
+    pub fn new(tokens: TokenSource) -> Result<Self, AgentError> {
+        // Streams stay open: no limit on the whole, unlike in the token source's own client.
+        let inner = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self { tokens, inner })
+    }
+
+    /// Sends requests with `client`, which should follow no redirects.
+    #[must_use]
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.inner = client;
+        self
+    }
+
+    async fn authorized<T, F, R>(&self, uri: &str, call: F) -> Result<T, Failure>
+    where
+        F: Fn(String) -> R + Send,
+        R: Future<Output = Result<T, Failure>> + Send,
+        T: Send,
+    {
+        if !self.tokens.covers(uri) {
+            return Err(failure(AgentError::OtherResource {
+                found: uri.to_owned(),
+                resource: self.tokens.url().to_owned(),
+            }));
+        }
+        let token = self.tokens.token().await.map_err(failure)?;
+        match call(token.expose().to_owned()).await {
+            Err(StreamableHttpError::AuthRequired(_)) => {
+                let other = self.tokens.replace(&token).await.map_err(failure)?;
+                self.widened(&other, call(other.expose().to_owned()).await, &call)
+                    .await
+            }
+            outcome => self.widened(&token, outcome, &call).await,
+        }
+    }
+
+    /// Sends once more, where the server asks for a scope that a new token can have.
+    async fn widened<T, F, R>(
+        &self,
+        token: &Arc<AccessToken>,
+        outcome: Result<T, Failure>,
+        call: &F,
+    ) -> Result<T, Failure>
+    where
+        F: Fn(String) -> R,
+        R: Future<Output = Result<T, Failure>>,
+    {
+        let Err(StreamableHttpError::InsufficientScope(refusal)) = outcome else {
+            return outcome;
+        };
+        let Ok(challenge) = Challenge::parse(&refusal.www_authenticate_header) else {
+            return Err(StreamableHttpError::InsufficientScope(refusal));
+        };
+        match self.tokens.widen(token, &challenge).await {
+            Ok(Some(wider)) => call(wider.expose().to_owned()).await,
+            Ok(None) => Err(StreamableHttpError::InsufficientScope(refusal)),
+            // The scope was not granted: what the server said is the better answer.
+            Err(error) => {
+                tracing::debug!(%error, "no wider token");
+                Err(StreamableHttpError::InsufficientScope(refusal))
+            }
+        }
+    }
+}
+
+/// What went wrong before anything was sent, as `rmcp` can carry it.
+fn failure(error: AgentError) -> Failure {
+    StreamableHttpError::Io(std::io::Error::other(error))
+}
+
+impl StreamableHttpClient for AuthorizedClient {
+    type Error = reqwest::Error;
+
+    async fn post_message(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session_id: Option<Arc<str>>,
+        _: Option<String>,
+        headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<StreamableHttpPostResponse, Failure> {
+        self.authorized(&uri, |token| {
+            self.inner.post_message(
+                Arc::clone(&uri),
+                message.clone(),
+                session_id.clone(),
+                Some(token),
+                headers.clone(),
+            )
+        })
+        .await
+    }
+
+    async fn post_message_with_response_limits(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session_id: Option<Arc<str>>,
+        _: Option<String>,
+        headers: HashMap<HeaderName, HeaderValue>,
+        limits: StreamableHttpResponseLimits,
+    ) -> Result<StreamableHttpPostResponse, Failure> {
+        self.authorized(&uri, |token| {
+            self.inner.post_message_with_response_limits(
+                Arc::clone(&uri),
+                message.clone(),
+                session_id.clone(),
+                Some(token),
+                headers.clone(),
+                limits,
+            )
+        })
+        .await
+    }
+
+    async fn delete_session(
+        &self,
+        uri: Arc<str>,
+        session_id: Arc<str>,
+        _: Option<String>,
+        headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<(), Failure> {
+        self.authorized(&uri, |token| {
+            self.inner.delete_session(
+                Arc::clone(&uri),
+                Arc::clone(&session_id),
+                Some(token),
+                headers.clone(),
+            )
+        })
+        .await
+    }
+
+    async fn get_stream(
+        &self,
+        uri: Arc<str>,
+        session_id: Option<Arc<str>>,
+        last_event_id: Option<String>,
+        _: Option<String>,
+        headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
+        self.authorized(&uri, |token| {
+            self.inner.get_stream(
+                Arc::clone(&uri),
+                session_id.clone(),
+                last_event_id.clone(),
+                Some(token),
+                headers.clone(),
+            )
+        })
+        .await
+    }
+
+    async fn get_stream_with_max_sse_event_size(
+        &self,
+        uri: Arc<str>,
+        session_id: Option<Arc<str>>,
+        last_event_id: Option<String>,
+        _: Option<String>,
+        headers: HashMap<HeaderName, HeaderValue>,
+        max_sse_event_size: usize,
+    ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
+        self.authorized(&uri, |token| {
+            self.inner.get_stream_with_max_sse_event_size(
+                Arc::clone(&uri),
+                session_id.clone(),
+                last_event_id.clone(),
+                Some(token),
+                headers.clone(),
+                max_sse_event_size,
+            )
+        })
+        .await
+    }
+}

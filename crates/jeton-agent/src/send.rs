@@ -1,0 +1,58 @@
+//! Plain HTTP with a token.
+
+use jeton_core::Challenge;
+use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Request, Response, StatusCode};
+
+use crate::{AccessToken, AgentError, TokenSource};
+
+impl TokenSource {
+    /// Sends `request` with a token. After a 401 it is sent once more with another token, after a
+    /// 403 `insufficient_scope` with a wider one.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::OtherResource`] where the request is not for this MCP server;
+    /// [`AgentError::NotRepeatable`] where its body is a stream.
+    pub async fn send(&self, request: Request) -> Result<Response, AgentError> {
+        if !self.covers(request.url().as_str()) {
+            return Err(AgentError::OtherResource {
+                found: request.url().to_string(),
+                resource: self.url().to_owned(),
+            });
+        }
+        let mut token = self.token().await?;
+        let mut response = self.send_with(&request, &token).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            token = self.replace(&token).await?;
+            response = self.send_with(&request, &token).await?;
+        }
+        if response.status() == StatusCode::FORBIDDEN
+            && let Some(challenge) = insufficient_scope(&response)
+            && let Some(wider) = self.widen(&token, &challenge).await?
+        {
+            response = self.send_with(&request, &wider).await?;
+        }
+        Ok(response)
+    }
+
+    async fn send_with(
+        &self,
+        request: &Request,
+        token: &AccessToken,
+    ) -> Result<Response, AgentError> {
+        let mut request = request.try_clone().ok_or(AgentError::NotRepeatable)?;
+        if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", token.expose())) {
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        Ok(self.http_client().execute(request).await?)
+    }
+}
+
+fn insufficient_scope(response: &Response) -> Option<Challenge> {
+    let header = response.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?;
+    Challenge::parse(header)
+        .ok()
+        .filter(|challenge| challenge.error.as_deref() == Some("insufficient_scope"))
+}

@@ -1,0 +1,303 @@
+//! Setting a guard up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jeton_core::{
+    Clock, ProtectedResourceMetadata, ResourceUri, ResourceUriError, Scope, ScopeError, ScopeSet,
+    SigningAlgorithm, SystemClock,
+};
+use jeton_jose::{KeysLocation, RemoteKeys, TokenVerifier, http_client, is_trustworthy_url};
+
+use crate::guard::Rules;
+use crate::layer::GuardLayer;
+use crate::policy::ScopePolicy;
+
+/// Why a guard cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The resource identifier.
+    #[error("the resource {resource:?} cannot be used")]
+    Resource {
+        /// What was given.
+        resource: String,
+        /// Why not.
+        #[source]
+        source: ResourceUriError,
+    },
+    /// The issuer.
+    #[error("the issuer {0:?} must be an https URL, or http on this machine (loopback)")]
+    Issuer(String),
+    /// A scope.
+    #[error("the scope {scope:?} cannot be used")]
+    Scope {
+        /// What was given.
+        scope: String,
+        /// Why not.
+        #[source]
+        source: ScopeError,
+    },
+    /// The HTTP client.
+    #[error("the HTTP client cannot be made")]
+    Client(#[from] reqwest::Error),
+    /// The metadata document.
+    #[error("the metadata cannot be written as JSON")]
+    Document(#[from] serde_json::Error),
+}
+
+/// How a guard is set up; begun by [`GuardLayer::builder`].
+#[derive(Debug)]
+pub struct GuardBuilder {
+    resource: String,
+    issuer: String,
+    resource_name: Option<String>,
+    audiences: Vec<String>,
+    scopes_supported: Vec<String>,
+    always: Vec<String>,
+    by_method: Vec<(String, Vec<String>)>,
+    by_tool: Vec<(String, Vec<String>)>,
+    algorithms: Option<Vec<SigningAlgorithm>>,
+    leeway: Duration,
+    jwks_uri: Option<String>,
+    max_body: usize,
+    clock: Arc<dyn Clock>,
+    client: Option<reqwest::Client>,
+    refresh_keys_after: Duration,
+    key_fetch_interval: Duration,
+}
+
+fn texts<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+    values.into_iter().map(Into::into).collect()
+}
+
+fn scope_set(names: &[String]) -> Result<ScopeSet, BuildError> {
+    names
+        .iter()
+        .map(|name| {
+            name.parse::<Scope>().map_err(|source| BuildError::Scope {
+                scope: name.clone(),
+                source,
+            })
+        })
+        .collect()
+}
+
+impl GuardBuilder {
+    pub(crate) fn new(resource: &str, issuer: &str) -> Self {
+        Self {
+            resource: resource.to_owned(),
+            issuer: issuer.to_owned(),
+            resource_name: None,
+            audiences: Vec::new(),
+            scopes_supported: Vec::new(),
+            always: Vec::new(),
+            by_method: Vec::new(),
+            by_tool: Vec::new(),
+            algorithms: None,
+            leeway: Duration::from_secs(5),
+            jwks_uri: None,
+            max_body: 4 * 1024 * 1024,
+            clock: Arc::new(SystemClock),
+            client: None,
+            refresh_keys_after: Duration::from_secs(300),
+            key_fetch_interval: Duration::from_secs(10),
+        }
+    }
+
+    /// What people call the server; part of its metadata.
+    #[must_use]
+    pub fn resource_name(mut self, name: impl Into<String>) -> Self {
+        self.resource_name = Some(name.into());
+        self
+    }
+
+    /// Accepts tokens for this audience too, to the character: the server's `res_…` ID, or another
+    /// name it is registered under.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// The scopes that the metadata lists. Absent, those that some rule requires.
+    #[must_use]
+    pub fn scopes_supported<T: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.scopes_supported = texts(scopes);
+        self
+    }
+
+    /// Requires these scopes for every request.
+    #[must_use]
+    pub fn require<T: Into<String>>(mut self, scopes: impl IntoIterator<Item = T>) -> Self {
+        self.always = texts(scopes);
+        self
+    }
+
+    /// Requires these scopes for an MCP method, such as `resources/read`.
+    #[must_use]
+    pub fn require_for_method<T: Into<String>>(
+        mut self,
+        method: impl Into<String>,
+        scopes: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.by_method.push((method.into(), texts(scopes)));
+        self
+    }
+
+    /// Requires these scopes for a tool.
+    #[must_use]
+    pub fn require_for_tool<T: Into<String>>(
+        mut self,
+        tool: impl Into<String>,
+        scopes: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.by_tool.push((tool.into(), texts(scopes)));
+        self
+    }
+
+    /// Accepts these algorithms only; by default all that Jeton signs with.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl Into<Vec<SigningAlgorithm>>) -> Self {
+        self.algorithms = Some(algorithms.into());
+        self
+    }
+
+    /// How far clocks may disagree: 5 seconds by default, at most a minute.
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Where the keys are, if not at the `jwks_uri` of the issuer's metadata.
+    #[must_use]
+    pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
+        self.jwks_uri = Some(uri.into());
+        self
+    }
+
+    /// The largest request body read where methods or tools have scopes: 4 MiB by default.
+    #[must_use]
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// Reads the time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Fetches keys with `client`, for example one that trusts a private certificate authority.
+    #[must_use]
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// The age from which on keys are fetched again in the background: 5 minutes by default.
+    #[must_use]
+    pub fn refresh_keys_after(mut self, age: Duration) -> Self {
+        self.refresh_keys_after = age;
+        self
+    }
+
+    /// The least time between two fetches because of unknown keys: 10 seconds by default.
+    #[must_use]
+    pub fn key_fetch_interval(mut self, interval: Duration) -> Self {
+        self.key_fetch_interval = interval;
+        self
+    }
+
+    /// Finishes. Nothing is fetched before the first token arrives, so the authorization server
+    /// need not be up yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`], which names what cannot be used.
+    pub fn build(self) -> Result<GuardLayer, BuildError> {
+        let resource: ResourceUri =
+            self.resource
+                .parse()
+                .map_err(|source| BuildError::Resource {
+                    resource: self.resource.clone(),
+                    source,
+                })?;
+        if !is_trustworthy_url(&self.issuer) {
+            return Err(BuildError::Issuer(self.issuer));
+        }
+        let policy = self.policy()?;
+        let metadata = self.metadata(&resource, &policy)?;
+        let location = match self.jwks_uri {
+            Some(uri) => KeysLocation::JwksUri(uri),
+            None => KeysLocation::Issuer(self.issuer.clone()),
+        };
+        let client = match self.client {
+            Some(client) => client,
+            None => http_client()?,
+        };
+        let keys = RemoteKeys::builder(location, client)
+            .clock(Arc::clone(&self.clock))
+            .refresh_after(self.refresh_keys_after)
+            .fetch_interval(self.key_fetch_interval)
+            .build();
+        let mut audiences = vec![self.resource];
+        audiences.extend(self.audiences);
+        let mut verifier = TokenVerifier::new(vec![self.issuer], audiences).leeway(self.leeway);
+        if let Some(algorithms) = self.algorithms {
+            verifier = verifier.algorithms(algorithms);
+        }
+        let well_known = ProtectedResourceMetadata::well_known_path(resource.path());
+        Ok(GuardLayer {
+            rules: Arc::new(Rules {
+                metadata_url: format!("{}{well_known}", resource.origin()),
+                well_known,
+                metadata,
+                verifier,
+                keys,
+                policy,
+                clock: self.clock,
+                max_body: self.max_body,
+            }),
+        })
+    }
+
+    fn policy(&self) -> Result<ScopePolicy, BuildError> {
+        let rules = |rules: &[(String, Vec<String>)]| -> Result<_, BuildError> {
+            rules
+                .iter()
+                .map(|(name, scopes)| Ok((name.clone(), scope_set(scopes)?)))
+                .collect()
+        };
+        Ok(ScopePolicy {
+            always: scope_set(&self.always)?,
+            by_method: rules(&self.by_method)?,
+            by_tool: rules(&self.by_tool)?,
+        })
+    }
+
+    fn metadata(&self, resource: &ResourceUri, policy: &ScopePolicy) -> Result<Bytes, BuildError> {
+        let listed = scope_set(&self.scopes_supported)?;
+        let scopes = if listed.is_empty() {
+            let all = policy.by_method.values().chain(policy.by_tool.values());
+            all.fold(policy.always.clone(), |scopes, more| scopes.union(more))
+        } else {
+            listed
+        };
+        let document = ProtectedResourceMetadata {
+            resource: resource.as_given().to_owned(),
+            authorization_servers: vec![self.issuer.clone()],
+            scopes_supported: (!scopes.is_empty())
+                .then(|| scopes.iter().map(ToString::to_string).collect()),
+            bearer_methods_supported: vec!["header".to_owned()],
+            resource_name: self.resource_name.clone(),
+        };
+        Ok(Bytes::from(serde_json::to_vec(&document)?))
+    }
+}

@@ -1,0 +1,245 @@
+//! Who may pass: the story of one request.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_ENCODING};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Collected, Full, LengthLimitError, Limited};
+use jeton_core::{AccessTokenClaims, Challenge, Clock, ScopeSet};
+use jeton_jose::{RemoteKeys, RemoteKeysError, TokenVerifier, UnverifiedToken, VerifyError};
+
+use crate::policy::ScopePolicy;
+use crate::{Body, BoxError, answer, mcp_message};
+
+/// A verified token's claims, in the request's extensions.
+#[derive(Debug, Clone)]
+pub struct VerifiedToken(Arc<AccessTokenClaims>);
+
+impl Deref for VerifiedToken {
+    type Target = AccessTokenClaims;
+
+    fn deref(&self) -> &AccessTokenClaims {
+        &self.0
+    }
+}
+
+/// Whether a request goes on to the service.
+pub(crate) enum Admission {
+    Pass(Box<Request<Body>>),
+    Answer(Box<Response<Body>>),
+}
+
+/// Everything that decides.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) metadata_url: String,
+    pub(crate) well_known: String,
+    pub(crate) metadata: Bytes,
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) keys: RemoteKeys,
+    pub(crate) policy: ScopePolicy,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) max_body: usize,
+}
+
+/// Why a request does not pass.
+enum Denial {
+    /// RFC 6750 §3.1: no token, so no error code.
+    NoToken,
+    /// Two `Authorization` headers, of which each reader could take another.
+    TwoTokens,
+    Token(VerifyError),
+    KeysUnavailable(RemoteKeysError),
+    InsufficientScope {
+        needed: ScopeSet,
+        granted: ScopeSet,
+    },
+    Body(StatusCode, &'static str),
+}
+
+impl Rules {
+    pub(crate) async fn admit(&self, request: Request<Body>) -> Admission {
+        if self.is_metadata_request(&request) {
+            return Admission::Answer(Box::new(answer::document(&self.metadata)));
+        }
+        // A browser asks before it may send a token.
+        if request.method() == Method::OPTIONS
+            && request
+                .headers()
+                .contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        {
+            return Admission::Pass(Box::new(request));
+        }
+        match self.authorize(request).await {
+            Ok(request) => Admission::Pass(Box::new(request)),
+            Err(denial) => Admission::Answer(Box::new(self.deny(denial))),
+        }
+    }
+
+    /// RFC 9728 §3.1, and the bare well-known path, where some clients look.
+    fn is_metadata_request(&self, request: &Request<Body>) -> bool {
+        let path = request.uri().path();
+        matches!(
+            *request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS
+        ) && (path == self.well_known || path == "/.well-known/oauth-protected-resource")
+    }
+
+    async fn authorize(&self, request: Request<Body>) -> Result<Request<Body>, Denial> {
+        let claims = self.verify(request.headers()).await?;
+        require(&self.policy.always, &claims.scope, &self.policy.always)?;
+        let (mut parts, body) = request.into_parts();
+        let body = if parts.method == Method::POST && self.policy.reads_messages() {
+            self.require_for_calls(&parts.headers, body, &claims.scope)
+                .await?
+        } else {
+            body
+        };
+        parts.extensions.insert(VerifiedToken(Arc::new(claims)));
+        Ok(Request::from_parts(parts, body))
+    }
+
+    async fn verify(&self, headers: &HeaderMap) -> Result<AccessTokenClaims, Denial> {
+        let token = bearer_token(headers)?;
+        let token =
+            UnverifiedToken::parse(token).map_err(|_| Denial::Token(VerifyError::Malformed))?;
+        self.verifier.precheck(&token).map_err(Denial::Token)?;
+        let key = self
+            .keys
+            .find(token.kid())
+            .await
+            .map_err(Denial::KeysUnavailable)?
+            .ok_or(Denial::Token(VerifyError::UnknownKey))?;
+        self.verifier
+            .verify(&token, &key, self.clock.now())
+            .map_err(Denial::Token)
+    }
+
+    /// Reads the body, and requires what its calls need; hands the same bytes on.
+    async fn require_for_calls(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        granted: &ScopeSet,
+    ) -> Result<Body, Denial> {
+        if headers.contains_key(CONTENT_ENCODING) {
+            let words = "a request body with Content-Encoding cannot be checked; send it plain";
+            return Err(Denial::Body(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
+        }
+        let bytes = match collect(body, self.max_body).await {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let words = "the request body is too large";
+                return Err(Denial::Body(StatusCode::PAYLOAD_TOO_LARGE, words));
+            }
+            Err(_) => {
+                let words = "the request body did not arrive whole";
+                return Err(Denial::Body(StatusCode::BAD_REQUEST, words));
+            }
+        };
+        let calls = mcp_message::calls(&bytes).map_err(|_| {
+            Denial::Body(
+                StatusCode::BAD_REQUEST,
+                "the request body is not a JSON-RPC message",
+            )
+        })?;
+        let needed = self.policy.needed(&calls);
+        require(&needed, granted, &self.policy.always.union(&needed))?;
+        Ok(Full::new(bytes)
+            .map_err(|never| match never {})
+            .boxed_unsync())
+    }
+
+    fn deny(&self, denial: Denial) -> Response<Body> {
+        match denial {
+            Denial::NoToken => {
+                let words = "send an access token as Authorization: Bearer; the resource_metadata \
+                             in WWW-Authenticate says where to get one";
+                answer::challenge(StatusCode::UNAUTHORIZED, &self.challenge(None, None), words)
+            }
+            Denial::TwoTokens => answer::error(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "send one Authorization header, not several",
+            ),
+            Denial::Token(error) => {
+                tracing::debug!(%error, "refused a token");
+                let words = error.to_string();
+                let challenge = self.challenge(Some("invalid_token"), Some(&words));
+                answer::challenge(StatusCode::UNAUTHORIZED, &challenge, &words)
+            }
+            Denial::KeysUnavailable(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "no signing keys: tokens cannot be verified"
+                );
+                answer::error(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "temporarily_unavailable",
+                    "the token cannot be verified now, since the authorization server's keys could not be fetched; try again in a moment",
+                )
+            }
+            Denial::InsufficientScope { needed, granted } => {
+                let words = format!("this needs the scope {needed}");
+                // What the token has stays asked for: a client that asks for the missing scope
+                // alone would lose what it had (MCP, scope challenge handling).
+                let challenge = Challenge {
+                    scope: Some(granted.union(&needed)),
+                    ..self.challenge(Some("insufficient_scope"), Some(&words))
+                };
+                answer::challenge(StatusCode::FORBIDDEN, &challenge, &words)
+            }
+            Denial::Body(status, words) => answer::error(status, "invalid_request", words),
+        }
+    }
+
+    fn challenge(&self, error: Option<&str>, words: Option<&str>) -> Challenge {
+        Challenge {
+            error: error.map(str::to_owned),
+            error_description: words.map(str::to_owned),
+            scope: Some(self.policy.always.clone()),
+            resource_metadata: Some(self.metadata_url.clone()),
+        }
+    }
+}
+
+/// Boxed, because the compiler cannot see through [`Limited`]'s error that this future is `Send`.
+fn collect(
+    body: Body,
+    limit: usize,
+) -> Pin<Box<dyn Future<Output = Result<Collected<Bytes>, BoxError>> + Send>> {
+    Box::pin(Limited::new(body, limit).collect())
+}
+
+fn require(needed: &ScopeSet, granted: &ScopeSet, told: &ScopeSet) -> Result<(), Denial> {
+    if needed.is_subset_of(granted) {
+        Ok(())
+    } else {
+        Err(Denial::InsufficientScope {
+            needed: told.clone(),
+            granted: granted.clone(),
+        })
+    }
+}
+
+/// RFC 6750 §2.1, the only place a token is taken from.
+fn bearer_token(headers: &HeaderMap) -> Result<&str, Denial> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Denial::NoToken)?;
+    if values.next().is_some() {
+        return Err(Denial::TwoTokens);
+    }
+    let value = value
+        .to_str()
+        .map_err(|_| Denial::Token(VerifyError::Malformed))?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(token.trim())
+    } else {
+        Err(Denial::NoToken)
+    }
+}
