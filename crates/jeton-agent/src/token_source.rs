@@ -26,6 +26,8 @@ struct Inner {
     resource: ResourceUri,
     issuer: Option<String>,
     credentials: ClientSecret,
+    /// Whether the scopes were named, and are not to be widened.
+    scope_is_fixed: bool,
     client: Client,
     clock: Arc<dyn Clock>,
     current: ArcSwapOption<AccessToken>,
@@ -36,7 +38,7 @@ struct Inner {
 #[derive(Default)]
 struct Flight {
     discovered: Option<Arc<Discovered>>,
-    /// What to ask for; nothing means all that the client was granted.
+    /// What to ask for; nothing means what the challenge asks for.
     scope: Option<ScopeSet>,
     widenings: u32,
 }
@@ -62,8 +64,9 @@ impl TokenSourceBuilder {
         self
     }
 
-    /// The scopes to ask for. Absent, those that the server's challenge asks for, else all that the
-    /// client was granted.
+    /// The scopes to ask for: these, and never more. Absent, those that the server's challenge asks
+    /// for (else all that the client was granted), and more where the server says
+    /// `insufficient_scope`.
     #[must_use]
     pub fn scope(mut self, scope: ScopeSet) -> Self {
         self.scope = Some(scope);
@@ -106,6 +109,7 @@ impl TokenSourceBuilder {
             resource,
             issuer: self.issuer,
             credentials: self.credentials,
+            scope_is_fixed: self.scope.is_some(),
             client,
             clock: self.clock,
             current: ArcSwapOption::empty(),
@@ -173,8 +177,8 @@ impl TokenSource {
     }
 
     /// A token with the scope that the server's `insufficient_scope` challenge asks for, beside
-    /// what `insufficient` has. Nothing, where asking again cannot help: the challenge names no
-    /// scope that is missing, or the scope was widened five times already.
+    /// what `insufficient` has. Nothing, where asking again cannot help: the scopes are fixed,
+    /// the challenge names no scope that is missing, or the scope was widened five times already.
     ///
     /// # Errors
     ///
@@ -187,6 +191,9 @@ impl TokenSource {
         let Some(asked) = &challenge.scope else {
             return Ok(None);
         };
+        if self.0.scope_is_fixed {
+            return Ok(None);
+        }
         let mut flight = self.0.flight.lock().await;
         if !self.is_current(insufficient) {
             return self.renew_unless_done(flight, insufficient).await.map(Some);
@@ -265,14 +272,11 @@ impl TokenSource {
 
     async fn fetch(&self, flight: &mut Flight) -> Result<Arc<AccessToken>, AgentError> {
         let inner = &self.0;
-        let discovered = match &flight.discovered {
-            Some(discovered) => Arc::clone(discovered),
-            None => {
-                let found = discover(&inner.client, &inner.url, inner.issuer.as_deref()).await?;
-                let found = Arc::new(found);
-                flight.discovered = Some(Arc::clone(&found));
-                found
-            }
+        let discovered = if let Some(discovered) = &flight.discovered {
+            Arc::clone(discovered)
+        } else {
+            let found = discover(&inner.client, &inner.url, inner.issuer.as_deref()).await?;
+            Arc::clone(flight.discovered.insert(Arc::new(found)))
         };
         let scope = flight
             .scope

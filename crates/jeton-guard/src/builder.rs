@@ -54,6 +54,7 @@ pub struct GuardBuilder {
     resource_name: Option<String>,
     audiences: Vec<String>,
     scopes_supported: Vec<String>,
+    challenge_scope: Vec<String>,
     always: Vec<String>,
     by_method: Vec<(String, Vec<String>)>,
     by_tool: Vec<(String, Vec<String>)>,
@@ -91,6 +92,7 @@ impl GuardBuilder {
             resource_name: None,
             audiences: Vec::new(),
             scopes_supported: Vec::new(),
+            challenge_scope: Vec::new(),
             always: Vec::new(),
             by_method: Vec::new(),
             by_tool: Vec::new(),
@@ -127,6 +129,14 @@ impl GuardBuilder {
         scopes: impl IntoIterator<Item = T>,
     ) -> Self {
         self.scopes_supported = texts(scopes);
+        self
+    }
+
+    /// The scopes that the challenge suggests to a caller without a token: a first choice that lets
+    /// most callers begin. Absent, those that every request needs.
+    #[must_use]
+    pub fn challenge_scope<T: Into<String>>(mut self, scopes: impl IntoIterator<Item = T>) -> Self {
+        self.challenge_scope = texts(scopes);
         self
     }
 
@@ -275,8 +285,10 @@ impl GuardBuilder {
                 .map(|(name, scopes)| Ok((name.clone(), scope_set(scopes)?)))
                 .collect()
         };
+        let always = scope_set(&self.always)?;
         Ok(ScopePolicy {
-            always: scope_set(&self.always)?,
+            suggested: always.union(&scope_set(&self.challenge_scope)?),
+            always,
             by_method: rules(&self.by_method)?,
             by_tool: rules(&self.by_tool)?,
         })

@@ -201,7 +201,7 @@ impl Rules {
         Challenge {
             error: error.map(str::to_owned),
             error_description: words.map(str::to_owned),
-            scope: Some(self.policy.always.clone()),
+            scope: Some(self.policy.suggested.clone()),
             resource_metadata: Some(self.metadata_url.clone()),
         }
     }

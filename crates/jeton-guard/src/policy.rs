@@ -9,6 +9,8 @@ use crate::mcp_message::Call;
 /// Scopes for the server as a whole, for MCP methods and for tools.
 #[derive(Debug, Default)]
 pub(crate) struct ScopePolicy {
+    /// What the challenge suggests to a caller without a token.
+    pub(crate) suggested: ScopeSet,
     pub(crate) always: ScopeSet,
     pub(crate) by_method: HashMap<String, ScopeSet>,
     pub(crate) by_tool: HashMap<String, ScopeSet>,

@@ -18,7 +18,7 @@ use crate::config::{AuditDurability, Config, Issuer};
 use crate::directory::Directory;
 use crate::first_start::{self, FirstStartError};
 use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
-use crate::private_file::create_private_folder;
+use crate::private_file::{create_private_file, create_private_folder};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,11 @@ impl App {
             path: config.database_file.clone(),
             source,
         };
+        // SQLite gives the files beside it the mode of this one.
+        create_private_file(&config.database_file).map_err(|source| OpenError::DataDir {
+            path: config.database_file.clone(),
+            source,
+        })?;
         let store = Store::open_sqlite(&config.database_file)
             .await
             .map_err(store_error)?;
@@ -186,12 +191,7 @@ fn lock_data_dir(config: &Config) -> Result<File, OpenError> {
         source,
     };
     create_private_folder(path).map_err(data_dir_error)?;
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.join("jeton.lock"))
-        .map_err(data_dir_error)?;
+    let lock = create_private_file(&path.join("jeton.lock")).map_err(data_dir_error)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(path.clone())),

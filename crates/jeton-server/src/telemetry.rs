@@ -1,5 +1,7 @@
 //! Logs: words for people on stderr, or one JSON object a line.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -19,7 +21,8 @@ pub fn init_telemetry(format: LogFormat, filter: &str) {
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // Only fails where a subscriber is set already.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -1,1 +1,51 @@
-fn main() {}
+//! The `jeton` command: one file a command.
+//!
+//! Data goes to stdout, words to stderr. Exit status: 0 done, 1 refused or failed, 2 wrong usage.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "the doc comments of arguments are their help texts"
+)]
+
+mod admin;
+mod arguments;
+mod command;
+mod demo;
+mod duration;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return output::failed(&anyhow::Error::new(error).context("no runtime")),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output::failed(&error),
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { global, command } = arguments;
+    match command {
+        Command::Serve(serve) => command::serve::run(serve, global).await,
+        Command::Demo(demo) => demo::run(demo).await,
+        Command::McpServer { command } => command::mcp_server::run(command, &global).await,
+        Command::Client { command } => command::client::run(command, &global).await,
+        Command::Secret { command } => command::secret::run(command, &global).await,
+        Command::Token(token) => command::token::run(token, &global).await,
+        Command::Call(call) => command::call::run(call, &global).await,
+        Command::Key { command } => command::key::run(command, &global).await,
+        Command::Audit { command } => command::audit::run(command, &global).await,
+    }
+}

@@ -37,6 +37,7 @@ pub fn guard(protection: &Protection) -> Result<GuardLayer, BuildError> {
     let mut guard = GuardLayer::builder(&protection.resource, &protection.issuer)
         .resource_name("Todo")
         .scopes_supported(["todo:read", "todo:write"])
+        .challenge_scope(["todo:read"])
         .require_for_tool("list_todos", ["todo:read"])
         .require_for_tool("get_todo", ["todo:read"])
         .require_for_tool("create_todo", ["todo:write"])

@@ -1,5 +1,6 @@
 //! Runs the todo server.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
@@ -29,6 +30,8 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter("info,rmcp=warn")
         .init();
     let router = router(&Protection {
         resource: arguments.resource.clone(),

@@ -58,7 +58,10 @@ impl Config {
         match file {
             Some(file) if !file.is_file() => return Err(ConfigError::NoFile(file.to_owned())),
             Some(file) => figment = figment.merge(Toml::file_exact(file)),
-            None => figment = figment.merge(Toml::file_exact("jeton.toml")),
+            None if Path::new("jeton.toml").is_file() => {
+                figment = figment.merge(Toml::file_exact("jeton.toml"));
+            }
+            None => {}
         }
         let raw: RawConfig = figment
             .merge(Env::prefixed("JETON_").only(&ENVIRONMENT))
@@ -71,6 +74,15 @@ impl Config {
             .extract()
             .map_err(Box::new)?;
         Self::check(raw, environment("JETON_MASTER_KEY"))
+    }
+
+    /// Exactly these settings: no file, no environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    pub fn isolated(settings: RawConfig) -> Result<Self, ConfigError> {
+        Self::check(settings, None)
     }
 
     fn check(raw: RawConfig, master_key: Option<String>) -> Result<Self, ConfigError> {

@@ -1,0 +1,120 @@
+//! `jeton secret`.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::admin::Admin;
+use crate::arguments::Global;
+use crate::duration;
+use crate::output::{self, cell};
+
+#[derive(Subcommand)]
+pub(crate) enum Secret {
+    /// Create another secret, and show it once.
+    Create {
+        /// The client's ID, m2m_…, or an MCP server's, res_…
+        #[arg(value_name = "CLIENT_ID")]
+        owner: String,
+        /// After which time it expires, for example 90d [default: never].
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        expires_in: Option<Duration>,
+    },
+    /// List secrets: suffix, dates and last use, never the secrets.
+    List {
+        /// The client's ID, m2m_…, or an MCP server's, res_…
+        #[arg(value_name = "CLIENT_ID")]
+        owner: String,
+    },
+    /// Revoke a secret at once; one that is revoked stays revoked.
+    Revoke {
+        /// The secret's ID, sec_…
+        #[arg(value_name = "SECRET_ID")]
+        id: String,
+    },
+    /// Create a new secret, show it once, and let the old ones expire.
+    Rotate {
+        /// The client's ID, m2m_…
+        client_id: String,
+        /// For which time the old secrets go on working; 0s ends them at once.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "24h")]
+        grace: Duration,
+    },
+}
+
+/// The path of an owner's secrets.
+fn path(owner: &str) -> String {
+    let noun = if owner.starts_with("res_") {
+        "mcp-servers"
+    } else {
+        "clients"
+    };
+    format!("/{noun}/{owner}/secrets")
+}
+
+pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> {
+    let admin = Admin::connect(global).await?;
+    match command {
+        Secret::Create { owner, expires_in } => {
+            let body = json!({ "expires_in": expires_in.map(|expiry| expiry.as_secs()) });
+            created(
+                &admin.send(Method::POST, &path(&owner), &body).await?,
+                global,
+            )
+        }
+        Secret::Rotate { client_id, grace } => {
+            let body = json!({ "grace": grace.as_secs() });
+            let path = format!("{}/rotate", path(&client_id));
+            created(&admin.send(Method::POST, &path, &body).await?, global)
+        }
+        Secret::List { owner } => list(&admin.list(&path(&owner), &[], None).await?, global),
+        Secret::Revoke { id } => {
+            admin.delete(&format!("/secrets/{id}")).await?;
+            output::say(&format!("{id} is revoked"));
+            if global.json {
+                output::json(&json!({ "id": id, "revoked": true }))
+            } else {
+                Ok(())
+            }
+        }
+    }
+}
+
+fn created(secret: &Value, global: &Global) -> anyhow::Result<()> {
+    if global.json {
+        output::json(secret)?;
+    } else {
+        let members = ["id", "client_id", "client_secret", "expires_at"];
+        let fields: Vec<_> = members
+            .iter()
+            .map(|name| (*name, cell(secret, name)))
+            .collect();
+        output::fields(&fields)?;
+    }
+    output::say("copy the secret now: it is not shown again");
+    Ok(())
+}
+
+fn list(secrets: &[Value], global: &Global) -> anyhow::Result<()> {
+    if global.json {
+        return output::json(&json!(secrets));
+    }
+    let members = [
+        "id",
+        "suffix",
+        "state",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+    ];
+    let rows: Vec<_> = secrets
+        .iter()
+        .map(|secret| members.iter().map(|name| cell(secret, name)).collect())
+        .collect();
+    output::table(
+        &["ID", "SUFFIX", "STATE", "CREATED", "EXPIRES", "LAST USED"],
+        &rows,
+    )
+}

@@ -1,0 +1,132 @@
+//! `jeton serve`.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use jeton_server::{
+    App, AuditDurability, Config, LogFormat, RawAudit, RawConfig, Server, init_telemetry,
+};
+use tokio::signal;
+
+use crate::arguments::Global;
+use crate::output;
+
+/// Run the server.
+///
+/// On its first start it makes its data directory with a database, a master key, signing keys, and
+/// admin.json with the credentials that admin commands use. Each flag is also JETON_... in the
+/// environment and a key in jeton.toml; flags win, then the environment, then the file.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// The address to listen on [env: JETON_LISTEN] [default: 127.0.0.1:8420].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The issuer: the URL at which clients reach the server [env: JETON_ISSUER] [default: http://
+    /// and the address].
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Where the data is kept [env: JETON_DATABASE_URL] [default: sqlite:jeton.db in the data
+    /// directory].
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// The file with the master key [env: JETON_MASTER_KEY_FILE] [default: master.key in the data
+    /// directory, made if it is not there]. JETON_MASTER_KEY may hold the key itself.
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
+    /// Allow an issuer that is plain http and not this machine: secrets travel in the clear
+    /// [env: JETON_INSECURE_HTTP].
+    #[arg(long)]
+    insecure_http: bool,
+    /// The certificate chain to serve https with, PEM [env: JETON_TLS_CERT].
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM [env: JETON_TLS_KEY].
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// When a token's audit event has to be on disk: sync, before the token leaves; async, soon
+    /// after [env: JETON_AUDIT_DURABILITY] [default: sync].
+    #[arg(long, value_name = "WHEN")]
+    audit_durability: Option<Durability>,
+    /// How log lines look.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "JETON_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: Format,
+    /// What is logged: a level, or target=level with commas.
+    #[arg(long, value_name = "FILTER", env = "JETON_LOG", default_value = "info")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Durability {
+    Sync,
+    Async,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Serve {
+    fn flags(&self, global: &Global) -> RawConfig {
+        let durability = self.audit_durability.map(|durability| match durability {
+            Durability::Sync => AuditDurability::Sync,
+            Durability::Async => AuditDurability::Async,
+        });
+        RawConfig {
+            data_dir: global.data_dir.clone(),
+            listen: self.listen,
+            issuer: self.issuer.clone(),
+            database_url: self.database_url.clone(),
+            master_key_file: self.master_key_file.clone(),
+            insecure_http: self.insecure_http.then_some(true),
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+            audit: durability.map(|durability| RawAudit {
+                durability: Some(durability),
+            }),
+        }
+    }
+}
+
+pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
+    let format = match serve.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    init_telemetry(format, &serve.log);
+    let config = Config::load(global.config.as_deref(), &serve.flags(&global))?;
+    let stop = stop_signal()?;
+    let server = Server::bind(&config).await?;
+    let issuer = config.effective_issuer(server.address())?;
+    let app = App::open(&config, issuer.clone()).await?;
+    tracing::info!(
+        issuer = issuer.as_str(),
+        listen = %server.address(),
+        data_dir = %config.data_dir.display(),
+        "ready"
+    );
+    server.serve(app, stop).await;
+    output::say("stopped");
+    Ok(())
+}
+
+/// Ready on Ctrl-C or SIGTERM. A second one ends the process at once.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests under way finish, then the audit log is flushed");
+    })
+}

@@ -1,0 +1,37 @@
+//! `jeton demo`: everything at work in one process, each step with its real exchange.
+
+mod exchange;
+mod narrator;
+mod refusals;
+mod stage;
+mod walk;
+
+use clap::Args;
+
+use narrator::Narrator;
+use stage::Stage;
+
+/// Show everything at work in one process: server, MCP server, agent.
+///
+/// Starts a server in a temporary folder, a todo MCP server and an agent on free ports, and prints
+/// each step. Stays up until Ctrl-C, so that you can go on by hand.
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// Leave when the story is over, with status 0 if every step went as it says.
+    #[arg(long)]
+    exit: bool,
+}
+
+pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
+    jeton_server::init_telemetry(jeton_server::LogFormat::Text, "warn");
+    let mut narrator = Narrator::default();
+    let stage = Stage::open(&mut narrator).await?;
+    walk::from_challenge_to_tool(&stage, &mut narrator).await?;
+    refusals::what_must_fail(&stage, &mut narrator).await?;
+    Narrator::farewell(&stage)?;
+    if !demo.exit {
+        tokio::signal::ctrl_c().await?;
+    }
+    stage.close().await;
+    narrator.verdict()
+}

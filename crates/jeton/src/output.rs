@@ -1,0 +1,99 @@
+//! Data to stdout, words to stderr.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+/// Prints data, a line at a time. A reader that closed the pipe has had enough, which is no error.
+pub(crate) fn data(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one JSON document.
+pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
+    data(&serde_json::to_string_pretty(value)?)
+}
+
+/// Says something to the person at the keyboard.
+#[expect(
+    clippy::print_stderr,
+    reason = "the one home of words to the person at the keyboard"
+)]
+pub(crate) fn say(words: &str) {
+    eprintln!("{words}");
+}
+
+/// Says what failed and why, cause by cause.
+pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut words = format!("error: {error}");
+    let mut previous = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some libraries repeat their cause in their own text.
+        if !previous.contains(&cause) {
+            words.push_str("\n  because: ");
+            words.push_str(&cause);
+        }
+        previous = cause;
+    }
+    say(&words);
+    ExitCode::FAILURE
+}
+
+/// Prints rows under their titles, in columns.
+pub(crate) fn table(titles: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
+    let width = |column: usize| {
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
+        cells
+            .chain(titles.get(column).map(|title| title.len()))
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..titles.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> = cells
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    data(&line(&mut titles.iter().copied()))?;
+    for row in rows {
+        data(&line(&mut row.iter().map(String::as_str)))?;
+    }
+    Ok(())
+}
+
+/// Prints names and values, a line each.
+pub(crate) fn fields(fields: &[(&str, String)]) -> anyhow::Result<()> {
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in fields {
+        data(format!("{name:width$}  {value}").trim_end())?;
+    }
+    Ok(())
+}
+
+/// A member of a JSON object as people read it: `-` for null, lists with commas.
+pub(crate) fn cell(object: &Value, member: &str) -> String {
+    match object.get(member) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => {
+            let texts: Vec<String> = items
+                .iter()
+                .map(|item| {
+                    item.as_str()
+                        .map_or_else(|| item.to_string(), str::to_owned)
+                })
+                .collect();
+            texts.join(" ")
+        }
+        Some(other) => other.to_string(),
+    }
+}
