@@ -1,1 +1,34 @@
+//! What the end-to-end tests share: the real binaries as [`Jeton`] and [`TodoServer`], and the
+//! people around them as [`Operator`] and [`Credentials`].
 
+mod credentials;
+mod jeton;
+mod operator;
+mod process;
+mod todo_server;
+
+pub use credentials::{Answer, Credentials, claims, form};
+pub use jeton::{Jeton, JetonOptions};
+pub use operator::Operator;
+pub use process::{Process, binary, free_port, workspace};
+pub use todo_server::{TodoServer, call_tool};
+
+/// An HTTP client that follows no redirects.
+pub fn http() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// Waits for a condition, for at most 20 seconds.
+pub async fn eventually<F, Fut>(what: &str, mut condition: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    for _ in 0..400 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("still not so after 20 seconds: {what}");
+}

@@ -22,10 +22,7 @@ pub(super) async fn from_challenge_to_tool(
 
     narrator.step("The agent calls create_todo with the token")?;
     let title = "Buy milk";
-    let created = call(
-        stage,
-        narrator,
-        &access_token,
+    let created = call(stage, &access_token,
         "create_todo",
         json!({ "title": title }),
     )
@@ -38,7 +35,7 @@ pub(super) async fn from_challenge_to_tool(
     )?;
 
     narrator.step("The agent calls list_todos")?;
-    let listed = call(stage, narrator, &access_token, "list_todos", json!({})).await?;
+    let listed = call(stage, &access_token, "list_todos", json!({})).await?;
     let todos = listed.member("/result/structuredContent/todos").clone();
     Narrator::document(&json!({ "todos": todos }))?;
     narrator.check("200, and the todo is in the list", todos == json!([todo]))
@@ -156,7 +153,6 @@ fn decode(narrator: &mut Narrator, stage: &Stage, access_token: &str) -> anyhow:
 
 async fn call(
     stage: &Stage,
-    narrator: &mut Narrator,
     token: &str,
     tool: &str,
     arguments: Value,

@@ -41,7 +41,7 @@ pub(crate) struct CreateClient {
     #[schema(value_type = Object)]
     custom_claims: CustomClaims,
     /// After how many seconds its first secret expires; absent, never.
-    #[schema(minimum = 60, maximum = 315_360_000)]
+    #[schema(minimum = 1, maximum = 315_360_000)]
     secret_expires_in: Option<u64>,
 }
 

@@ -20,7 +20,7 @@ use crate::service::{Operator, secrets};
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateSecret {
     /// After how many seconds it expires; absent, never.
-    #[schema(minimum = 60, maximum = 315_360_000)]
+    #[schema(minimum = 1, maximum = 315_360_000)]
     expires_in: Option<u64>,
 }
 

@@ -74,17 +74,17 @@ impl CreatedSecretView {
     }
 }
 
-/// A lifetime in seconds: one minute to ten years.
+/// A lifetime in seconds: one to ten years.
 pub(crate) fn expiry(
     parameter: &'static str,
     seconds: Option<u64>,
 ) -> Result<Option<Duration>, Problem> {
     match seconds {
         None => Ok(None),
-        Some(seconds @ 60..=315_360_000) => Ok(Some(Duration::from_secs(seconds))),
+        Some(seconds @ 1..=315_360_000) => Ok(Some(Duration::from_secs(seconds))),
         Some(seconds) => Err(Problem::invalid(
             parameter,
-            format!("expected 60 seconds to ten years (315360000), not {seconds}"),
+            format!("expected one second to ten years (315360000), not {seconds}"),
         )),
     }
 }

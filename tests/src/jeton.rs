@@ -1,0 +1,125 @@
+//! `jeton serve`, as somebody would run it.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{Operator, Process, binary};
+
+/// How it is started.
+#[derive(Default)]
+pub struct JetonOptions<'a> {
+    /// Further flags of `jeton serve`.
+    pub flags: Vec<&'a str>,
+    /// The address, where it has to stay the same.
+    pub port: Option<u16>,
+    /// What is logged.
+    pub log: Option<&'a str>,
+}
+
+/// A running server in a folder of its own.
+pub struct Jeton {
+    process: Process,
+    folder: TempDir,
+    pub url: String,
+}
+
+impl Jeton {
+    pub async fn start() -> Self {
+        Self::start_with(JetonOptions::default()).await
+    }
+
+    pub async fn start_with(options: JetonOptions<'_>) -> Self {
+        Self::start_in(TempDir::new().unwrap(), options).await
+    }
+
+    async fn start_in(folder: TempDir, options: JetonOptions<'_>) -> Self {
+        let listen = format!("127.0.0.1:{}", options.port.unwrap_or(0));
+        let mut command = Command::new(binary("jeton"));
+        clean(&mut command)
+            .args(["serve", "--listen", &listen, "--data-dir"])
+            .arg(folder.path().join("data"))
+            .args(["--log", options.log.unwrap_or("info")])
+            .args(&options.flags)
+            .current_dir(folder.path());
+        let mut process = Process::start(&mut command);
+        process.wait_for("issuer=").await;
+        let output = process.output();
+        let url = output.split("issuer=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        Self { process, folder, url }
+    }
+
+    /// `kill -9`, then a new start in the same folder.
+    pub async fn crash_and_restart(mut self, options: JetonOptions<'_>) -> Self {
+        self.process.kill().await;
+        Self::start_in(self.folder, options).await
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) {
+        self.process.kill().await;
+    }
+
+    /// A new start after [`Self::kill`] or [`Self::terminate`].
+    pub async fn restart(self, options: JetonOptions<'_>) -> Self {
+        Self::start_in(self.folder, options).await
+    }
+
+    /// SIGTERM, and the exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        self.process.terminate().await
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Everything it logged.
+    pub fn log(&self) -> String {
+        self.process.output()
+    }
+
+    /// Somebody with the admin credentials.
+    pub async fn operator(&self) -> Operator {
+        Operator::new(self).await
+    }
+
+    /// The `jeton` command with this data directory.
+    pub async fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(binary("jeton"));
+        clean(&mut command)
+            .args(arguments)
+            .env("JETON_DATA_DIR", self.data_dir())
+            .current_dir(self.folder.path())
+            .output()
+            .await
+            .unwrap()
+    }
+
+    /// The same, which has to succeed, with its JSON document.
+    pub async fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.command(&[arguments, &["--json"]].concat()).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "jeton {arguments:?} failed: {errors}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        crate::http().get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+}
+
+/// Without the settings of whoever runs the tests.
+fn clean(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("JETON_")) {
+        command.env_remove(name);
+    }
+    command
+}

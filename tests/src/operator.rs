@@ -1,0 +1,102 @@
+//! Whoever has the admin credentials, over the admin API.
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::{Credentials, Jeton, http};
+
+pub struct Operator {
+    http: Client,
+    url: String,
+    pub token: String,
+    pub credentials: Credentials,
+}
+
+impl Operator {
+    pub(crate) async fn new(jeton: &Jeton) -> Self {
+        let file = std::fs::read(jeton.data_dir().join("admin.json")).unwrap();
+        let file: Value = serde_json::from_slice(&file).unwrap();
+        let credentials = Credentials {
+            client_id: file["client_id"].as_str().unwrap().to_owned(),
+            client_secret: file["client_secret"].as_str().unwrap().to_owned(),
+        };
+        let token = credentials.token(&jeton.url, &[]).await;
+        Self { http: http(), url: jeton.url.clone(), token, credentials }
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    /// An answer's status and document.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.bytes().await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, document) = self.send(Method::POST, path, Some(body)).await;
+        assert!(status < 300, "POST {path}: {status} {document}");
+        document
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Value {
+        let (status, document) = self.send(Method::PATCH, path, Some(body)).await;
+        assert!(status < 300, "PATCH {path}: {status} {document}");
+        document
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Value {
+        let (status, document) = self.send(Method::PUT, path, Some(body)).await;
+        assert!(status < 300, "PUT {path}: {status} {document}");
+        document
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, document) = self.send(Method::GET, path, None).await;
+        assert_eq!(status, 200, "GET {path}: {document}");
+        document
+    }
+
+    pub async fn delete(&self, path: &str) {
+        let (status, document) = self.send(Method::DELETE, path, None).await;
+        assert_eq!(status, 204, "DELETE {path}: {document}");
+    }
+
+    /// Registers an MCP server and gives its ID.
+    pub async fn mcp_server(&self, url: &str, scopes: &[&str]) -> String {
+        self.mcp_server_with(url, scopes, json!({})).await
+    }
+
+    /// The same, with further settings.
+    pub async fn mcp_server_with(&self, url: &str, scopes: &[&str], settings: Value) -> String {
+        let scopes: Vec<Value> = scopes.iter().map(|name| json!({ "name": name })).collect();
+        let mut body = json!({ "name": "Todo", "url": url, "scopes": scopes });
+        body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        self.post("/mcp-servers", body).await["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a client with these scopes.
+    pub async fn client(&self, mcp_server: &str, scopes: &[&str]) -> Credentials {
+        self.client_with(mcp_server, json!({ "scopes": scopes })).await
+    }
+
+    /// The same, with further settings.
+    pub async fn client_with(&self, mcp_server: &str, settings: Value) -> Credentials {
+        let mut body = json!({ "name": "agent", "mcp_server_id": mcp_server });
+        body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        Credentials::of(&self.post("/clients", body).await)
+    }
+
+    /// The newest audit events that match.
+    pub async fn audit(&self, query: &str) -> Vec<Value> {
+        let page = self.get(&format!("/audit-events?limit=200&{query}")).await;
+        page["items"].as_array().unwrap().clone()
+    }
+}

@@ -1,0 +1,56 @@
+//! The todo MCP server, and a tool call in plain HTTP.
+
+use reqwest::Response;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::{Process, binary, free_port, http};
+
+/// A running todo server.
+pub struct TodoServer {
+    _process: Process,
+    pub url: String,
+}
+
+impl TodoServer {
+    pub async fn start(issuer: &str) -> Self {
+        let port = free_port();
+        let url = format!("http://localhost:{port}/mcp");
+        let mut process = Process::start(Command::new(binary("todo-server")).args([
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--issuer",
+            issuer,
+            "--resource",
+            &url,
+        ]));
+        process.wait_for("todo server:").await;
+        Self { _process: process, url }
+    }
+}
+
+/// A stateless tool call of MCP 2026-07-28, and the raw answer.
+pub async fn call_tool(url: &str, token: &str, tool: &str, arguments: Value) -> Response {
+    let version = "2026-07-28";
+    let body = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {
+            "name": tool, "arguments": arguments,
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": version,
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    });
+    http()
+        .post(url)
+        .bearer_auth(token)
+        .header("Accept", "application/json, text/event-stream")
+        .header("MCP-Protocol-Version", version)
+        .header("Mcp-Method", "tools/call")
+        .header("Mcp-Name", tool)
+        .json(&body)
+        .send()
+        .await
+        .unwrap()
+}
