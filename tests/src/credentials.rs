@@ -10,7 +10,9 @@ use crate::http;
 
 /// A form-encoded body.
 pub fn form(parameters: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(parameters)
+        .finish()
 }
 
 /// A JWT's claims, unverified.
@@ -33,7 +35,11 @@ impl Answer {
         let body = response.bytes().await.unwrap();
         let body = serde_json::from_slice(&body)
             .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&body).into_owned()));
-        Self { status, headers, body }
+        Self {
+            status,
+            headers,
+            body,
+        }
     }
 
     pub fn error(&self) -> &str {
@@ -58,8 +64,13 @@ impl Credentials {
 
     /// The value of an `Authorization: Basic` header.
     pub fn basic(&self) -> String {
-        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = format!("{}:{}", encode(&self.client_id), encode(&self.client_secret));
+        let encode =
+            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = format!(
+            "{}:{}",
+            encode(&self.client_id),
+            encode(&self.client_secret)
+        );
         format!("Basic {}", STANDARD.encode(pair))
     }
 
@@ -79,7 +90,11 @@ impl Credentials {
     /// A token request.
     pub async fn ask(&self, issuer: &str, parameters: &[(&str, &str)]) -> Answer {
         let grant = [("grant_type", "client_credentials")];
-        self.send(&format!("{issuer}/oauth/token"), &[&grant, parameters].concat()).await
+        self.send(
+            &format!("{issuer}/oauth/token"),
+            &[&grant, parameters].concat(),
+        )
+        .await
     }
 
     /// A token request that has to succeed.
@@ -91,7 +106,9 @@ impl Credentials {
 
     /// What introspection says of a token.
     pub async fn introspect(&self, issuer: &str, token: &str) -> Value {
-        let answer = self.send(&format!("{issuer}/oauth/introspect"), &[("token", token)]).await;
+        let answer = self
+            .send(&format!("{issuer}/oauth/introspect"), &[("token", token)])
+            .await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
     }

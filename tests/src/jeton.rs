@@ -48,8 +48,19 @@ impl Jeton {
         let mut process = Process::start(&mut command);
         process.wait_for("issuer=").await;
         let output = process.output();
-        let url = output.split("issuer=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        Self { process, folder, url }
+        let url = output
+            .split("issuer=\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap()
+            .to_owned();
+        Self {
+            process,
+            folder,
+            url,
+        }
     }
 
     /// `kill -9`, then a new start in the same folder.
@@ -107,12 +118,19 @@ impl Jeton {
     pub async fn json(&self, arguments: &[&str]) -> Value {
         let output = self.command(&[arguments, &["--json"]].concat()).await;
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "jeton {arguments:?} failed: {errors}");
+        assert!(
+            output.status.success(),
+            "jeton {arguments:?} failed: {errors}"
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {
-        crate::http().get(format!("{}{path}", self.url)).send().await.unwrap()
+        crate::http()
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap()
     }
 }
 

@@ -15,7 +15,10 @@ pub use todo_server::{TodoServer, call_tool};
 
 /// An HTTP client that follows no redirects.
 pub fn http() -> reqwest::Client {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
 }
 
 /// Waits for a condition, for at most 20 seconds.

@@ -21,11 +21,18 @@ impl Operator {
             client_secret: file["client_secret"].as_str().unwrap().to_owned(),
         };
         let token = credentials.token(&jeton.url, &[]).await;
-        Self { http: http(), url: jeton.url.clone(), token, credentials }
+        Self {
+            http: http(),
+            url: jeton.url.clone(),
+            token,
+            credentials,
+        }
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token)
+        self.http
+            .request(method, format!("{}/api/v1{path}", self.url))
+            .bearer_auth(&self.token)
     }
 
     /// An answer's status and document.
@@ -78,19 +85,27 @@ impl Operator {
     pub async fn mcp_server_with(&self, url: &str, scopes: &[&str], settings: Value) -> String {
         let scopes: Vec<Value> = scopes.iter().map(|name| json!({ "name": name })).collect();
         let mut body = json!({ "name": "Todo", "url": url, "scopes": scopes });
-        body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        self.post("/mcp-servers", body).await["id"].as_str().unwrap().to_owned()
+        body.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
+        self.post("/mcp-servers", body).await["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Creates a client with these scopes.
     pub async fn client(&self, mcp_server: &str, scopes: &[&str]) -> Credentials {
-        self.client_with(mcp_server, json!({ "scopes": scopes })).await
+        self.client_with(mcp_server, json!({ "scopes": scopes }))
+            .await
     }
 
     /// The same, with further settings.
     pub async fn client_with(&self, mcp_server: &str, settings: Value) -> Credentials {
         let mut body = json!({ "name": "agent", "mcp_server_id": mcp_server });
-        body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
         Credentials::of(&self.post("/clients", body).await)
     }
 

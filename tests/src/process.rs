@@ -10,21 +10,37 @@ use tokio::process::{Child, Command};
 
 /// The workspace's folder.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// A binary of the workspace, built by `cargo build --workspace`.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let profile = test.ancestors().find(|folder| folder.ends_with("deps")).unwrap().parent().unwrap();
+    let profile = test
+        .ancestors()
+        .find(|folder| folder.ends_with("deps"))
+        .unwrap()
+        .parent()
+        .unwrap();
     let path = profile.join(name);
-    assert!(path.is_file(), "{} is missing: run cargo build --workspace first", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: run cargo build --workspace first",
+        path.display()
+    );
     path
 }
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A child process.
@@ -62,7 +78,10 @@ impl Process {
             }
             if let Some(status) = self.child.try_wait().unwrap() {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                panic!("ended with {status} before it printed {text:?}:\n{}", self.output());
+                panic!(
+                    "ended with {status} before it printed {text:?}:\n{}",
+                    self.output()
+                );
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
@@ -77,7 +96,11 @@ impl Process {
     /// SIGTERM, and its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().expect("it is running").to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+        let status = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .await
+            .unwrap();
         assert!(status.success());
         self.child.wait().await.unwrap().code()
     }

@@ -25,7 +25,10 @@ impl TodoServer {
             &url,
         ]));
         process.wait_for("todo server:").await;
-        Self { _process: process, url }
+        Self {
+            _process: process,
+            url,
+        }
     }
 }
 

@@ -7,12 +7,20 @@ use serde_json::json;
 async fn only_the_client_and_its_mcp_server_see_a_token() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["a"]).await;
-    let notes = operator.mcp_server("http://localhost:3003/mcp", &["a"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
+    let notes = operator
+        .mcp_server("http://localhost:3003/mcp", &["a"])
+        .await;
     let secret = |server: String| {
         let operator = &operator;
         async move {
-            Credentials::of(&operator.post(&format!("/mcp-servers/{server}/secrets"), json!({})).await)
+            Credentials::of(
+                &operator
+                    .post(&format!("/mcp-servers/{server}/secrets"), json!({}))
+                    .await,
+            )
         }
     };
     let (todo_server, notes_server) = (secret(todo.clone()).await, secret(notes).await);
@@ -30,10 +38,16 @@ async fn only_the_client_and_its_mcp_server_see_a_token() {
         assert!(seen["exp"].is_i64() && seen["jti"].is_string() && seen["aud"].is_array());
     }
     for denied in [&stranger, &notes_server, &operator.credentials] {
-        assert_eq!(denied.introspect(&jeton.url, &token).await, json!({ "active": false }));
+        assert_eq!(
+            denied.introspect(&jeton.url, &token).await,
+            json!({ "active": false })
+        );
     }
     for nonsense in ["x", "a.b.c", &token[..token.len() - 4]] {
-        assert_eq!(owner.introspect(&jeton.url, nonsense).await, json!({ "active": false }));
+        assert_eq!(
+            owner.introspect(&jeton.url, nonsense).await,
+            json!({ "active": false })
+        );
     }
 }
 
@@ -42,11 +56,15 @@ async fn a_strict_token_is_seen_by_its_mcp_server_too() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
     let strict = json!({ "token_profile": "strict" });
-    let todo = operator.mcp_server_with("http://localhost:3002/", &["a"], strict).await;
+    let todo = operator
+        .mcp_server_with("http://localhost:3002/", &["a"], strict)
+        .await;
     let secrets = format!("/mcp-servers/{todo}/secrets");
     let server = Credentials::of(&operator.post(&secrets, json!({})).await);
     let client = operator.client(&todo, &["a"]).await;
-    let token = client.token(&jeton.url, &[("resource", "http://localhost:3002/mcp")]).await;
+    let token = client
+        .token(&jeton.url, &[("resource", "http://localhost:3002/mcp")])
+        .await;
     assert_eq!(server.introspect(&jeton.url, &token).await["active"], true);
 }
 
@@ -54,17 +72,25 @@ async fn a_strict_token_is_seen_by_its_mcp_server_too() {
 async fn a_token_is_revoked_by_its_owner_only() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["a"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
     let owner = operator.client(&todo, &["a"]).await;
     let stranger = operator.client(&todo, &["a"]).await;
     let token = owner.token(&jeton.url, &[]).await;
     let revoke = format!("{}/oauth/revoke", jeton.url);
 
-    assert_eq!(stranger.send(&revoke, &[("token", &token)]).await.status, 200);
+    assert_eq!(
+        stranger.send(&revoke, &[("token", &token)]).await.status,
+        200
+    );
     assert_eq!(owner.introspect(&jeton.url, &token).await["active"], true);
     for _ in 0..2 {
         assert_eq!(owner.send(&revoke, &[("token", &token)]).await.status, 200);
-        assert_eq!(owner.introspect(&jeton.url, &token).await, json!({ "active": false }));
+        assert_eq!(
+            owner.introspect(&jeton.url, &token).await,
+            json!({ "active": false })
+        );
     }
     assert_eq!(operator.audit("kind=token.revoked").await.len(), 1);
     assert_eq!(owner.send(&revoke, &[]).await.error(), "invalid_request");
@@ -74,7 +100,9 @@ async fn a_token_is_revoked_by_its_owner_only() {
 async fn a_disabled_or_deleted_clients_tokens_are_inactive() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["a"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
     let secrets = format!("/mcp-servers/{todo}/secrets");
     let server = Credentials::of(&operator.post(&secrets, json!({})).await);
     let client = operator.client(&todo, &["a"]).await;

@@ -30,25 +30,59 @@ impl World {
     async fn new() -> Self {
         let jeton = Jeton::start().await;
         let operator = jeton.operator().await;
-        let todo = operator.mcp_server("http://localhost:3002/", &["todo:read", "todo:write"]).await;
-        let notes = operator.mcp_server("http://localhost:3002/notes", &["notes:read"]).await;
+        let todo = operator
+            .mcp_server("http://localhost:3002/", &["todo:read", "todo:write"])
+            .await;
+        let notes = operator
+            .mcp_server("http://localhost:3002/notes", &["notes:read"])
+            .await;
         let good = operator.client(&todo, &["todo:read"]).await;
         let several = operator.client(&todo, &["todo:read"]).await;
         let grant = format!("/clients/{}/grants/{notes}", several.client_id);
-        operator.put(&grant, json!({ "scopes": ["notes:read"] })).await;
+        operator
+            .put(&grant, json!({ "scopes": ["notes:read"] }))
+            .await;
         let nowhere = operator.client(&todo, &["todo:read"]).await;
-        operator.delete(&format!("/clients/{}/grants/{todo}", nowhere.client_id)).await;
+        operator
+            .delete(&format!("/clients/{}/grants/{todo}", nowhere.client_id))
+            .await;
         let disabled = operator.client(&todo, &["todo:read"]).await;
-        operator.patch(&format!("/clients/{}", disabled.client_id), json!({ "status": "disabled" })).await;
+        operator
+            .patch(
+                &format!("/clients/{}", disabled.client_id),
+                json!({ "status": "disabled" }),
+            )
+            .await;
         let revoked = operator.client(&todo, &["todo:read"]).await;
-        let secrets = operator.get(&format!("/clients/{}/secrets", revoked.client_id)).await;
-        operator.delete(&format!("/secrets/{}", secrets["items"][0]["id"].as_str().unwrap())).await;
+        let secrets = operator
+            .get(&format!("/clients/{}/secrets", revoked.client_id))
+            .await;
+        operator
+            .delete(&format!(
+                "/secrets/{}",
+                secrets["items"][0]["id"].as_str().unwrap()
+            ))
+            .await;
         let expired = operator.client(&todo, &["todo:read"]).await;
         let rotate = format!("/clients/{}/secrets/rotate", expired.client_id);
         operator.post(&rotate, json!({ "grace": 0 })).await;
-        let server =
-            Credentials::of(&operator.post(&format!("/mcp-servers/{todo}/secrets"), json!({})).await);
-        Self { jeton, good, several, nowhere, disabled, revoked, expired, server, todo, notes }
+        let server = Credentials::of(
+            &operator
+                .post(&format!("/mcp-servers/{todo}/secrets"), json!({}))
+                .await,
+        );
+        Self {
+            jeton,
+            good,
+            several,
+            nowhere,
+            disabled,
+            revoked,
+            expired,
+            server,
+            todo,
+            notes,
+        }
     }
 
     fn post(&self, path: &str) -> RequestBuilder {
@@ -57,7 +91,9 @@ impl World {
 
     /// Any body.
     fn raw(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
-        self.post("/oauth/token").header(CONTENT_TYPE, FORM).body(body)
+        self.post("/oauth/token")
+            .header(CONTENT_TYPE, FORM)
+            .body(body)
     }
 
     /// A form as it is.
@@ -83,7 +119,10 @@ impl World {
     /// A request authenticated by this header value, with something in the body.
     fn header(&self, value: impl AsRef<[u8]>, more: &[(&str, &str)]) -> RequestBuilder {
         let body = form(&[&[("grant_type", "client_credentials")], more].concat());
-        self.raw(body).header(AUTHORIZATION, HeaderValue::from_bytes(value.as_ref()).unwrap())
+        self.raw(body).header(
+            AUTHORIZATION,
+            HeaderValue::from_bytes(value.as_ref()).unwrap(),
+        )
     }
 
     /// The good client's request with raw text after it.
@@ -99,112 +138,330 @@ impl World {
     }
 
     fn with_secret(&self, secret: &str) -> Credentials {
-        Credentials { client_secret: secret.to_owned(), ..self.good.clone() }
+        Credentials {
+            client_secret: secret.to_owned(),
+            ..self.good.clone()
+        }
     }
 
     fn rows(&self) -> Vec<(&'static str, RequestBuilder)> {
         let good = &self.good;
         let unknown_id = format!("m2m_{}", "0".repeat(26));
-        let unknown = Credentials { client_id: unknown_id, ..good.clone() };
-        let odd = Credentials { client_id: "no such <client>".into(), ..good.clone() };
+        let unknown = Credentials {
+            client_id: unknown_id,
+            ..good.clone()
+        };
+        let odd = Credentials {
+            client_id: "no such <client>".into(),
+            ..good.clone()
+        };
         let mut typo = good.client_secret.clone();
         typo.truncate(typo.len() - 1);
         let typo = self.with_secret(&typo);
         let others = self.with_secret(&self.several.client_secret);
         let big = "x".repeat(65 * 1024);
         let basic = good.basic();
-        let id_and_secret = form(&[("client_id", &good.client_id), ("client_secret", &good.client_secret)]);
+        let id_and_secret = form(&[
+            ("client_id", &good.client_id),
+            ("client_secret", &good.client_secret),
+        ]);
         let get = http().get(format!("{}/oauth/token?{id_and_secret}", self.jeton.url));
-        let in_url = self.post(&format!("/oauth/token?grant_type=client_credentials&{id_and_secret}"));
+        let in_url = self.post(&format!(
+            "/oauth/token?grant_type=client_credentials&{id_and_secret}"
+        ));
         let b64 = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        let two_headers = self.header(&basic, &[]).header(AUTHORIZATION, "Bearer stale");
+        let two_headers = self
+            .header(&basic, &[])
+            .header(AUTHORIZATION, "Bearer stale");
         let elsewhere = |path: &str| {
-            let form = form(&[("grant_type", "client_credentials"), ("client_id", &good.client_id), ("client_secret", &good.client_secret)]);
+            let form = form(&[
+                ("grant_type", "client_credentials"),
+                ("client_id", &good.client_id),
+                ("client_secret", &good.client_secret),
+            ]);
             self.post(path).header(CONTENT_TYPE, FORM).body(form)
         };
         vec![
             // The request as a whole.
             ("a GET request", get),
-            ("a PUT request", http().request(Method::PUT, format!("{}/oauth/token", self.jeton.url))),
+            (
+                "a PUT request",
+                http().request(Method::PUT, format!("{}/oauth/token", self.jeton.url)),
+            ),
             ("credentials in the URL", in_url.header(CONTENT_TYPE, FORM)),
-            ("no content type", self.post("/oauth/token").body(id_and_secret.clone())),
-            ("a JSON body", self.post("/oauth/token").header(CONTENT_TYPE, "application/json").body("{}")),
-            ("a multipart body", self.post("/oauth/token").header(CONTENT_TYPE, "multipart/form-data; boundary=x").body("--x--")),
+            (
+                "no content type",
+                self.post("/oauth/token").body(id_and_secret.clone()),
+            ),
+            (
+                "a JSON body",
+                self.post("/oauth/token")
+                    .header(CONTENT_TYPE, "application/json")
+                    .body("{}"),
+            ),
+            (
+                "a multipart body",
+                self.post("/oauth/token")
+                    .header(CONTENT_TYPE, "multipart/form-data; boundary=x")
+                    .body("--x--"),
+            ),
             ("an empty body", self.raw("")),
             ("a body over 64 KiB", self.good(&[("more", &big)])),
-            ("over a hundred parameters", self.raw((0..101).map(|n| format!("p{n}=1&")).collect::<String>())),
-            ("a percent sign without digits", self.followed_by(b"&scope=%zz")),
-            ("a percent sign at the end", self.followed_by(b"&scope=todo%")),
+            (
+                "over a hundred parameters",
+                self.raw((0..101).map(|n| format!("p{n}=1&")).collect::<String>()),
+            ),
+            (
+                "a percent sign without digits",
+                self.followed_by(b"&scope=%zz"),
+            ),
+            (
+                "a percent sign at the end",
+                self.followed_by(b"&scope=todo%"),
+            ),
             ("bytes that are not UTF-8", self.followed_by(b"&scope=\xff")),
-            ("percent-encoded bytes that are not UTF-8", self.followed_by(b"&scope=%C3%28")),
+            (
+                "percent-encoded bytes that are not UTF-8",
+                self.followed_by(b"&scope=%C3%28"),
+            ),
             // Repeated parameters.
-            ("grant_type twice", self.good(&[("grant_type", "client_credentials")])),
+            (
+                "grant_type twice",
+                self.good(&[("grant_type", "client_credentials")]),
+            ),
             ("client_id twice", self.good(&[("client_id", "other")])),
-            ("client_secret twice", self.good(&[("client_secret", "other")])),
-            ("scope twice", self.good(&[("scope", "todo:read"), ("scope", "todo:read")])),
-            ("resource twice", self.good(&[("resource", "http://localhost:3002/"), ("resource", "http://localhost:3002/notes")])),
-            ("an unknown parameter twice", self.good(&[("colour", "red"), ("colour", "blue")])),
+            (
+                "client_secret twice",
+                self.good(&[("client_secret", "other")]),
+            ),
+            (
+                "scope twice",
+                self.good(&[("scope", "todo:read"), ("scope", "todo:read")]),
+            ),
+            (
+                "resource twice",
+                self.good(&[
+                    ("resource", "http://localhost:3002/"),
+                    ("resource", "http://localhost:3002/notes"),
+                ]),
+            ),
+            (
+                "an unknown parameter twice",
+                self.good(&[("colour", "red"), ("colour", "blue")]),
+            ),
             // The grant.
-            ("no grant_type", self.form(&[("client_id", &good.client_id), ("client_secret", &good.client_secret)])),
-            ("an empty grant_type", self.form(&[("grant_type", ""), ("client_id", &good.client_id), ("client_secret", &good.client_secret)])),
-            ("an unknown grant_type", self.form(&[("grant_type", "password"), ("client_id", &good.client_id), ("client_secret", &good.client_secret)])),
-            ("the authorization code grant", self.form(&[("grant_type", "authorization_code"), ("client_id", &good.client_id), ("client_secret", &good.client_secret), ("code", "x")])),
-            ("a grant_type in capitals", self.form(&[("grant_type", "CLIENT_CREDENTIALS"), ("client_id", &good.client_id), ("client_secret", &good.client_secret)])),
+            (
+                "no grant_type",
+                self.form(&[
+                    ("client_id", &good.client_id),
+                    ("client_secret", &good.client_secret),
+                ]),
+            ),
+            (
+                "an empty grant_type",
+                self.form(&[
+                    ("grant_type", ""),
+                    ("client_id", &good.client_id),
+                    ("client_secret", &good.client_secret),
+                ]),
+            ),
+            (
+                "an unknown grant_type",
+                self.form(&[
+                    ("grant_type", "password"),
+                    ("client_id", &good.client_id),
+                    ("client_secret", &good.client_secret),
+                ]),
+            ),
+            (
+                "the authorization code grant",
+                self.form(&[
+                    ("grant_type", "authorization_code"),
+                    ("client_id", &good.client_id),
+                    ("client_secret", &good.client_secret),
+                    ("code", "x"),
+                ]),
+            ),
+            (
+                "a grant_type in capitals",
+                self.form(&[
+                    ("grant_type", "CLIENT_CREDENTIALS"),
+                    ("client_id", &good.client_id),
+                    ("client_secret", &good.client_secret),
+                ]),
+            ),
             // Authentication.
-            ("no credentials", self.form(&[("grant_type", "client_credentials")])),
-            ("a client_id alone", self.form(&[("grant_type", "client_credentials"), ("client_id", &good.client_id)])),
-            ("a client_secret alone", self.form(&[("grant_type", "client_credentials"), ("client_secret", &good.client_secret)])),
-            ("an empty client_secret", self.of(&self.with_secret(""), &[])),
+            (
+                "no credentials",
+                self.form(&[("grant_type", "client_credentials")]),
+            ),
+            (
+                "a client_id alone",
+                self.form(&[
+                    ("grant_type", "client_credentials"),
+                    ("client_id", &good.client_id),
+                ]),
+            ),
+            (
+                "a client_secret alone",
+                self.form(&[
+                    ("grant_type", "client_credentials"),
+                    ("client_secret", &good.client_secret),
+                ]),
+            ),
+            (
+                "an empty client_secret",
+                self.of(&self.with_secret(""), &[]),
+            ),
             ("an unknown client", self.of(&unknown, &[])),
-            ("an unknown client in the header", self.header(unknown.basic(), &[])),
+            (
+                "an unknown client in the header",
+                self.header(unknown.basic(), &[]),
+            ),
             ("a client_id of another form", self.of(&odd, &[])),
             ("another client's secret", self.of(&others, &[])),
-            ("another client's secret in the header", self.header(others.basic(), &[])),
-            ("a secret with its last character missing", self.of(&typo, &[])),
-            ("a word for a secret", self.of(&self.with_secret("hunter2"), &[])),
+            (
+                "another client's secret in the header",
+                self.header(others.basic(), &[]),
+            ),
+            (
+                "a secret with its last character missing",
+                self.of(&typo, &[]),
+            ),
+            (
+                "a word for a secret",
+                self.of(&self.with_secret("hunter2"), &[]),
+            ),
             ("an expired secret", self.of(&self.expired, &[])),
             ("a revoked secret", self.of(&self.revoked, &[])),
             ("a disabled client", self.of(&self.disabled, &[])),
             ("an MCP server's credentials", self.of(&self.server, &[])),
-            ("header and body at once", self.header(&basic, &[("client_secret", &good.client_secret)])),
-            ("header and assertion at once", self.header(&basic, &[("client_assertion", "x")])),
-            ("secret and assertion at once", self.good(&[("client_assertion", "x")])),
-            ("an assertion", self.form(&[("grant_type", "client_credentials"), ("client_assertion", "x")])),
-            ("header and body naming different clients", self.header(&basic, &[("client_id", &self.several.client_id)])),
+            (
+                "header and body at once",
+                self.header(&basic, &[("client_secret", &good.client_secret)]),
+            ),
+            (
+                "header and assertion at once",
+                self.header(&basic, &[("client_assertion", "x")]),
+            ),
+            (
+                "secret and assertion at once",
+                self.good(&[("client_assertion", "x")]),
+            ),
+            (
+                "an assertion",
+                self.form(&[
+                    ("grant_type", "client_credentials"),
+                    ("client_assertion", "x"),
+                ]),
+            ),
+            (
+                "header and body naming different clients",
+                self.header(&basic, &[("client_id", &self.several.client_id)]),
+            ),
             ("two Authorization headers", two_headers),
-            ("a Bearer token instead of credentials", self.header("Bearer x", &[])),
+            (
+                "a Bearer token instead of credentials",
+                self.header("Bearer x", &[]),
+            ),
             ("Digest authentication", self.header("Digest x", &[])),
             ("Basic without credentials", self.header("Basic", &[])),
             ("Basic that is not base64", self.header("Basic %%%", &[])),
             ("Basic without a colon", self.header(b64("m2m_x"), &[])),
-            ("Basic with an empty secret", self.header(b64("m2m_x:"), &[])),
-            ("Basic with bad percent-encoding", self.header(b64("m2m%zz:x"), &[])),
-            ("a header that is not ASCII", self.header(b"Basic \xe9", &[])),
+            (
+                "Basic with an empty secret",
+                self.header(b64("m2m_x:"), &[]),
+            ),
+            (
+                "Basic with bad percent-encoding",
+                self.header(b64("m2m%zz:x"), &[]),
+            ),
+            (
+                "a header that is not ASCII",
+                self.header(b"Basic \xe9", &[]),
+            ),
             // Scopes.
-            ("an unknown scope", self.good(&[("scope", "todo:read todo:burn")])),
-            ("a scope of the server outside the grant", self.good(&[("scope", "todo:write")])),
-            ("a scope of another server", self.good(&[("scope", "notes:read")])),
-            ("a scope with a quotation mark", self.good(&[("scope", "todo\"read")])),
-            ("a scope that is not ASCII", self.good(&[("scope", "todo:réad")])),
-            ("two spaces between scopes", self.good(&[("scope", "todo:read  todo:read")])),
+            (
+                "an unknown scope",
+                self.good(&[("scope", "todo:read todo:burn")]),
+            ),
+            (
+                "a scope of the server outside the grant",
+                self.good(&[("scope", "todo:write")]),
+            ),
+            (
+                "a scope of another server",
+                self.good(&[("scope", "notes:read")]),
+            ),
+            (
+                "a scope with a quotation mark",
+                self.good(&[("scope", "todo\"read")]),
+            ),
+            (
+                "a scope that is not ASCII",
+                self.good(&[("scope", "todo:réad")]),
+            ),
+            (
+                "two spaces between scopes",
+                self.good(&[("scope", "todo:read  todo:read")]),
+            ),
             ("a space for a scope", self.good(&[("scope", " ")])),
             // Resources.
-            ("an unknown resource", self.good(&[("resource", "http://localhost:4000/mcp")])),
-            ("a resource of another server below the granted one", self.good(&[("resource", "http://localhost:3002/notes/mcp")])),
-            ("a resource on another host that begins alike", self.good(&[("resource", "http://localhost:30021/")])),
+            (
+                "an unknown resource",
+                self.good(&[("resource", "http://localhost:4000/mcp")]),
+            ),
+            (
+                "a resource of another server below the granted one",
+                self.good(&[("resource", "http://localhost:3002/notes/mcp")]),
+            ),
+            (
+                "a resource on another host that begins alike",
+                self.good(&[("resource", "http://localhost:30021/")]),
+            ),
             ("a relative resource", self.good(&[("resource", "/mcp")])),
-            ("a resource with a fragment", self.good(&[("resource", "http://localhost:3002/#x")])),
-            ("a resource with a query", self.good(&[("resource", "http://localhost:3002/?x=1")])),
-            ("a resource with a password", self.good(&[("resource", "http://u:p@localhost:3002/")])),
-            ("a resource with dot segments", self.good(&[("resource", "http://localhost:3002/a/../b")])),
-            ("a resource that is no http URL", self.good(&[("resource", "urn:todo")])),
-            ("no resource where there are several grants", self.of(&self.several, &[])),
+            (
+                "a resource with a fragment",
+                self.good(&[("resource", "http://localhost:3002/#x")]),
+            ),
+            (
+                "a resource with a query",
+                self.good(&[("resource", "http://localhost:3002/?x=1")]),
+            ),
+            (
+                "a resource with a password",
+                self.good(&[("resource", "http://u:p@localhost:3002/")]),
+            ),
+            (
+                "a resource with dot segments",
+                self.good(&[("resource", "http://localhost:3002/a/../b")]),
+            ),
+            (
+                "a resource that is no http URL",
+                self.good(&[("resource", "urn:todo")]),
+            ),
+            (
+                "no resource where there are several grants",
+                self.of(&self.several, &[]),
+            ),
             ("no grant at all", self.of(&self.nowhere, &[])),
-            ("a resource of the API's own", self.good(&[("resource", &format!("{}/api", self.jeton.url))])),
+            (
+                "a resource of the API's own",
+                self.good(&[("resource", &format!("{}/api", self.jeton.url))]),
+            ),
             // The endpoints of MCP servers.
-            ("another MCP server's endpoint", elsewhere(&format!("/resources/{}/oauth/token", self.notes))),
-            ("an unknown MCP server's endpoint", elsewhere(&format!("/resources/res_{}/oauth/token", "0".repeat(26)))),
-            ("a malformed MCP server's endpoint", elsewhere("/resources/todo/oauth/token")),
+            (
+                "another MCP server's endpoint",
+                elsewhere(&format!("/resources/{}/oauth/token", self.notes)),
+            ),
+            (
+                "an unknown MCP server's endpoint",
+                elsewhere(&format!("/resources/res_{}/oauth/token", "0".repeat(26))),
+            ),
+            (
+                "a malformed MCP server's endpoint",
+                elsewhere("/resources/todo/oauth/token"),
+            ),
         ]
     }
 
@@ -232,14 +489,26 @@ fn describe(answer: &Answer) -> String {
 #[tokio::test]
 async fn each_malformed_or_forbidden_request_gets_its_own_clear_error() {
     let world = World::new().await;
-    let secrets = [&world.good, &world.several, &world.expired, &world.revoked, &world.disabled]
-        .map(|credentials| credentials.client_secret.clone());
+    let secrets = [
+        &world.good,
+        &world.several,
+        &world.expired,
+        &world.revoked,
+        &world.disabled,
+    ]
+    .map(|credentials| credentials.client_secret.clone());
     let mut table = String::new();
     for (name, request) in world.rows() {
         let answer = Answer::of(request.send().await.unwrap()).await;
         let described = describe(&answer);
-        assert!(answer.status >= 400 && answer.status < 500, "{name}: {described}");
-        assert!(!secrets.iter().any(|secret| described.contains(secret)), "{name} shows a secret");
+        assert!(
+            answer.status >= 400 && answer.status < 500,
+            "{name}: {described}"
+        );
+        assert!(
+            !secrets.iter().any(|secret| described.contains(secret)),
+            "{name} shows a secret"
+        );
         assert!(answer.headers.contains_key("x-request-id"), "{name}");
         writeln!(table, "## {name}\n{}", world.redact(&described)).unwrap();
     }
@@ -253,10 +522,16 @@ async fn an_unknown_client_and_a_wrong_secret_cannot_be_told_apart() {
         client_id: format!("m2m_{}", "0".repeat(26)),
         ..world.several.clone()
     };
-    let wrong = Credentials { client_secret: world.good.client_secret.clone(), ..world.several.clone() };
+    let wrong = Credentials {
+        client_secret: world.good.client_secret.clone(),
+        ..world.several.clone()
+    };
     let unknown = world.of(&unknown, &[]).send().await.unwrap();
     let wrong = world.of(&wrong, &[]).send().await.unwrap();
-    assert_eq!(describe(&Answer::of(unknown).await), describe(&Answer::of(wrong).await));
+    assert_eq!(
+        describe(&Answer::of(unknown).await),
+        describe(&Answer::of(wrong).await)
+    );
 }
 
 #[tokio::test]
@@ -277,6 +552,10 @@ async fn each_refusal_is_in_the_audit_log_with_its_reason() {
         assert_eq!(events[0]["outcome"], "refused");
         assert_eq!(events[0]["client_id"], who.client_id.as_str());
         assert_eq!(events[0]["source"], "127.0.0.1");
-        assert!(events[0]["reason"].as_str().unwrap().contains(reason), "{}", events[0]);
+        assert!(
+            events[0]["reason"].as_str().unwrap().contains(reason),
+            "{}",
+            events[0]
+        );
     }
 }

@@ -16,14 +16,29 @@ fn header(token: &str) -> Value {
 async fn the_request_of_the_quickstart_gets_a_token() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["todo:read", "todo:write"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["todo:read", "todo:write"])
+        .await;
     let client = operator.client(&todo, &["todo:read", "todo:write"]).await;
     let curl = tokio::process::Command::new("curl")
-        .args(["--silent", "--location", &format!("{}/oauth/token", jeton.url)])
-        .args(["--header", "Content-Type: application/x-www-form-urlencoded"])
+        .args([
+            "--silent",
+            "--location",
+            &format!("{}/oauth/token", jeton.url),
+        ])
+        .args([
+            "--header",
+            "Content-Type: application/x-www-form-urlencoded",
+        ])
         .args(["--data-urlencode", "grant_type=client_credentials"])
-        .args(["--data-urlencode", &format!("client_id={}", client.client_id)])
-        .args(["--data-urlencode", &format!("client_secret={}", client.client_secret)])
+        .args([
+            "--data-urlencode",
+            &format!("client_id={}", client.client_id),
+        ])
+        .args([
+            "--data-urlencode",
+            &format!("client_secret={}", client.client_secret),
+        ])
         .args(["--data-urlencode", "scope=todo:read todo:write"])
         .output()
         .await
@@ -37,7 +52,13 @@ async fn the_request_of_the_quickstart_gets_a_token() {
     assert_eq!(header["alg"], "RS256");
     assert_eq!(header["typ"], "at+jwt");
     let keys: Value = jeton.get("/keys").await.json().await.unwrap();
-    assert!(keys["keys"].as_array().unwrap().iter().any(|key| key["kid"] == header["kid"]));
+    assert!(
+        keys["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|key| key["kid"] == header["kid"])
+    );
     let claims = claims(token);
     assert_eq!(claims["iss"], jeton.url.as_str());
     assert_eq!(claims["sub"], client.client_id.as_str());
@@ -45,7 +66,10 @@ async fn the_request_of_the_quickstart_gets_a_token() {
     assert_eq!(claims["aud"], json!(["http://localhost:3002/mcp", todo]));
     assert_eq!(claims["scope"], "todo:read todo:write");
     assert_eq!(claims["scopes"], json!(["todo:read", "todo:write"]));
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
+    assert_eq!(
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+        3600
+    );
     assert_eq!(claims["nbf"], claims["iat"]);
 }
 
@@ -53,12 +77,17 @@ async fn the_request_of_the_quickstart_gets_a_token() {
 async fn credentials_work_in_the_header_and_beside_a_stale_bearer_token() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["todo:read"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["todo:read"])
+        .await;
     let client = operator.client(&todo, &["todo:read"]).await;
     let request = |body: String| {
         http()
             .post(format!("{}/oauth/token", jeton.url))
-            .header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+            .header(
+                "Content-Type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            )
             .body(body)
     };
     let grant = ("grant_type", "client_credentials");
@@ -82,33 +111,86 @@ async fn credentials_work_in_the_header_and_beside_a_stale_bearer_token() {
 async fn an_absent_or_empty_scope_means_all_of_the_grant() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["a", "b", "c"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a", "b", "c"])
+        .await;
     let client = operator.client(&todo, &["b", "a"]).await;
     for parameters in [&[][..], &[("scope", "")]] {
-        assert_eq!(client.ask(&jeton.url, parameters).await.body["scope"], "b a");
+        assert_eq!(
+            client.ask(&jeton.url, parameters).await.body["scope"],
+            "b a"
+        );
     }
-    assert_eq!(client.ask(&jeton.url, &[("scope", "a")]).await.body["scope"], "a");
+    assert_eq!(
+        client.ask(&jeton.url, &[("scope", "a")]).await.body["scope"],
+        "a"
+    );
 }
 
 #[tokio::test]
 async fn the_resource_is_found_by_its_url_and_by_paths_below_it() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let root = operator.mcp_server("http://localhost:3002/", &["root"]).await;
-    let mcp = operator.mcp_server("http://localhost:3002/deep/mcp", &["deep"]).await;
+    let root = operator
+        .mcp_server("http://localhost:3002/", &["root"])
+        .await;
+    let mcp = operator
+        .mcp_server("http://localhost:3002/deep/mcp", &["deep"])
+        .await;
     let client = operator.client(&root, &["root"]).await;
-    operator.put(&format!("/clients/{}/grants/{mcp}", client.client_id), json!({"scopes": ["deep"]})).await;
+    operator
+        .put(
+            &format!("/clients/{}/grants/{mcp}", client.client_id),
+            json!({"scopes": ["deep"]}),
+        )
+        .await;
     for (resource, scope, audience) in [
-        ("http://localhost:3002", "root", json!(["http://localhost:3002/", "http://localhost:3002", root])),
-        ("http://localhost:3002/", "root", json!(["http://localhost:3002/", root])),
-        ("HTTP://LocalHost:3002/mcp", "root", json!(["http://localhost:3002/", "http://localhost:3002/mcp", root])),
-        ("http://localhost:3002/deep", "root", json!(["http://localhost:3002/", "http://localhost:3002/deep", root])),
-        ("http://localhost:3002/deep/mcp/", "deep", json!(["http://localhost:3002/deep/mcp", "http://localhost:3002/deep/mcp/", mcp])),
-        ("http://localhost:3002/deep/mcp/x", "deep", json!(["http://localhost:3002/deep/mcp", "http://localhost:3002/deep/mcp/x", mcp])),
+        (
+            "http://localhost:3002",
+            "root",
+            json!(["http://localhost:3002/", "http://localhost:3002", root]),
+        ),
+        (
+            "http://localhost:3002/",
+            "root",
+            json!(["http://localhost:3002/", root]),
+        ),
+        (
+            "HTTP://LocalHost:3002/mcp",
+            "root",
+            json!(["http://localhost:3002/", "http://localhost:3002/mcp", root]),
+        ),
+        (
+            "http://localhost:3002/deep",
+            "root",
+            json!(["http://localhost:3002/", "http://localhost:3002/deep", root]),
+        ),
+        (
+            "http://localhost:3002/deep/mcp/",
+            "deep",
+            json!([
+                "http://localhost:3002/deep/mcp",
+                "http://localhost:3002/deep/mcp/",
+                mcp
+            ]),
+        ),
+        (
+            "http://localhost:3002/deep/mcp/x",
+            "deep",
+            json!([
+                "http://localhost:3002/deep/mcp",
+                "http://localhost:3002/deep/mcp/x",
+                mcp
+            ]),
+        ),
     ] {
         let answer = client.ask(&jeton.url, &[("resource", resource)]).await;
         assert_eq!(answer.body["scope"], scope, "{resource}: {}", answer.body);
-        assert_eq!(claims(answer.body["access_token"].as_str().unwrap())["aud"], audience, "{resource}");
+        assert_eq!(
+            claims(answer.body["access_token"].as_str().unwrap())["aud"],
+            audience,
+            "{resource}"
+        );
     }
 }
 
@@ -117,12 +199,16 @@ async fn the_strict_profile_has_one_audience_and_no_array_of_scopes() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
     let strict = json!({ "token_profile": "strict" });
-    let todo = operator.mcp_server_with("http://localhost:3002/", &["a"], strict).await;
+    let todo = operator
+        .mcp_server_with("http://localhost:3002/", &["a"], strict)
+        .await;
     let client = operator.client(&todo, &["a"]).await;
     let token = client.token(&jeton.url, &[]).await;
     assert_eq!(claims(&token)["aud"], "http://localhost:3002/");
     assert_eq!(claims(&token)["scopes"], Value::Null);
-    let token = client.token(&jeton.url, &[("resource", "http://localhost:3002/mcp")]).await;
+    let token = client
+        .token(&jeton.url, &[("resource", "http://localhost:3002/mcp")])
+        .await;
     assert_eq!(claims(&token)["aud"], "http://localhost:3002/mcp");
 }
 
@@ -137,7 +223,11 @@ async fn each_algorithm_signs_with_a_published_key() {
         let client = operator.client(&server, &["a"]).await;
         let token = client.token(&jeton.url, &[]).await;
         assert_eq!(header(&token)["alg"], algorithm);
-        assert_eq!(client.introspect(&jeton.url, &token).await["active"], true, "{algorithm}");
+        assert_eq!(
+            client.introspect(&jeton.url, &token).await["active"],
+            true,
+            "{algorithm}"
+        );
     }
 }
 
@@ -146,10 +236,18 @@ async fn the_lifetime_is_the_servers_lowered_by_the_clients_own() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
     let settings = json!({ "token_ttl": 600 });
-    let todo = operator.mcp_server_with("http://localhost:3002/mcp", &["a"], settings).await;
+    let todo = operator
+        .mcp_server_with("http://localhost:3002/mcp", &["a"], settings)
+        .await;
     for (own, expected) in [(json!(null), 600), (json!(60), 60), (json!(7200), 600)] {
-        let client = operator.client_with(&todo, json!({ "token_ttl": own })).await;
-        assert_eq!(client.ask(&jeton.url, &[]).await.body["expires_in"], expected, "{own}");
+        let client = operator
+            .client_with(&todo, json!({ "token_ttl": own }))
+            .await;
+        assert_eq!(
+            client.ask(&jeton.url, &[]).await.body["expires_in"],
+            expected,
+            "{own}"
+        );
     }
 }
 
@@ -157,18 +255,34 @@ async fn the_lifetime_is_the_servers_lowered_by_the_clients_own() {
 async fn a_clients_own_claims_are_in_its_tokens_and_reserved_ones_are_refused() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["a"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
     let own = json!({ "custom_claims": { "team": "search", "limits": { "calls": 5 } } });
     let client = operator.client_with(&todo, own).await;
     let token = client.token(&jeton.url, &[]).await;
     assert_eq!(claims(&token)["team"], "search");
     assert_eq!(claims(&token)["limits"]["calls"], 5);
-    for reserved in ["iss", "sub", "aud", "exp", "scope", "client_id", "jti", "cnf"] {
-        let body = json!({ "name": "x", "mcp_server_id": todo, "custom_claims": { reserved: "x" } });
-        let (status, problem) =
-            operator.send(reqwest::Method::POST, "/clients", Some(body)).await;
+    for reserved in [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "scope",
+        "client_id",
+        "jti",
+        "cnf",
+    ] {
+        let body =
+            json!({ "name": "x", "mcp_server_id": todo, "custom_claims": { reserved: "x" } });
+        let (status, problem) = operator
+            .send(reqwest::Method::POST, "/clients", Some(body))
+            .await;
         assert_eq!(status, 400, "{reserved}");
-        assert!(problem["detail"].as_str().unwrap().contains(reserved), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(reserved),
+            "{problem}"
+        );
     }
 }
 
@@ -176,21 +290,42 @@ async fn a_clients_own_claims_are_in_its_tokens_and_reserved_ones_are_refused() 
 async fn an_mcp_servers_own_endpoint_and_issuer_are_for_that_server() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["todo"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["todo"])
+        .await;
     let own = json!({ "own_issuer": true });
-    let notes = operator.mcp_server_with("http://localhost:3003/mcp", &["notes"], own).await;
+    let notes = operator
+        .mcp_server_with("http://localhost:3003/mcp", &["notes"], own)
+        .await;
     let client = operator.client(&todo, &["todo"]).await;
-    operator.put(&format!("/clients/{}/grants/{notes}", client.client_id), json!({"scopes": ["notes"]})).await;
+    operator
+        .put(
+            &format!("/clients/{}/grants/{notes}", client.client_id),
+            json!({"scopes": ["notes"]}),
+        )
+        .await;
     let grant = ("grant_type", "client_credentials");
-    let answer = client.send(&format!("{}/resources/{notes}/oauth/token", jeton.url), &[grant]).await;
+    let answer = client
+        .send(
+            &format!("{}/resources/{notes}/oauth/token", jeton.url),
+            &[grant],
+        )
+        .await;
     assert_eq!(answer.body["scope"], "notes", "{}", answer.body);
     let token = answer.body["access_token"].as_str().unwrap();
-    assert_eq!(claims(token)["iss"], format!("{}/resources/{notes}", jeton.url));
+    assert_eq!(
+        claims(token)["iss"],
+        format!("{}/resources/{notes}", jeton.url)
+    );
     assert_eq!(client.introspect(&jeton.url, token).await["active"], true);
     // A resource that is named wins over the endpoint's own.
     let resource = ("resource", "http://localhost:3002/mcp");
-    let answer =
-        client.send(&format!("{}/resources/{notes}/oauth/token", jeton.url), &[grant, resource]).await;
+    let answer = client
+        .send(
+            &format!("{}/resources/{notes}/oauth/token", jeton.url),
+            &[grant, resource],
+        )
+        .await;
     assert_eq!(answer.body["scope"], "todo");
 }
 
@@ -199,7 +334,9 @@ async fn no_two_tokens_are_alike() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
     let settings = json!({ "signing_alg": "EdDSA" });
-    let todo = operator.mcp_server_with("http://localhost:3002/mcp", &["a"], settings).await;
+    let todo = operator
+        .mcp_server_with("http://localhost:3002/mcp", &["a"], settings)
+        .await;
     let client = operator.client(&todo, &["a"]).await;
     let (mut tokens, mut jtis) = (HashSet::new(), HashSet::new());
     for _ in 0..200 {
@@ -209,21 +346,34 @@ async fn no_two_tokens_are_alike() {
     }
     assert_eq!((tokens.len(), jtis.len()), (200, 200));
     // Each has its record.
-    let recorded = operator.audit(&format!("kind=token.issued&client_id={}", client.client_id)).await;
+    let recorded = operator
+        .audit(&format!("kind=token.issued&client_id={}", client.client_id))
+        .await;
     assert_eq!(recorded.len(), 200);
-    assert!(recorded.iter().all(|event| jtis.contains(event["jti"].as_str().unwrap())));
+    assert!(
+        recorded
+            .iter()
+            .all(|event| jtis.contains(event["jti"].as_str().unwrap()))
+    );
 }
 
 #[tokio::test]
 async fn a_change_counts_for_the_next_request() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["a", "b"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a", "b"])
+        .await;
     let client = operator.client(&todo, &["a", "b"]).await;
     let ask = || async { client.ask(&jeton.url, &[]).await };
     assert_eq!(ask().await.body["scope"], "a b");
 
-    operator.put(&format!("/clients/{}/grants/{todo}", client.client_id), json!({"scopes": ["b"]})).await;
+    operator
+        .put(
+            &format!("/clients/{}/grants/{todo}", client.client_id),
+            json!({"scopes": ["b"]}),
+        )
+        .await;
     assert_eq!(ask().await.body["scope"], "b");
 
     let path = format!("/clients/{}", client.client_id);
@@ -232,7 +382,12 @@ async fn a_change_counts_for_the_next_request() {
     operator.patch(&path, json!({ "status": "enabled" })).await;
     assert_eq!(ask().await.status, 200);
 
-    operator.patch(&format!("/mcp-servers/{todo}"), json!({ "scopes": [{ "name": "a" }] })).await;
+    operator
+        .patch(
+            &format!("/mcp-servers/{todo}"),
+            json!({ "scopes": [{ "name": "a" }] }),
+        )
+        .await;
     assert_eq!(ask().await.body["scope"], "");
     operator.delete(&format!("/mcp-servers/{todo}")).await;
     assert_eq!(ask().await.error(), "invalid_target");
@@ -244,7 +399,9 @@ async fn a_change_counts_for_the_next_request() {
 async fn secrets_overlap_while_they_are_rotated() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
-    let todo = operator.mcp_server("http://localhost:3002/mcp", &["a"]).await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
     let old = operator.client(&todo, &["a"]).await;
     let rotate = format!("/clients/{}/secrets/rotate", old.client_id);
     let new = jeton_tests::Credentials::of(&operator.post(&rotate, json!({ "grace": 3600 })).await);

@@ -19,10 +19,10 @@ pub enum ResourceUriError {
     #[error("expected an http or https URL")]
     Scheme,
     /// RFC 8707 §2: no fragment.
-    #[error("a resource must not have a fragment (#…)")]
+    #[error("a resource must not have a fragment (#)")]
     Fragment,
     /// A query would not survive comparison.
-    #[error("a resource must not have a query (?…)")]
+    #[error("a resource must not have a query (?)")]
     Query,
     /// `user:password@` in the URL.
     #[error("a resource must not carry a user name or password")]

@@ -40,7 +40,7 @@ pub struct PresentedSecret {
 pub enum TokenRequestError {
     /// The body.
     #[error(transparent)]
-    Form(#[from] FormError),
+    Form(FormError),
     /// No `grant_type`.
     #[error("the parameter grant_type is missing; send grant_type=client_credentials")]
     MissingGrantType,
@@ -87,6 +87,16 @@ pub enum TokenRequestError {
     /// More than one `resource`: a token is for one MCP server.
     #[error("resource was sent more than once; ask for one token for each MCP server")]
     SeveralResources,
+}
+
+impl From<FormError> for TokenRequestError {
+    fn from(error: FormError) -> Self {
+        match error {
+            // RFC 8707 §2 allows several, and names the code for a server that does not.
+            FormError::Repeated(name) if name == "resource" => Self::SeveralResources,
+            other => Self::Form(other),
+        }
+    }
 }
 
 impl TokenRequestError {

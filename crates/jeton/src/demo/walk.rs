@@ -22,7 +22,9 @@ pub(super) async fn from_challenge_to_tool(
 
     narrator.step("The agent calls create_todo with the token")?;
     let title = "Buy milk";
-    let created = call(stage, &access_token,
+    let created = call(
+        stage,
+        &access_token,
         "create_todo",
         json!({ "title": title }),
     )
@@ -151,12 +153,7 @@ fn decode(narrator: &mut Narrator, stage: &Stage, access_token: &str) -> anyhow:
     )
 }
 
-async fn call(
-    stage: &Stage,
-    token: &str,
-    tool: &str,
-    arguments: Value,
-) -> anyhow::Result<Answer> {
+async fn call(stage: &Stage, token: &str, tool: &str, arguments: Value) -> anyhow::Result<Answer> {
     Narrator::show(&format!(
         "-> POST {}, Authorization: Bearer ..., tools/call {tool} {arguments}",
         stage.mcp_url

@@ -77,6 +77,7 @@ fn scope(
         None => Ok(asked.clone()),
         Some(scope) => Err(Refusal::ScopeNotGranted {
             scope: scope.clone(),
+            granted,
             server: server.id,
         }),
     }

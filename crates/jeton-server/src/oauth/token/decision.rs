@@ -45,10 +45,12 @@ pub(super) enum Refusal {
         server: Option<McpServerId>,
     },
     /// Not in the grant.
-    #[error("the scope {scope} is not among those granted to the client on this MCP server")]
+    #[error("the scope {scope} is not granted to the client on this MCP server; granted: {}", if granted.is_empty() { "none".to_owned() } else { granted.to_string() })]
     ScopeNotGranted {
         /// The first that is not.
         scope: Scope,
+        /// Those that are.
+        granted: ScopeSet,
         /// Where.
         server: McpServerId,
     },
