@@ -71,15 +71,8 @@ CREATE TABLE revoked_token (
 );
 CREATE INDEX revoked_token_expiry ON revoked_token (expires_at);
 
--- Append-only. Each batch is one commit, and its hash covers its events and the hash before it.
-CREATE TABLE audit_batch (
-    number    BIGINT NOT NULL PRIMARY KEY,
-    first_seq BIGINT NOT NULL,
-    last_seq  BIGINT NOT NULL,
-    previous  TEXT   NOT NULL,
-    hash      TEXT   NOT NULL
-);
-
+-- Append-only. Events are committed in batches; the last event of each carries the batch's hash,
+-- which covers the batch's events and the hash before it.
 CREATE TABLE audit_event (
     seq           BIGINT NOT NULL PRIMARY KEY,
     id            TEXT   NOT NULL,
@@ -96,7 +89,8 @@ CREATE TABLE audit_event (
     jti           TEXT,
     source        TEXT,
     request_id    TEXT,
-    detail        TEXT   NOT NULL
+    detail        TEXT   NOT NULL,
+    batch_hash    TEXT
 );
 CREATE INDEX audit_event_client ON audit_event (client_id, seq) WHERE client_id IS NOT NULL;
 CREATE INDEX audit_event_mcp_server ON audit_event (mcp_server_id, seq) WHERE mcp_server_id IS NOT NULL;

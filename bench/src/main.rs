@@ -8,10 +8,16 @@ use std::time::{Duration, Instant};
 use jeton_core::{Clock as _, KeyId, SigningAlgorithm, SystemClock};
 use jeton_jose::{OsEntropy, SigningKey};
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people and scripts")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for people and scripts"
+)]
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let algorithm = arguments.next().and_then(|text| text.parse::<SigningAlgorithm>().ok());
+    let algorithm = arguments
+        .next()
+        .and_then(|text| text.parse::<SigningAlgorithm>().ok());
     let seconds = arguments.next().and_then(|text| text.parse::<u64>().ok());
     let (Some(algorithm), Some(seconds @ 1..=600)) = (algorithm, seconds) else {
         eprintln!("usage: jeton-bench RS256|ES256|EdDSA SECONDS");

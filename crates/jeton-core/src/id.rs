@@ -140,6 +140,11 @@ id!(
     "evt"
 );
 id!(
+    /// Identifies one access token, and is its `jti`: `tok_…`.
+    TokenId,
+    "tok"
+);
+id!(
     /// Identifies one HTTP request: `req_…`.
     RequestId,
     "req"

@@ -38,7 +38,9 @@ pub use entropy::{Entropy, EntropyError};
 pub use error_response::{ErrorCode, ErrorResponse};
 pub use form::{Form, FormError};
 pub use grant::Grant;
-pub use id::{ClientId, EventId, IdError, KeyId, McpServerId, RequestId, SecretId, SecretOwner};
+pub use id::{
+    ClientId, EventId, IdError, KeyId, McpServerId, RequestId, SecretId, SecretOwner, TokenId,
+};
 pub use mcp_server::{McpServer, ScopeDefinition, TokenProfile, TokenTtl, TokenTtlError};
 pub use name::{Description, DisplayName, TextError};
 pub use resource::{ResourceUri, ResourceUriError};

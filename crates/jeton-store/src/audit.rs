@@ -5,43 +5,39 @@ use std::sync::LazyLock;
 
 use jeton_core::{Actor, AuditEvent, AuditKind, ClientId, McpServerId, Outcome, Timestamp};
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe};
+use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
-use crate::audit_chain::{GENESIS, batch_hash};
-use crate::row::{Columns, to_json};
+use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
+use crate::row::{Columns as _, to_json};
 use crate::{Page, PageRequest, Store, StoreError, Transaction};
 
 const COLUMNS: &str = "seq, id, at, kind, outcome, reason, actor, client_id, mcp_server_id, \
-                       secret_id, scope, resource, jti, source, request_id, detail";
-const COLUMN_COUNT: usize = 16;
+                       secret_id, scope, resource, jti, source, request_id, detail, batch_hash";
+const COLUMN_COUNT: usize = 17;
 
-/// So many rows are inserted by one statement. Few sizes, so that prepared statements are reused.
-const CHUNKS: [usize; 3] = [16, 4, 1];
+/// At most so many rows are inserted by one statement. Each number of rows has a statement of its
+/// own, prepared once.
+const MAX_ROWS: usize = 32;
 
-static INSERTS: LazyLock<[String; 3]> = LazyLock::new(|| CHUNKS.map(insert_statement));
+static INSERTS: LazyLock<Vec<String>> =
+    LazyLock::new(|| (1..=MAX_ROWS).map(insert_statement).collect());
 
+/// Anonymous placeholders: SQLite looks named ones up one by one, which for hundreds of them costs
+/// more than the insert.
 fn insert_statement(rows: usize) -> String {
-    let mut sql = format!("INSERT INTO audit_event ({COLUMNS}) VALUES ");
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 1..=COLUMN_COUNT {
-            let comma = if column == 1 { "" } else { ", " };
-            // Writing to a String cannot fail.
-            let _ = write!(sql, "{comma}${}", row * COLUMN_COUNT + column);
-        }
-        sql.push(')');
-    }
-    sql
+    let row = format!("({}?)", "?, ".repeat(COLUMN_COUNT - 1));
+    let rows = vec![row; rows].join(", ");
+    format!("INSERT INTO audit_event ({COLUMNS}) VALUES {rows}")
 }
 
 /// An event's columns but for its sequence number, as they are stored and hashed.
 #[derive(Debug)]
-pub(crate) struct Columns16 {
+pub(crate) struct Columns {
     pub(crate) at: i64,
-    pub(crate) texts: [Option<String>; COLUMN_COUNT - 2],
+    pub(crate) texts: [Option<String>; COLUMN_COUNT - 3],
 }
 
-impl Columns16 {
+impl Columns {
     fn of_event(event: &AuditEvent) -> Result<Self, StoreError> {
         Ok(Self {
             at: event.at.as_millis(),
@@ -65,7 +61,7 @@ impl Columns16 {
     }
 
     fn of_row(row: &AnyRow) -> Result<Self, StoreError> {
-        let mut texts = [const { None }; COLUMN_COUNT - 2];
+        let mut texts = [const { None }; COLUMN_COUNT - 3];
         let names = [
             "id",
             "kind",
@@ -221,41 +217,62 @@ impl Store {
         ))
     }
 
-    /// Checks the chain from its first batch to its last, and gives the number of the first batch
-    /// that does not fit, if any.
+    /// Checks the chain from its first batch to its last, and gives the number of the first event of
+    /// the first batch that does not fit, if any.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn first_broken_audit_batch(&self) -> Result<Option<i64>, StoreError> {
-        let batches = sqlx::query("SELECT * FROM audit_batch ORDER BY number")
-            .fetch_all(&self.readers)
-            .await?;
-        let (mut previous, mut last_seq) = (GENESIS.to_owned(), 0);
-        for batch in &batches {
-            let number = batch.integer("number")?;
+        let (mut previous, mut first) = (GENESIS.to_owned(), 1);
+        let mut batch: Vec<(i64, Columns)> = Vec::new();
+        loop {
+            let after = batch.last().map_or(first - 1, |(seq, _)| *seq);
             let rows =
-                sqlx::query("SELECT * FROM audit_event WHERE seq > $1 AND seq <= $2 ORDER BY seq")
-                    .bind(last_seq)
-                    .bind(batch.integer("last_seq")?)
+                sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT 500")
+                    .bind(after)
                     .fetch_all(&self.readers)
                     .await?;
-            let events = rows
-                .iter()
-                .map(|row| Ok((row.integer("seq")?, Columns16::of_row(row)?)))
-                .collect::<Result<Vec<_>, StoreError>>()?;
-            let hash = batch_hash(
-                &previous,
-                events.iter().map(|(seq, columns)| (*seq, columns)),
-            )
-            .map_err(|_| StoreError::Corrupt { column: "detail" })?;
-            if batch.text("previous")? != previous || batch.text("hash")? != hash {
-                return Ok(Some(number));
+            if rows.is_empty() {
+                // Events without a hash after them belong to no batch.
+                return Ok((!batch.is_empty()).then_some(first));
             }
-            previous = hash;
-            last_seq = batch.integer("last_seq")?;
+            for row in &rows {
+                batch.push((row.integer("seq")?, Columns::of_row(row)?));
+                let Some(hash) = row.optional_text("batch_hash")? else {
+                    continue;
+                };
+                let events = batch.iter().map(|(seq, columns)| (*seq, columns));
+                let computed = batch_hash(&previous, events)
+                    .map_err(|_| StoreError::Corrupt { column: "detail" })?;
+                if hash != computed {
+                    return Ok(Some(first));
+                }
+                first += i64::try_from(batch.len()).unwrap_or(0);
+                previous = hash;
+                batch.clear();
+            }
         }
-        Ok(None)
+    }
+
+    /// Appends events as one batch of the chain, durably, in one step where it can.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`]; nothing was appended then.
+    pub async fn append_audit(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        if events.len() > MAX_ROWS {
+            let mut tx = self.begin().await?;
+            tx.append_audit(events).await?;
+            return tx.commit().await;
+        }
+        // One statement is a transaction of its own.
+        let mut connection = self.writer().await?;
+        let head = append(&mut connection, self.audit_head.take(), events).await?;
+        if let Some(head) = head {
+            self.audit_head.put(head);
+        }
+        Ok(())
     }
 }
 
@@ -266,68 +283,76 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn append_audit(&mut self, events: &[AuditEvent]) -> Result<(), StoreError> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        let head = sqlx::query(
-            "SELECT number, last_seq, hash FROM audit_batch ORDER BY number DESC LIMIT 1",
-        )
-        .fetch_optional(&mut *self.connection)
-        .await?;
-        let (number, last_seq, previous) = match head {
-            Some(row) => (
-                row.integer("number")?,
-                row.integer("last_seq")?,
-                row.text("hash")?,
-            ),
-            None => (0, 0, GENESIS.to_owned()),
+        let head = match self.new_audit_head.take() {
+            Some(head) => Some(head),
+            None => self.audit_head.take(),
         };
-        let rows = events
-            .iter()
-            .map(Columns16::of_event)
-            .collect::<Result<Vec<_>, _>>()?;
-        let first_seq = last_seq + 1;
-        let hash = batch_hash(&previous, (first_seq..).zip(&rows))
-            .map_err(|_| StoreError::Corrupt { column: "detail" })?;
-        let next_seq = self.insert_audit_rows(rows, first_seq).await?;
-        sqlx::query(
-            "INSERT INTO audit_batch (number, first_seq, last_seq, previous, hash) \
-             VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(number + 1)
-        .bind(first_seq)
-        .bind(next_seq - 1)
-        .bind(previous)
-        .bind(hash)
-        .execute(&mut *self.connection)
-        .await?;
+        self.new_audit_head = append(&mut self.connection, head, events).await?;
         Ok(())
     }
+}
 
-    /// Inserts rows numbered from `seq` on; gives the number after the last.
-    async fn insert_audit_rows(
-        &mut self,
-        rows: Vec<Columns16>,
-        mut seq: i64,
-    ) -> Result<i64, StoreError> {
-        let mut rows = rows.into_iter();
-        for (size, statement) in CHUNKS.into_iter().zip(INSERTS.iter()) {
-            while rows.len() >= size {
-                let mut query = sqlx::query::<Any>(AssertSqlSafe(statement.as_str()));
-                for columns in rows.by_ref().take(size) {
-                    let mut texts = columns.texts.into_iter();
-                    query = query
-                        .bind(seq)
-                        .bind(texts.next().flatten())
-                        .bind(columns.at);
-                    for text in texts {
-                        query = query.bind(text);
-                    }
-                    seq += 1;
-                }
-                query.execute(&mut *self.connection).await?;
+/// Appends a batch after `head`, which is read where it is not known; gives the new head.
+async fn append(
+    connection: &mut AnyConnection,
+    head: Option<ChainHead>,
+    events: &[AuditEvent],
+) -> Result<Option<ChainHead>, StoreError> {
+    if events.is_empty() {
+        return Ok(head);
+    }
+    let head = match head {
+        Some(head) => head,
+        None => read_head(connection).await?,
+    };
+    let rows = events
+        .iter()
+        .map(Columns::of_event)
+        .collect::<Result<Vec<_>, _>>()?;
+    let first = head.last_seq + 1;
+    let hash = batch_hash(&head.hash, (first..).zip(&rows))
+        .map_err(|_| StoreError::Corrupt { column: "detail" })?;
+    let last = head.last_seq + i64::try_from(rows.len()).unwrap_or(0);
+    let mut remaining = rows.len();
+    let mut numbered = (first..).zip(rows);
+    while remaining > 0 {
+        let size = remaining.min(MAX_ROWS);
+        let Some(statement) = INSERTS.get(size - 1) else {
+            break;
+        };
+        remaining -= size;
+        let mut query = sqlx::query::<Any>(AssertSqlSafe(statement.as_str()));
+        for (seq, columns) in numbered.by_ref().take(size) {
+            let mut texts = columns.texts.into_iter();
+            query = query
+                .bind(seq)
+                .bind(texts.next().flatten())
+                .bind(columns.at);
+            for text in texts {
+                query = query.bind(text);
             }
+            query = query.bind((seq == last).then(|| hash.clone()));
         }
-        Ok(seq)
+        query.execute(&mut *connection).await?;
+    }
+    Ok(Some(ChainHead {
+        last_seq: last,
+        hash,
+    }))
+}
+
+async fn read_head(connection: &mut AnyConnection) -> Result<ChainHead, StoreError> {
+    let row = sqlx::query("SELECT seq, batch_hash FROM audit_event ORDER BY seq DESC LIMIT 1")
+        .fetch_optional(&mut *connection)
+        .await?;
+    match row {
+        None => Ok(ChainHead {
+            last_seq: 0,
+            hash: GENESIS.to_owned(),
+        }),
+        Some(row) => Ok(ChainHead {
+            last_seq: row.integer("seq")?,
+            hash: row.text("batch_hash")?,
+        }),
     }
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
+use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool};
 
+use crate::audit_chain::{ChainHead, HeadCache};
 use crate::{StoreError, schema};
 
 /// The database. Clones share its connections.
@@ -14,12 +16,16 @@ use crate::{StoreError, schema};
 pub struct Store {
     pub(crate) readers: AnyPool,
     writers: AnyPool,
+    pub(crate) audit_head: HeadCache,
 }
 
 /// A write: everything in it is committed together, durably, or not at all.
 #[derive(Debug)]
 pub struct Transaction {
     pub(crate) connection: sqlx::Transaction<'static, Any>,
+    pub(crate) audit_head: HeadCache,
+    /// The end of the audit chain, once this is committed.
+    pub(crate) new_audit_head: Option<ChainHead>,
 }
 
 impl Store {
@@ -39,7 +45,11 @@ impl Store {
         let writers = sqlite_pool(1).connect(&url).await?;
         schema::migrator().run(&writers).await?;
         let readers = sqlite_pool(4).connect(&url).await?;
-        Ok(Self { readers, writers })
+        Ok(Self {
+            readers,
+            writers,
+            audit_head: HeadCache::default(),
+        })
     }
 
     /// Begins a write.
@@ -50,7 +60,14 @@ impl Store {
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(Transaction {
             connection: self.writers.begin().await?,
+            audit_head: self.audit_head.clone(),
+            new_audit_head: None,
         })
+    }
+
+    /// The connection that writes.
+    pub(crate) async fn writer(&self) -> Result<PoolConnection<Any>, StoreError> {
+        Ok(self.writers.acquire().await?)
     }
 
     /// Whether the database answers.
@@ -77,7 +94,11 @@ impl Transaction {
     ///
     /// [`StoreError::Database`]; nothing was changed then.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.connection.commit().await?)
+        self.connection.commit().await?;
+        if let Some(head) = self.new_audit_head {
+            self.audit_head.put(head);
+        }
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ const MAX_BATCH: usize = 256;
 /// The most events waiting for the writer; beyond that, requests wait to queue.
 const MAX_QUEUE: usize = 4096;
 /// How long a commit waits for requests that are under way.
-const MAX_WAIT: Duration = Duration::from_millis(4);
+const MAX_WAIT: Duration = Duration::from_millis(2);
 /// A secret's last use is noted at most so often.
 const TOUCH_EVERY: Duration = Duration::from_secs(10);
 
@@ -219,12 +219,13 @@ impl Writer {
     /// Takes everything that is queued or about to be.
     async fn gather(&mut self, batch: &mut Batch) {
         let deadline = Instant::now() + MAX_WAIT;
-        while !batch.is_full() && batch.flushed.is_empty() {
-            if let Ok(message) = self.receiver.try_recv() {
-                batch.push(message);
-                continue;
-            }
-            if batch.events.len() >= self.under_way.load(Ordering::Relaxed) {
+        self.take_queued(batch);
+        // Requests that this thread has already received run before this goes on, and join.
+        tokio::task::yield_now().await;
+        loop {
+            self.take_queued(batch);
+            let nobody_is_coming = self.under_way.load(Ordering::Relaxed) == 0;
+            if batch.is_full() || !batch.flushed.is_empty() || nobody_is_coming {
                 return;
             }
             match timeout_at(deadline, self.receiver.recv()).await {
@@ -234,10 +235,21 @@ impl Writer {
         }
     }
 
+    fn take_queued(&mut self, batch: &mut Batch) {
+        while !batch.is_full()
+            && let Ok(message) = self.receiver.try_recv()
+        {
+            batch.push(message);
+        }
+    }
+
     async fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let touches = self.due_touches(&batch.used);
+        if touches.is_empty() {
+            return self.store.append_audit(&batch.events).await;
+        }
         let mut tx = self.store.begin().await?;
         tx.append_audit(&batch.events).await?;
-        let touches = self.due_touches(&batch.used);
         for (id, at) in &touches {
             tx.touch_secret(*id, *at).await?;
         }

@@ -1,10 +1,8 @@
 //! Claims, signature, audit: the only place where a token comes to be.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jeton_core::{
-    AccessTokenClaims, AuditKind, ClientId, Outcome, Timestamp, TokenProfile, TokenRequest,
-    TokenResponse, TokenType,
+    AccessTokenClaims, AuditKind, ClientId, Outcome, Timestamp, TokenId, TokenProfile,
+    TokenRequest, TokenResponse, TokenType,
 };
 
 use super::decision::{Issue, Refusal};
@@ -66,9 +64,7 @@ pub(super) async fn issue(
 
 /// RFC 9068 §2.2.
 fn claims(app: &App, issue: &Issue, now: Timestamp) -> Result<AccessTokenClaims, OAuthError> {
-    let mut jti = [0_u8; 16];
-    app.entropy
-        .fill(&mut jti)
+    let jti = TokenId::generate(now, app.entropy.as_ref())
         .map_err(|error| OAuthError::internal(&error))?;
     let client = &issue.client.client;
     let scopes = match issue.server.token_profile {
@@ -83,7 +79,7 @@ fn claims(app: &App, issue: &Issue, now: Timestamp) -> Result<AccessTokenClaims,
         exp: iat + i64::from(issue.token_ttl.as_seconds()),
         iat,
         nbf: Some(iat),
-        jti: URL_SAFE_NO_PAD.encode(jti),
+        jti: jti.to_string(),
         client_id: client.id.to_string(),
         scope: issue.scope.clone(),
         scopes,
