@@ -1,0 +1,165 @@
+//! The official SDKs, unmodified, get tokens from Jeton and call both todo servers.
+
+use std::path::PathBuf;
+
+use jeton_tests::{Answer, Credentials, Jeton, Process, TodoServer, call_tool, free_port, http, workspace};
+use rmcp::ServiceExt as _;
+use rmcp::model::CallToolRequestParams;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::auth::{AuthClient, ClientCredentialsConfig, OAuthState};
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// Python with what `tests/python/requirements.txt` lists.
+fn python() -> PathBuf {
+    let python = workspace().join(".venv/bin/python");
+    assert!(python.is_file(), "{} is missing: ./test makes it", python.display());
+    python
+}
+
+/// The FastMCP server, running.
+struct FastMcp {
+    _process: Process,
+    url: String,
+}
+
+impl FastMcp {
+    async fn start(issuer: &str) -> Self {
+        let port = free_port();
+        let mut process = Process::start(
+            Command::new(python())
+                .arg(workspace().join("examples/fastmcp-todo/server.py"))
+                .args(["--issuer", issuer, "--port", &port.to_string()]),
+        );
+        process.wait_for("Uvicorn running").await;
+        Self { _process: process, url: format!("http://localhost:{port}/mcp") }
+    }
+}
+
+async fn python_sdk(
+    jeton: &Jeton,
+    url: &str,
+    who: &Credentials,
+    mode: &str,
+    scope: &str,
+    method: &str,
+) -> Value {
+    let output = Command::new(python())
+        .arg(workspace().join("tests/python/sdk_client.py"))
+        .args([&jeton.url, url, mode, scope])
+        .env("CLIENT_ID", &who.client_id)
+        .env("CLIENT_SECRET", &who.client_secret)
+        .env("AUTH_METHOD", method)
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the Python SDK failed: {errors}");
+    assert!(!errors.contains(&who.client_secret));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+const TOOLS: [&str; 5] = ["create_todo", "delete_todo", "get_todo", "list_todos", "update_todo"];
+
+#[tokio::test]
+async fn the_python_sdk_calls_the_rust_and_the_fastmcp_server() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (rust, fast) = tokio::join!(TodoServer::start(&jeton.url), FastMcp::start(&jeton.url));
+    for url in [&rust.url, &fast.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
+        for (mode, method) in
+            [("auto", "client_secret_basic"), ("legacy", "client_secret_post")]
+        {
+            let seen = python_sdk(&jeton, url, &writer, mode, "todo:read todo:write", method).await;
+            assert_eq!(seen["tools"], json!(TOOLS), "{url} {mode}");
+            assert_eq!(seen["created"]["todo"]["title"], "From Python", "{url} {mode}: {seen}");
+            assert_eq!(seen["scope"], "todo:read todo:write", "{url} {mode}");
+        }
+        let reader = operator.client(&server, &["todo:read"]).await;
+        let seen = python_sdk(&jeton, url, &reader, "auto", "todo:read", "client_secret_basic").await;
+        let refused = seen["error"].is_string() || seen["is_error"] == true;
+        assert!(refused, "a client that may only read created a todo at {url}: {seen}");
+        assert_eq!(seen["listed"]["todos"], json!([]), "{url}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_calls_both_servers_and_a_reader_cannot_create() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (rust, fast) = tokio::join!(TodoServer::start(&jeton.url), FastMcp::start(&jeton.url));
+    for url in [&rust.url, &fast.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
+        let token = writer.token(&jeton.url, &[]).await;
+        let created = call_tool(url, &token, "create_todo", json!({ "title": "Plain" })).await;
+        assert_eq!(created.status(), 200, "{url}");
+        assert!(created.text().await.unwrap().contains("Plain"), "{url}");
+        let listed = call_tool(url, &token, "list_todos", json!({})).await;
+        assert!(listed.text().await.unwrap().contains("Plain"), "{url}");
+
+        let read = writer.token(&jeton.url, &[("scope", "todo:read")]).await;
+        let refused = call_tool(url, &read, "create_todo", json!({ "title": "No" })).await;
+        let status = refused.status();
+        let text = refused.text().await.unwrap();
+        assert!(status == 403 || text.contains("error") || text.contains("isError\":true"), "{text}");
+        let listed = call_tool(url, &read, "list_todos", json!({})).await.text().await.unwrap();
+        assert!(listed.contains("Plain") && !listed.contains("\"No\""), "{url}: {listed}");
+
+        for bad in ["", "x", &format!("{token}x")] {
+            assert_eq!(call_tool(url, bad, "list_todos", json!({})).await.status(), 401, "{url}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_rust_server_tells_a_reader_which_scope_is_missing() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let todo = TodoServer::start(&jeton.url).await;
+    let server = operator.mcp_server(&todo.url, &["todo:read", "todo:write"]).await;
+    let reader = operator.client(&server, &["todo:read"]).await;
+    let token = reader.token(&jeton.url, &[]).await;
+    for tool in ["create_todo", "update_todo", "delete_todo"] {
+        let refused = Answer::of(call_tool(&todo.url, &token, tool, json!({})).await).await;
+        assert_eq!(refused.status, 403, "{tool}");
+        let challenge = refused.headers["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains("error=\"insufficient_scope\""), "{challenge}");
+        assert!(challenge.contains("scope=\"todo:read todo:write\""), "{challenge}");
+        assert!(challenge.contains("resource_metadata=\""), "{challenge}");
+    }
+}
+
+#[tokio::test]
+async fn rmcps_own_client_credentials_support_gets_a_token_and_calls_a_tool() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let todo = TodoServer::start(&jeton.url).await;
+    let server = operator.mcp_server(&todo.url, &["todo:read", "todo:write"]).await;
+    let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
+
+    let mut state = OAuthState::new(todo.url.as_str(), None).await.unwrap();
+    state
+        .authenticate_client_credentials(ClientCredentialsConfig::ClientSecret {
+            client_id: writer.client_id.clone(),
+            client_secret: writer.client_secret.clone(),
+            scopes: vec!["todo:read".into(), "todo:write".into()],
+            resource: Some(todo.url.clone()),
+        })
+        .await
+        .unwrap();
+    let manager = state.into_authorization_manager().unwrap();
+    let transport = StreamableHttpClientTransport::with_client(
+        AuthClient::new(http(), manager),
+        StreamableHttpClientTransportConfig::with_uri(todo.url.as_str()),
+    );
+    let client = ().serve(transport).await.unwrap();
+    let mut request = CallToolRequestParams::new("create_todo");
+    request.arguments = json!({ "title": "From rmcp" }).as_object().cloned();
+    let created = client.call_tool(request).await.unwrap();
+    assert_eq!(created.structured_content.unwrap()["todo"]["title"], "From rmcp");
+    client.cancel().await.unwrap();
+}
