@@ -38,6 +38,13 @@ class Memory(TokenStorage):
         self.client = client_info
 
 
+def leaves(error: BaseException) -> list[str]:
+    """What went wrong at the bottom of groups of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        return [text for inner in error.exceptions for text in leaves(inner)]
+    return [f"{type(error).__name__}: {error}"]
+
+
 async def main() -> None:
     issuer, url, mode, scope = sys.argv[1:5]
     storage = Memory()
@@ -51,18 +58,18 @@ async def main() -> None:
         issuer=issuer,
     )
     result: dict = {}
-    async with httpx2.AsyncClient(auth=provider, timeout=30) as http:
-        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
-            tools = await client.list_tools()
-            result["tools"] = sorted(tool.name for tool in tools.tools)
-            try:
+    try:
+        async with httpx2.AsyncClient(auth=provider, timeout=30) as http:
+            async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+                tools = await client.list_tools()
+                result["tools"] = sorted(tool.name for tool in tools.tools)
+                listed = await client.call_tool("list_todos", {})
+                result["listed"] = listed.structured_content
                 created = await client.call_tool("create_todo", {"title": "From Python"})
                 result["created"] = created.structured_content
                 result["is_error"] = created.is_error
-            except Exception as error:  # the test wants to know which
-                result["error"] = f"{type(error).__name__}: {error}"
-            listed = await client.call_tool("list_todos", {})
-            result["listed"] = listed.structured_content
+    except Exception as error:  # the test wants to know which
+        result["error"] = "; ".join(leaves(error))
     result["scope"] = storage.tokens.scope if storage.tokens else None
     print(json.dumps(result))
 

@@ -33,10 +33,18 @@ impl World {
         let jeton = Jeton::start().await;
         let operator = jeton.operator().await;
         let todo = TodoServer::start(&jeton.url).await;
-        let server = operator.mcp_server(&todo.url, &["todo:read", "todo:write"]).await;
+        let server = operator
+            .mcp_server(&todo.url, &["todo:read", "todo:write"])
+            .await;
         let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
         let reader = operator.client(&server, &["todo:read"]).await;
-        Self { jeton, operator, todo, writer, reader }
+        Self {
+            jeton,
+            operator,
+            todo,
+            writer,
+            reader,
+        }
     }
 
     fn source(&self, who: &Credentials) -> TokenSourceBuilder {
@@ -45,7 +53,10 @@ impl World {
     }
 
     async fn issued_to(&self, who: &Credentials) -> usize {
-        self.operator.audit(&format!("kind=token.issued&client_id={}", who.client_id)).await.len()
+        self.operator
+            .audit(&format!("kind=token.issued&client_id={}", who.client_id))
+            .await
+            .len()
     }
 }
 
@@ -53,7 +64,11 @@ impl World {
 async fn fifty_tasks_share_one_token_and_renew_it_in_one_flight() {
     let world = World::new().await;
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
-    let source = world.source(&world.writer).clock(clock.clone()).build().unwrap();
+    let source = world
+        .source(&world.writer)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
     let ask = || async {
         let tasks: Vec<_> = (0..50)
             .map(|_| {
@@ -89,7 +104,10 @@ async fn fifty_tasks_share_one_token_and_renew_it_in_one_flight() {
 async fn the_scope_is_widened_when_a_tool_needs_more() {
     let world = World::new().await;
     let source = world.source(&world.writer).build().unwrap();
-    assert_eq!(source.token().await.unwrap().scope().unwrap().to_string(), "todo:read");
+    assert_eq!(
+        source.token().await.unwrap().scope().unwrap().to_string(),
+        "todo:read"
+    );
     let transport = StreamableHttpClientTransport::with_client(
         AuthorizedClient::new(source.clone()).unwrap(),
         StreamableHttpClientTransportConfig::with_uri(world.todo.url.as_str()),
@@ -101,8 +119,14 @@ async fn the_scope_is_widened_when_a_tool_needs_more() {
     let mut request = CallToolRequestParams::new("create_todo");
     request.arguments = json!({ "title": "Widened" }).as_object().cloned();
     let created = client.call_tool(request).await.unwrap();
-    assert_eq!(created.structured_content.unwrap()["todo"]["title"], "Widened");
-    assert_eq!(source.token().await.unwrap().scope().unwrap().to_string(), "todo:read todo:write");
+    assert_eq!(
+        created.structured_content.unwrap()["todo"]["title"],
+        "Widened"
+    );
+    assert_eq!(
+        source.token().await.unwrap().scope().unwrap().to_string(),
+        "todo:read todo:write"
+    );
     client.cancel().await.unwrap();
 }
 
@@ -111,22 +135,27 @@ async fn what_was_not_granted_stays_refused_with_the_servers_answer() {
     let world = World::new().await;
     for builder in [
         world.source(&world.reader),
-        world.source(&world.writer).scope("todo:read".parse().unwrap()),
+        world
+            .source(&world.writer)
+            .scope("todo:read".parse().unwrap()),
     ] {
         let source = builder.build().unwrap();
         let transport = StreamableHttpClientTransport::with_client(
             AuthorizedClient::new(source).unwrap(),
             StreamableHttpClientTransportConfig::with_uri(world.todo.url.as_str()),
         );
-        let client = ()
-            .serve_with_lifecycle(transport, ClientLifecycleMode::Initialize)
-            .await
-            .unwrap();
+        let client =
+            ().serve_with_lifecycle(transport, ClientLifecycleMode::Initialize)
+                .await
+                .unwrap();
         let mut request = CallToolRequestParams::new("create_todo");
         request.arguments = json!({ "title": "No" }).as_object().cloned();
         let error = client.call_tool(request).await.unwrap_err().to_string();
         assert!(error.to_lowercase().contains("scope"), "{error}");
-        let listed = client.call_tool(CallToolRequestParams::new("list_todos")).await.unwrap();
+        let listed = client
+            .call_tool(CallToolRequestParams::new("list_todos"))
+            .await
+            .unwrap();
         assert_eq!(listed.structured_content.unwrap()["todos"], json!([]));
     }
 }
@@ -145,7 +174,11 @@ async fn a_request_is_sent_once_more_after_a_401() {
         let has_token = request.headers().contains_key("authorization");
         let first = has_token && counter.fetch_add(1, Ordering::SeqCst) == 0;
         async move {
-            if first { StatusCode::UNAUTHORIZED.into_response() } else { next.run(request).await }
+            if first {
+                StatusCode::UNAUTHORIZED.into_response()
+            } else {
+                next.run(request).await
+            }
         }
     });
     let router = Router::new()
@@ -168,7 +201,11 @@ async fn a_request_is_sent_once_more_after_a_401() {
 async fn credentials_go_to_the_issuer_they_belong_to_and_no_other() {
     let world = World::new().await;
     let other = Jeton::start().await;
-    let source = world.source(&world.writer).issuer(&other.url).build().unwrap();
+    let source = world
+        .source(&world.writer)
+        .issuer(&other.url)
+        .build()
+        .unwrap();
     let error = source.token().await.unwrap_err();
     assert!(matches!(error, AgentError::OtherIssuer { .. }), "{error}");
     assert!(!format!("{error} {error:?} {source:?}").contains(&world.writer.client_secret));
@@ -179,7 +216,10 @@ async fn credentials_go_to_the_issuer_they_belong_to_and_no_other() {
 async fn a_token_is_sent_to_its_own_server_only() {
     let world = World::new().await;
     let source = world.source(&world.writer).build().unwrap();
-    let elsewhere = http().get(format!("{}/keys", world.jeton.url)).build().unwrap();
+    let elsewhere = http()
+        .get(format!("{}/keys", world.jeton.url))
+        .build()
+        .unwrap();
     let error = source.send(elsewhere).await.unwrap_err();
     assert!(matches!(error, AgentError::OtherResource { .. }), "{error}");
 }
@@ -190,7 +230,8 @@ async fn metadata_about_another_resource_is_not_believed() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     // A server that poses as the todo server, to be sent a token for it.
-    let document = json!({ "resource": world.todo.url, "authorization_servers": [world.jeton.url] });
+    let document =
+        json!({ "resource": world.todo.url, "authorization_servers": [world.jeton.url] });
     let router = Router::new().route(
         "/.well-known/oauth-protected-resource/mcp",
         axum::routing::get(move || async move { Json(document) }),
@@ -199,21 +240,43 @@ async fn metadata_about_another_resource_is_not_believed() {
     let credentials = ClientSecret::new(&world.writer.client_id, &world.writer.client_secret);
     let source = TokenSource::builder(&url, credentials).build().unwrap();
     let error = source.token().await.unwrap_err();
-    assert!(matches!(error, AgentError::ResourceMismatch { .. }), "{error}");
+    assert!(
+        matches!(error, AgentError::ResourceMismatch { .. }),
+        "{error}"
+    );
     assert_eq!(world.issued_to(&world.writer).await, 0);
 }
 
 #[tokio::test]
 async fn what_went_wrong_is_said_with_the_address() {
     let world = World::new().await;
-    let wrong = Credentials { client_secret: "jeton_wrong".into(), ..world.writer.clone() };
-    let error = world.source(&wrong).build().unwrap().token().await.unwrap_err().to_string();
+    let wrong = Credentials {
+        client_secret: "jeton_wrong".into(),
+        ..world.writer.clone()
+    };
+    let error = world
+        .source(&wrong)
+        .build()
+        .unwrap()
+        .token()
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("invalid_client"), "{error}");
     let unprotected = world.jeton.url.clone() + "/healthz";
     let credentials = ClientSecret::new("m2m_x", "jeton_x");
-    let source = TokenSource::builder(&unprotected, credentials).build().unwrap();
+    let source = TokenSource::builder(&unprotected, credentials)
+        .build()
+        .unwrap();
     let error = source.token().await.unwrap_err().to_string();
-    assert!(error.contains(&unprotected) && error.contains("RFC 9728"), "{error}");
+    assert!(
+        error.contains(&unprotected) && error.contains("RFC 9728"),
+        "{error}"
+    );
     let credentials = ClientSecret::new("m2m_x", "jeton_x");
-    assert!(TokenSource::builder("http://mcp.example.com/mcp", credentials).build().is_err());
+    assert!(
+        TokenSource::builder("http://mcp.example.com/mcp", credentials)
+            .build()
+            .is_err()
+    );
 }

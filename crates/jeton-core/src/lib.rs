@@ -20,6 +20,7 @@ pub mod hex;
 mod id;
 mod mcp_server;
 mod name;
+mod redact;
 mod resource;
 mod resource_metadata;
 mod scope;
@@ -43,6 +44,7 @@ pub use id::{
 };
 pub use mcp_server::{McpServer, ScopeDefinition, TokenProfile, TokenTtl, TokenTtlError};
 pub use name::{Description, DisplayName, TextError};
+pub use redact::{looks_secret, redact};
 pub use resource::{ResourceUri, ResourceUriError};
 pub use resource_metadata::ProtectedResourceMetadata;
 pub use scope::{Scope, ScopeError, ScopeSet};

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use jeton_core::{ErrorCode, ErrorResponse};
+use jeton_core::{ErrorCode, ErrorResponse, redact};
 
 /// An error of an OAuth endpoint.
 #[derive(Debug, Clone)]
@@ -24,9 +24,11 @@ impl OAuthError {
             ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
+        // Somebody may have sent a secret as a scope or a resource, which the text then names.
+        let description = redact(&description.into()).into_owned();
         Self {
             code,
-            description: description.into(),
+            description,
             status,
             challenge: false,
         }

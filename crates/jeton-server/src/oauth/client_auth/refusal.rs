@@ -1,6 +1,6 @@
 //! Why a caller could not be authenticated, and what it is told.
 
-use jeton_core::{ErrorCode, SecretId, TokenRequestError};
+use jeton_core::{ErrorCode, SecretId, TokenRequestError, redact};
 
 use crate::http::OAuthError;
 use crate::service::ServiceError;
@@ -44,7 +44,9 @@ impl AuthRefusal {
     /// What the audit log notes: the whole truth, unlike the answer.
     pub(crate) fn reason(&self) -> String {
         match self {
-            Self::Request { error, .. } => format!("{}: {error}", error.code().as_str()),
+            Self::Request { error, .. } => {
+                format!("{}: {}", error.code().as_str(), redact(&error.to_string()))
+            }
             Self::MistypedSecret { .. } => "invalid_client: mistyped secret".into(),
             Self::UnknownClient { .. } => "invalid_client: unknown client".into(),
             Self::WrongSecret { .. } => "invalid_client: wrong secret".into(),

@@ -2,7 +2,7 @@
 
 use jeton_core::{
     AccessTokenClaims, AuditKind, ClientId, Outcome, Timestamp, TokenId, TokenProfile,
-    TokenRequest, TokenResponse, TokenType,
+    TokenRequest, TokenResponse, TokenType, looks_secret, redact,
 };
 
 use super::decision::{Issue, Refusal};
@@ -109,10 +109,13 @@ pub(super) async fn refuse(
     event.mcp_server_id = refusal.mcp_server();
     event.secret_id = Some(authenticated.used.id);
     if let Some(request) = request {
-        event.scope = request.scope;
+        // What was asked for is recorded, unless it is a secret in the wrong place.
+        event.scope = request
+            .scope
+            .filter(|scope| !looks_secret(&scope.to_string()));
         event.resource = request
             .resource
-            .map(|resource| resource.as_given().to_owned());
+            .map(|resource| redact(resource.as_given()).into_owned());
     }
     match app.audit.record(event, Some(authenticated.used)).await {
         Ok(()) => error,
