@@ -244,6 +244,21 @@ async fn settings_come_from_flags_then_the_environment_then_the_file() {
 }
 
 #[tokio::test]
+async fn a_plain_http_issuer_is_served_where_the_operator_insists() {
+    for truth in ["1", "true"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(binary("jeton"));
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("JETON_INSECURE_HTTP", truth)
+            .env("JETON_ISSUER", "http://auth.example.com")
+            .current_dir(folder.path());
+        let mut process = Process::start(&mut command);
+        process.wait_for("issuer=\"http://auth.example.com\"").await;
+    }
+}
+
+#[tokio::test]
 async fn https_is_served_with_the_operators_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let made = Command::new("openssl")

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::Deserializer;
 use zeroize::Zeroizing;
 
 use super::{Config, Issuer, IssuerError, MasterKeyText, RawConfig, TlsFiles};
@@ -141,6 +142,13 @@ impl Config {
         }
         Ok(issuer)
     }
+}
+
+/// `true`, `false`, and how people write them in an environment: `1`, `0`, `yes`, `no`, …
+pub(super) fn optional_truth<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
+    figment::util::bool_from_str_or_int(deserializer).map(Some)
 }
 
 fn database_file(url: Option<String>, data_dir: &Path) -> Result<PathBuf, ConfigError> {

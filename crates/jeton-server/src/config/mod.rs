@@ -43,7 +43,11 @@ pub struct RawConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key_file: Option<PathBuf>,
     /// Allow a plain-http issuer that is not loopback.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "load::optional_truth"
+    )]
     pub insecure_http: Option<bool>,
     /// The certificate chain, PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
