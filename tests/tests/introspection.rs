@@ -130,4 +130,10 @@ async fn nobody_introspects_without_credentials() {
             .unwrap();
         assert_eq!(response.status(), 401, "{path}");
     }
+    let refused = jeton
+        .operator()
+        .await
+        .audit("kind=authentication.refused")
+        .await;
+    assert_eq!(refused.len(), 2);
 }

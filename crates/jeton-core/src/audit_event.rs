@@ -62,8 +62,8 @@ kinds! {
     SecretRotated = "secret.rotated",
     /// A signing key was made.
     KeyCreated = "key.created",
-    /// The admin API refused somebody.
-    AdminRefused = "admin.refused",
+    /// Somebody could not be authenticated at introspection or revocation.
+    AuthenticationRefused = "authentication.refused",
 }
 
 impl fmt::Display for AuditKind {

@@ -3,8 +3,7 @@
 //! Clients with their secrets and grants are cached as they are asked for, at most
 //! [`MAX_CLIENTS`] of them; that one is not there is cached too, so that asking twice for an
 //! unknown client costs what asking twice for a known one does. MCP servers are few and all in
-//! memory. A change is announced with [`Directory::client_changed`] or
-//! [`Directory::mcp_servers_changed`] after its commit and seen by the next request.
+//! memory. A change is announced after its commit and seen by the next request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use jeton_core::{
 };
 use jeton_store::{Store, StoreError};
 use quick_cache::sync::Cache;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 const MAX_CLIENTS: usize = 50_000;
 const MAX_MISSING: usize = 10_000;
@@ -37,6 +36,14 @@ struct McpServers {
     by_url: HashMap<String, Arc<McpServer>>,
 }
 
+impl McpServers {
+    fn insert(&mut self, server: Arc<McpServer>) {
+        self.by_url
+            .insert(server.url.comparison_key().to_owned(), Arc::clone(&server));
+        self.by_id.insert(server.id, server);
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -45,21 +52,23 @@ pub(crate) struct Directory {
     missing: Cache<ClientId, ()>,
     changes: AtomicU64,
     mcp_servers: ArcSwap<McpServers>,
-    reload: Mutex<()>,
+    changing: Mutex<()>,
 }
 
 impl Directory {
     pub(crate) async fn open(store: Store) -> Result<Self, StoreError> {
-        let directory = Self {
+        let mut servers = McpServers::default();
+        for server in store.all_mcp_servers().await? {
+            servers.insert(Arc::new(server));
+        }
+        Ok(Self {
             store,
             clients: Cache::new(MAX_CLIENTS),
             missing: Cache::new(MAX_MISSING),
             changes: AtomicU64::new(0),
-            mcp_servers: ArcSwap::default(),
-            reload: Mutex::new(()),
-        };
-        directory.mcp_servers_changed().await?;
-        Ok(directory)
+            mcp_servers: ArcSwap::from_pointee(servers),
+            changing: Mutex::new(()),
+        })
     }
 
     /// A client, from memory or from the store.
@@ -111,19 +120,36 @@ impl Directory {
         self.missing.remove(&id);
     }
 
-    /// To be called after a change of an MCP server was committed, and of grants on it.
-    pub(crate) async fn mcp_servers_changed(&self) -> Result<(), StoreError> {
-        let _one_at_a_time = self.reload.lock().await;
-        let mut servers = McpServers::default();
-        for server in self.store.all_mcp_servers().await? {
-            let server = Arc::new(server);
+    /// To be held from before a change of an MCP server or of a grant is read for and committed
+    /// until it is announced: changes then follow one another, and are announced in that order.
+    pub(crate) async fn changing_mcp_servers(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// To be called after an MCP server was registered or changed.
+    pub(crate) fn mcp_server_changed(&self, server: McpServer) {
+        self.replace_mcp_server(server.id, Some(&Arc::new(server)));
+    }
+
+    /// To be called after an MCP server was deleted.
+    pub(crate) fn mcp_server_deleted(&self, id: McpServerId) {
+        self.replace_mcp_server(id, None);
+    }
+
+    fn replace_mcp_server(&self, id: McpServerId, server: Option<&Arc<McpServer>>) {
+        self.mcp_servers.rcu(|current| {
+            let mut servers = McpServers {
+                by_id: current.by_id.clone(),
+                by_url: current.by_url.clone(),
+            };
+            if let Some(before) = servers.by_id.remove(&id) {
+                servers.by_url.remove(before.url.comparison_key());
+            }
+            if let Some(server) = server {
+                servers.insert(Arc::clone(server));
+            }
             servers
-                .by_url
-                .insert(server.url.comparison_key().to_owned(), Arc::clone(&server));
-            servers.by_id.insert(server.id, server);
-        }
-        self.mcp_servers.store(Arc::new(servers));
-        Ok(())
+        });
     }
 
     pub(crate) fn find_mcp_server(&self, id: McpServerId) -> Option<Arc<McpServer>> {

@@ -66,6 +66,23 @@ impl Transaction {
         Ok(())
     }
 
+    /// Changes the scopes of a grant; one that was taken back meanwhile stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn narrow_grant(&mut self, grant: &Grant) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE client_grant SET scopes = $1 WHERE client_id = $2 AND mcp_server_id = $3",
+        )
+        .bind(grant.scopes.to_string())
+        .bind(grant.client_id.to_string())
+        .bind(grant.mcp_server_id.to_string())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
     /// Takes a grant back; says whether it was there.
     ///
     /// # Errors

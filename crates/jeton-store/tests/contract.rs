@@ -300,6 +300,90 @@ async fn audit_events_are_numbered_filtered_and_chained() {
 }
 
 #[tokio::test]
+async fn an_altered_deleted_or_added_event_breaks_the_chain() {
+    for (tampering, first_broken) in [
+        ("UPDATE audit_event SET reason = 'other' WHERE seq = 3", 3),
+        ("UPDATE audit_event SET at = at + 1 WHERE seq = 6", 5),
+        ("DELETE FROM audit_event WHERE seq = 4", 3),
+        ("DELETE FROM audit_event WHERE seq = 6", 5),
+        ("UPDATE audit_event SET batch_hash = NULL WHERE seq = 2", 1),
+        (
+            "INSERT INTO audit_event (seq, id, at, kind, outcome, actor, detail) \
+             VALUES (7, 'evt_x', 1, 'token.issued', 'success', 'system', '{}')",
+            7,
+        ),
+    ] {
+        let world = World::new().await;
+        for _ in 0..3 {
+            world
+                .store
+                .append_audit(&[
+                    event(AuditKind::TokenIssued),
+                    event(AuditKind::TokenRefused),
+                ])
+                .await
+                .unwrap();
+        }
+        assert_eq!(world.store.first_broken_audit_batch().await.unwrap(), None);
+        let file = world.folder.path().join("jeton test%20.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::query(tampering).execute(&pool).await.unwrap();
+        assert_eq!(
+            world.store.first_broken_audit_batch().await.unwrap(),
+            Some(first_broken),
+            "{tampering}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn single_appends_and_transactions_share_one_chain() {
+    let world = World::new().await;
+    for round in 0..6 {
+        let events = vec![event(AuditKind::TokenIssued); 1 + round * 9];
+        let events: Vec<_> = events
+            .into_iter()
+            .map(|event| AuditEvent {
+                id: EventId::generate(now(), &OsEntropy).unwrap(),
+                ..event
+            })
+            .collect();
+        world.store.append_audit(&events).await.unwrap();
+        let mut tx = world.store.begin().await.unwrap();
+        tx.append_audit(&events[..1]).await.unwrap();
+        tx.append_audit(&events[..1]).await.unwrap();
+        tx.commit().await.unwrap();
+        // What is not committed leaves no trace in the chain.
+        let mut dropped = world.store.begin().await.unwrap();
+        dropped.append_audit(&events).await.unwrap();
+        drop(dropped);
+    }
+    assert_eq!(world.store.first_broken_audit_batch().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let world = World::new().await;
+    let file = world.folder.path().join("jeton test%20.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'later', TRUE, x'00', 0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    world.store.close().await;
+    let error = Store::open_sqlite(&file).await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::Newer { found: 9999 }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_token_is_revoked_once() {
     let world = World::new().await;
     let mut tx = world.store.begin().await.unwrap();

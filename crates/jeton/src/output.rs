@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Prints data, a line at a time. A reader that closed the pipe has had enough, which is no error.
 pub(crate) fn data(text: &str) -> anyhow::Result<()> {
@@ -41,6 +41,16 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     }
     say(&words);
     ExitCode::FAILURE
+}
+
+/// Says that a thing has ended; with `--json` as one document too.
+pub(crate) fn ended(as_json: bool, id: &str, how: &str, words: &str) -> anyhow::Result<()> {
+    say(&format!("{id} is {how}{words}"));
+    if as_json {
+        json(&json!({ "id": id, how: true }))
+    } else {
+        Ok(())
+    }
 }
 
 /// Prints rows under their titles, in columns.

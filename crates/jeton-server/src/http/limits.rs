@@ -6,8 +6,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-/// How long a client may take to send its headers, and again to send its body.
+/// How long a client may take to send a body, and to shake hands for TLS.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be idle, or take to send its headers: the two are one clock.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way may take to finish once the server was told to stop.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most connections at once.

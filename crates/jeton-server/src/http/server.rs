@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
-use super::limits::{MAX_CONNECTIONS, READ_TIMEOUT, SHUTDOWN_TIMEOUT};
+use super::limits::{IDLE_TIMEOUT, MAX_CONNECTIONS, READ_TIMEOUT, SHUTDOWN_TIMEOUT};
 use super::middleware::PeerAddress;
 use super::router::router;
 use super::tls::{self, TlsError};
@@ -171,7 +171,7 @@ async fn serve_connection<S>(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(READ_TIMEOUT);
+        .header_read_timeout(IDLE_TIMEOUT);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -87,7 +87,7 @@ pub(crate) async fn create(
     }
     tx.append_audit(&[event]).await?;
     tx.commit().await?;
-    app.directory.mcp_servers_changed().await?;
+    app.directory.mcp_server_changed(server.clone());
     Ok(server)
 }
 
@@ -100,6 +100,7 @@ pub(crate) async fn update(
     change: McpServerChange,
     expected: Option<i64>,
 ) -> Result<McpServer, ServiceError> {
+    let _in_order = app.directory.changing_mcp_servers().await;
     let before = app
         .store
         .find_mcp_server(id)
@@ -133,11 +134,11 @@ pub(crate) async fn update(
         updated => updated?,
     }
     for grant in &narrowed {
-        tx.put_grant(grant).await?;
+        tx.narrow_grant(grant).await?;
     }
     tx.append_audit(&[event]).await?;
     tx.commit().await?;
-    app.directory.mcp_servers_changed().await?;
+    app.directory.mcp_server_changed(after.clone());
     announce(app, narrowed.iter().map(|grant| grant.client_id));
     Ok(after)
 }
@@ -148,6 +149,7 @@ pub(crate) async fn delete(
     operator: &Operator,
     id: McpServerId,
 ) -> Result<(), ServiceError> {
+    let _in_order = app.directory.changing_mcp_servers().await;
     let Some(server) = app.store.find_mcp_server(id).await? else {
         return Ok(());
     };
@@ -164,7 +166,7 @@ pub(crate) async fn delete(
         tx.append_audit(&[event]).await?;
         tx.commit().await?;
     }
-    app.directory.mcp_servers_changed().await?;
+    app.directory.mcp_server_deleted(id);
     announce(app, grants.iter().map(|grant| grant.client_id));
     Ok(())
 }

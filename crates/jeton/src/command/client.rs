@@ -138,14 +138,12 @@ pub(crate) async fn run(command: Client, global: &Global) -> anyhow::Result<()> 
         Client::Update(arguments) => update(&admin, arguments, global).await,
         Client::Delete { id } => {
             admin.delete(&format!("/clients/{id}")).await?;
-            output::say(&format!(
-                "{id} is deleted; its last tokens end when they expire"
-            ));
-            if global.json {
-                output::json(&json!({ "id": id, "deleted": true }))
-            } else {
-                Ok(())
-            }
+            output::ended(
+                global.json,
+                &id,
+                "deleted",
+                "; its last tokens end when they expire",
+            )
         }
         Client::Disable { id } => set_status(&admin, &id, "disabled", global).await,
         Client::Enable { id } => set_status(&admin, &id, "enabled", global).await,

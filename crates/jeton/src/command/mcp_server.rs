@@ -150,14 +150,12 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
         }
         McpServer::Delete { id } => {
             admin.delete(&format!("/mcp-servers/{id}")).await?;
-            output::say(&format!(
-                "{id} is deleted; tokens issued for it end when they expire"
-            ));
-            if global.json {
-                output::json(&json!({ "id": id, "deleted": true }))
-            } else {
-                Ok(())
-            }
+            output::ended(
+                global.json,
+                &id,
+                "deleted",
+                "; tokens issued for it end when they expire",
+            )
         }
     }
 }

@@ -72,12 +72,7 @@ pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> 
         Secret::List { owner } => list(&admin.list(&path(&owner), &[], None).await?, global),
         Secret::Revoke { id } => {
             admin.delete(&format!("/secrets/{id}")).await?;
-            output::say(&format!("{id} is revoked"));
-            if global.json {
-                output::json(&json!({ "id": id, "revoked": true }))
-            } else {
-                Ok(())
-            }
+            output::ended(global.json, &id, "revoked", "")
         }
     }
 }

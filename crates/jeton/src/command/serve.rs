@@ -1,6 +1,5 @@
 //! `jeton serve`.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,7 +7,8 @@ use clap::{Args, ValueEnum};
 use jeton_server::{
     App, AuditDurability, Config, LogFormat, RawAudit, RawConfig, Server, init_telemetry,
 };
-use tokio::signal;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::arguments::Global;
 use crate::output;
@@ -103,7 +103,7 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
     };
     init_telemetry(format, &serve.log);
     let config = Config::load(global.config.as_deref(), &serve.flags(&global))?;
-    let stop = stop_signal()?;
+    let mut signals = Signals::new()?;
     let server = Server::bind(&config).await?;
     let issuer = config.effective_issuer(server.address())?;
     let app = App::open(&config, issuer.clone()).await?;
@@ -113,20 +113,43 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
         data_dir = %config.data_dir.display(),
         "ready"
     );
-    server.serve(app, stop).await;
-    output::say("stopped");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = server.serve(app, async {
+        let _ = stopped.await;
+    });
+    tokio::pin!(serving);
+    tokio::select! {
+        () = &mut serving => return Ok(()),
+        () = signals.next() => drop(stop),
+    }
+    tracing::info!(
+        "stopping: requests under way finish, then the audit log is flushed; a second signal ends at once"
+    );
+    tokio::select! {
+        () = &mut serving => output::say("stopped"),
+        () = signals.next() => anyhow::bail!("stopped at once, by a second signal"),
+    }
     Ok(())
 }
 
-/// Ready on Ctrl-C or SIGTERM. A second one ends the process at once.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
-    let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
-    Ok(async move {
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        tracing::info!("stopping: requests under way finish, then the audit log is flushed");
-    })
+    }
 }

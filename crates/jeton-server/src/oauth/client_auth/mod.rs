@@ -9,7 +9,8 @@ use axum::extract::{FromRequest, Request};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use jeton_core::{
-    Actor, AuditKind, ClientId, Form, McpServer, PresentedSecret, SecretOwner, TokenRequestError,
+    Actor, AuditEvent, AuditKind, ClientId, Form, McpServer, PresentedSecret, SecretOwner,
+    TokenRequestError,
 };
 
 pub(crate) use refusal::AuthRefusal;
@@ -19,6 +20,7 @@ use crate::audit::UsedSecret;
 use crate::directory::ClientEntry;
 use crate::http::{BodyError, OAuthError, read_body};
 use crate::request_context::RequestContext;
+use crate::service::ServiceError;
 
 /// The largest form, in bytes.
 const MAX_FORM: usize = 64 * 1024;
@@ -86,7 +88,20 @@ impl FromRequest<Arc<App>> for Authenticated {
                 form,
                 context,
             }),
-            Err(refusal) => Err(refused(app, &context, claimed, refusal).await),
+            Err(refusal) => {
+                let kind = if parts.uri.path().ends_with("/token") {
+                    AuditKind::TokenRefused
+                } else {
+                    AuditKind::AuthenticationRefused
+                };
+                Err(refused(
+                    app,
+                    context.event(app, kind, Actor::Anonymous),
+                    claimed,
+                    refusal,
+                )
+                .await)
+            }
         }
     }
 }
@@ -146,7 +161,7 @@ fn body_error(error: BodyError) -> OAuthError {
 /// Records a failed authentication, and makes its answer.
 async fn refused(
     app: &App,
-    context: &RequestContext,
+    event: Result<AuditEvent, ServiceError>,
     claimed: Option<SecretOwner>,
     refusal: AuthRefusal,
 ) -> OAuthError {
@@ -164,7 +179,7 @@ async fn refused(
     let reason = refusal.reason();
     let secret_id = refusal.secret_id();
     let error = OAuthError::from(refusal);
-    let mut event = match context.event(app, AuditKind::TokenRefused, Actor::Anonymous) {
+    let mut event = match event {
         Ok(event) => event,
         Err(error) => return OAuthError::internal(&error),
     };
