@@ -126,6 +126,54 @@ async fn the_python_sdk_calls_the_rust_and_the_fastmcp_server() {
 }
 
 #[tokio::test]
+async fn both_typescript_sdks_call_both_servers() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (rust, fast) = tokio::join!(TodoServer::start(&jeton.url), FastMcp::start(&jeton.url));
+    for url in [&rust.url, &fast.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
+        for package in ["sdk", "client"] {
+            let seen = typescript_sdk(&jeton, package, url, &writer).await;
+            assert_eq!(seen["tools"], json!(TOOLS), "{package} at {url}: {seen}");
+            assert_eq!(
+                seen["created"]["todo"]["title"], "From TypeScript",
+                "{package} at {url}"
+            );
+            assert_eq!(seen["scope"], "todo:read todo:write", "{package} at {url}");
+        }
+    }
+}
+
+async fn typescript_sdk(jeton: &Jeton, package: &str, url: &str, who: &Credentials) -> Value {
+    let folder = workspace().join("tests/node");
+    assert!(
+        folder.join("node_modules").is_dir(),
+        "tests/node/node_modules is missing: ./test makes it"
+    );
+    let output = Command::new("node")
+        .args([
+            "client.mjs",
+            package,
+            &jeton.url,
+            url,
+            "todo:read todo:write",
+        ])
+        .env("CLIENT_ID", &who.client_id)
+        .env("CLIENT_SECRET", &who.client_secret)
+        .current_dir(folder)
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "the TypeScript SDK failed: {errors}"
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
 async fn plain_http_calls_both_servers_and_a_reader_cannot_create() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
