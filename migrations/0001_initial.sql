@@ -1,4 +1,5 @@
--- Portable between SQLite and PostgreSQL: TEXT and BIGINT only.
+-- Portable between SQLite and PostgreSQL: TEXT and BIGINT only. {row_number} is a primary key of 64
+-- bits, which SQLite keeps without an index of its own if it is called INTEGER PRIMARY KEY.
 -- Times are milliseconds since the Unix epoch; truth values are 0 and 1; lists are JSON;
 -- digests are hexadecimal text.
 
@@ -74,7 +75,7 @@ CREATE INDEX revoked_token_expiry ON revoked_token (expires_at);
 -- Append-only. Events are committed in batches; the last event of each carries the batch's hash,
 -- which covers the batch's events and the hash before it.
 CREATE TABLE audit_event (
-    seq           BIGINT NOT NULL PRIMARY KEY,
+    seq           {row_number} NOT NULL,
     id            TEXT   NOT NULL,
     at            BIGINT NOT NULL,
     kind          TEXT   NOT NULL,

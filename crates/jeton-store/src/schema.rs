@@ -1,7 +1,7 @@
 //! The numbered migrations, forward only, applied at start.
 
-use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 /// Every migration, in order: number, description, SQL.
 const MIGRATIONS: [(i64, &str, &str); 1] = [(
@@ -10,13 +10,23 @@ const MIGRATIONS: [(i64, &str, &str); 1] = [(
     include_str!("../../../migrations/0001_initial.sql"),
 )];
 
+/// What SQLite calls a primary key that needs no index of its own.
+const ROW_NUMBER: &str = "INTEGER PRIMARY KEY";
+
 pub(crate) fn migrator() -> Migrator {
     Migrator::with_migrations(
         MIGRATIONS
             .into_iter()
             .map(|(number, description, sql)| {
-                let up = MigrationType::Simple;
-                Migration::new(number, description.into(), up, sql.into_sql_str(), false)
+                // Fixed texts of this crate; nothing of a caller's is in them.
+                let sql = AssertSqlSafe(sql.replace("{row_number}", ROW_NUMBER)).into_sql_str();
+                Migration::new(
+                    number,
+                    description.into(),
+                    MigrationType::Simple,
+                    sql,
+                    false,
+                )
             })
             .collect(),
     )
