@@ -93,6 +93,6 @@ CREATE TABLE audit_event (
     detail        TEXT   NOT NULL,
     batch_hash    TEXT
 );
+-- Every token pays for each of these, so there are two: by client, and by token.
 CREATE INDEX audit_event_client ON audit_event (client_id, seq) WHERE client_id IS NOT NULL;
-CREATE INDEX audit_event_mcp_server ON audit_event (mcp_server_id, seq) WHERE mcp_server_id IS NOT NULL;
 CREATE INDEX audit_event_jti ON audit_event (jti) WHERE jti IS NOT NULL;

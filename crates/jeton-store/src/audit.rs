@@ -243,8 +243,7 @@ impl Store {
                     continue;
                 };
                 let events = batch.iter().map(|(seq, columns)| (*seq, columns));
-                let computed = batch_hash(&previous, events)
-                    .map_err(|_| StoreError::Corrupt { column: "detail" })?;
+                let computed = batch_hash(&previous, events);
                 if hash != computed {
                     return Ok(Some(first));
                 }
@@ -310,8 +309,7 @@ async fn append(
         .map(Columns::of_event)
         .collect::<Result<Vec<_>, _>>()?;
     let first = head.last_seq + 1;
-    let hash = batch_hash(&head.hash, (first..).zip(&rows))
-        .map_err(|_| StoreError::Corrupt { column: "detail" })?;
+    let hash = batch_hash(&head.hash, (first..).zip(&rows));
     let last = head.last_seq + i64::try_from(rows.len()).unwrap_or(0);
     let mut remaining = rows.len();
     let mut numbered = (first..).zip(rows);

@@ -1,7 +1,8 @@
 //! The chain over audit batches: each batch's hash covers its events and the hash before it.
 //!
-//! An event is hashed as one line of JSON: an array of its sequence number and its columns in the
-//! order of the table. Version 1 of the chain is this form; another form would be a new version.
+//! An event is hashed as its sequence number and its time, each in 8 bytes, big-endian, and then
+//! its texts in the order of the table: 0 where there is none, else 1, the length in 8 bytes and the
+//! text. Version 1 of the chain is this form; another form would be a new version.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,18 +18,28 @@ pub(crate) const GENESIS: &str = "0000000000000000000000000000000000000000000000
 pub(crate) fn batch_hash<'a>(
     previous: &str,
     events: impl Iterator<Item = (i64, &'a Columns)>,
-) -> Result<String, serde_json::Error> {
+) -> String {
     let mut context = Context::new(&SHA256);
     context.update(b"jeton-audit-v1\n");
     context.update(previous.as_bytes());
-    let mut line = Vec::with_capacity(512);
+    let mut bytes = Vec::with_capacity(512);
     for (seq, columns) in events {
-        line.clear();
-        line.push(b'\n');
-        serde_json::to_writer(&mut line, &(seq, columns.at, &columns.texts))?;
-        context.update(&line);
+        bytes.clear();
+        bytes.extend_from_slice(&seq.to_be_bytes());
+        bytes.extend_from_slice(&columns.at.to_be_bytes());
+        for text in &columns.texts {
+            match text {
+                None => bytes.push(0),
+                Some(text) => {
+                    bytes.push(1);
+                    bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+                    bytes.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        context.update(&bytes);
     }
-    Ok(hex::encode(context.finish().as_ref()))
+    hex::encode(context.finish().as_ref())
 }
 
 /// The end of the chain.
