@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::{Jwk, VerifyingKey};
 
@@ -16,21 +16,6 @@ struct Document {
 }
 
 impl KeySet {
-    /// Reads a JWK set. Keys of kinds that are not supported are passed over, as RFC 7517 §5 asks.
-    ///
-    /// # Errors
-    ///
-    /// When the text is no JWK set.
-    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
-        let document: Document = serde_json::from_slice(json)?;
-        Ok(document
-            .keys
-            .into_iter()
-            .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
-            .filter_map(|jwk| VerifyingKey::from_jwk(&jwk).ok())
-            .collect())
-    }
-
     /// The key for a token's `kid`. A token without one is served by the only key, if there is
     /// just one.
     pub fn find(&self, kid: Option<&str>) -> Option<&Arc<VerifyingKey>> {
@@ -49,6 +34,18 @@ impl KeySet {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Keys of kinds that are not supported are passed over, as RFC 7517 §5 asks.
+impl<'de> Deserialize<'de> for KeySet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Document::deserialize(deserializer)?
+            .keys
+            .into_iter()
+            .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
+            .filter_map(|jwk| VerifyingKey::from_jwk(&jwk).ok())
+            .collect())
     }
 }
 

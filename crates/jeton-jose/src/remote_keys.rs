@@ -234,9 +234,7 @@ impl RemoteKeys {
         if !is_trustworthy_url(&uri) {
             return Err(FetchError::Insecure(uri).into());
         }
-        let document: serde_json::Value = fetch_json(client, &uri).await?;
-        KeySet::from_json(document.to_string().as_bytes())
-            .map_err(|source| FetchError::Json { url: uri, source }.into())
+        Ok(fetch_json(client, &uri).await?)
     }
 }
 

@@ -2,11 +2,10 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::limits::{BodyError, read_body};
+use super::limits::{BodyError, has_media_type, read_body};
 use super::problem::Problem;
 
 /// The largest JSON body, in bytes.
@@ -19,13 +18,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let is_json = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or("").trim())
-            .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-        if !is_json {
+        if !has_media_type(request.headers(), "application/json") {
             return Err(Problem::unreadable(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "send a JSON body with Content-Type: application/json",

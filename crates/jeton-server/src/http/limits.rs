@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 /// How long a client may take to send a body, and to shake hands for TLS.
@@ -24,6 +26,15 @@ pub(crate) enum BodyError {
     TooSlow,
     /// The connection broke.
     Broken,
+}
+
+/// Whether the body is of this media type, parameters aside (RFC 9110 §8.3.1).
+pub(crate) fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or("").trim())
+        .is_some_and(|essence| essence.eq_ignore_ascii_case(media_type))
 }
 
 /// Reads a body of at most `limit` bytes.

@@ -12,7 +12,7 @@ mod tls;
 
 pub(crate) use error::OAuthError;
 pub(crate) use extract::{ApiJson, ApiPath, ApiQuery};
-pub(crate) use limits::{BodyError, read_body};
+pub(crate) use limits::{BodyError, has_media_type, read_body};
 pub(crate) use problem::{Problem, ProblemDocument};
 pub use router::openapi_json;
 pub use server::{Server, ServerError};

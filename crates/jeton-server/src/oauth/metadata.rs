@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
-use jeton_core::{McpServerId, ProtectedResourceMetadata, ScopeSet, ServerMetadata};
+use jeton_core::{McpServer, McpServerId, ProtectedResourceMetadata, ScopeSet, ServerMetadata};
 use serde::Serialize;
 
 use crate::app::App;
@@ -29,11 +29,7 @@ pub(crate) async fn mcp_server(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Response, OAuthError> {
-    let server = id
-        .parse::<McpServerId>()
-        .ok()
-        .and_then(|id| app.directory.find_mcp_server(id))
-        .ok_or_else(no_such_mcp_server)?;
+    let server = mcp_server_at(&app, &id)?;
     let issuer = server.own_issuer_url(app.issuer.as_str());
     Ok(document(&ServerMetadata::for_issuer(
         &issuer,
@@ -54,12 +50,18 @@ pub(crate) async fn admin_api(State(app): State<Arc<App>>) -> Response {
     })
 }
 
-/// The answer where a `res_…` in a path names nothing.
-pub(crate) fn no_such_mcp_server() -> OAuthError {
-    OAuthError::invalid_request(
-        StatusCode::NOT_FOUND,
-        "there is no MCP server with this ID; the path is /resources/res_...",
-    )
+/// The MCP server that a `res_…` in a path names.
+pub(crate) fn mcp_server_at(app: &App, id: &str) -> Result<Arc<McpServer>, OAuthError> {
+    let server = id
+        .parse::<McpServerId>()
+        .ok()
+        .and_then(|id| app.directory.find_mcp_server(id));
+    server.ok_or_else(|| {
+        OAuthError::invalid_request(
+            StatusCode::NOT_FOUND,
+            "there is no MCP server with this ID; the path is /resources/res_...",
+        )
+    })
 }
 
 fn document<T: Serialize>(document: &T) -> Response {

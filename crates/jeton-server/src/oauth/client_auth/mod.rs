@@ -6,7 +6,7 @@ mod secret;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use jeton_core::{
     Actor, AuditEvent, AuditKind, ClientId, Form, McpServer, PresentedSecret, SecretOwner,
@@ -18,7 +18,7 @@ pub(crate) use refusal::AuthRefusal;
 use crate::app::App;
 use crate::audit::UsedSecret;
 use crate::directory::ClientEntry;
-use crate::http::{BodyError, OAuthError, read_body};
+use crate::http::{BodyError, OAuthError, has_media_type, read_body};
 use crate::request_context::RequestContext;
 use crate::service::ServiceError;
 
@@ -128,12 +128,7 @@ fn read(
 
 /// OAuth 2.1 §3.2: form-encoded, nothing else.
 fn require_form(headers: &HeaderMap) -> Result<(), OAuthError> {
-    let is_form = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .map(|value| value.split(';').next().unwrap_or("").trim())
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
-    if is_form {
+    if has_media_type(headers, "application/x-www-form-urlencoded") {
         Ok(())
     } else {
         Err(OAuthError::invalid_request(

@@ -15,10 +15,10 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, PRAGMA};
-use jeton_core::{GrantType, McpServer, McpServerId, TokenRequest, TokenResponse};
+use jeton_core::{GrantType, McpServer, TokenRequest, TokenResponse};
 
 use super::client_auth::{Authenticated, Caller};
-use super::metadata::no_such_mcp_server;
+use super::metadata::mcp_server_at;
 use crate::app::App;
 use crate::http::OAuthError;
 use decision::{Decision, Refusal};
@@ -37,11 +37,7 @@ pub(crate) async fn token_for_mcp_server(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let server = id
-        .parse::<McpServerId>()
-        .ok()
-        .and_then(|id| app.directory.find_mcp_server(id))
-        .ok_or_else(no_such_mcp_server)?;
+    let server = mcp_server_at(&app, &id)?;
     let authenticated = Authenticated::from_request(request, &app).await?;
     answer(&app, &authenticated, Some(&server)).await
 }
