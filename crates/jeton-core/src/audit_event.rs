@@ -62,6 +62,26 @@ kinds! {
     SecretRotated = "secret.rotated",
     /// A signing key was made.
     KeyCreated = "key.created",
+    /// A signing key began to sign.
+    KeyActivated = "key.activated",
+    /// A signing key stopped signing.
+    KeyRetired = "key.retired",
+    /// Somebody was invited to the dashboard.
+    AdminInvited = "admin.invited",
+    /// An invitation was taken back.
+    AdminInvitationRevoked = "admin.invitation_revoked",
+    /// Somebody became an admin of the dashboard.
+    AdminCreated = "admin.created",
+    /// An admin's role, name or password was changed.
+    AdminUpdated = "admin.updated",
+    /// An admin was removed.
+    AdminDeleted = "admin.deleted",
+    /// An admin signed in.
+    AdminSignedIn = "admin.signed_in",
+    /// A sign-in was refused.
+    AdminSignInRefused = "admin.sign_in_refused",
+    /// An admin signed out, here or everywhere.
+    AdminSignedOut = "admin.signed_out",
     /// Somebody could not be authenticated at introspection or revocation.
     AuthenticationRefused = "authentication.refused",
 }
@@ -123,7 +143,7 @@ impl FromStr for Outcome {
 pub enum Actor {
     /// Jeton itself, for example at its first start.
     System,
-    /// An authenticated client, or an MCP server with credentials of its own.
+    /// An authenticated client or admin, or an MCP server with credentials of its own.
     Authenticated(String),
     /// Somebody who could not be authenticated.
     Anonymous,

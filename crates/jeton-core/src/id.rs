@@ -150,6 +150,17 @@ id!(
     "req"
 );
 
+id!(
+    /// Identifies somebody who uses the dashboard: `adm_…`.
+    AdminId,
+    "adm"
+);
+id!(
+    /// Identifies an invitation to the dashboard: `inv_…`.
+    InvitationId,
+    "inv"
+);
+
 /// Who a secret authenticates: a client at the token endpoint, or an MCP server at the
 /// introspection and revocation endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

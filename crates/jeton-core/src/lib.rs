@@ -7,6 +7,7 @@
 //!
 //! Nothing here does I/O: time and randomness come in through [`Clock`] and [`Entropy`].
 
+mod admin;
 mod audit_event;
 mod challenge;
 mod claims;
@@ -30,6 +31,7 @@ mod signing_key;
 mod token_request;
 mod token_response;
 
+pub use admin::{Admin, EmailAddress, EmailError, Invitation, Role};
 pub use audit_event::{Actor, AuditEvent, AuditKind, Outcome};
 pub use challenge::{Challenge, ChallengeError, quoted};
 pub use claims::{AccessTokenClaims, Audience, CustomClaims, CustomClaimsError, RESERVED_CLAIMS};
@@ -40,7 +42,8 @@ pub use error_response::{ErrorCode, ErrorResponse};
 pub use form::{Form, FormError};
 pub use grant::Grant;
 pub use id::{
-    ClientId, EventId, IdError, KeyId, McpServerId, RequestId, SecretId, SecretOwner, TokenId,
+    AdminId, ClientId, EventId, IdError, InvitationId, KeyId, McpServerId, RequestId, SecretId,
+    SecretOwner, TokenId,
 };
 pub use mcp_server::{McpServer, ScopeDefinition, TokenProfile, TokenTtl, TokenTtlError};
 pub use name::{Description, DisplayName, TextError};

@@ -8,17 +8,22 @@ use std::time::Duration;
 
 use jeton_core::{
     AccessTokenClaims, Actor, AuditEvent, AuditKind, Clock, Entropy, EntropyError, EventId,
-    McpServer, SystemClock,
+    McpServer, SystemClock, Timestamp,
 };
-use jeton_jose::{OsEntropy, TokenVerifier, UnverifiedToken, VerifyError};
+use jeton_jose::{MasterKey, OsEntropy, TokenVerifier, UnverifiedToken, VerifyError};
 use jeton_store::{Store, StoreError};
 
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
 use crate::audit::AuditLog;
-use crate::config::{AuditDurability, Config, Issuer};
+use crate::background;
+use crate::config::{AuditDurability, Config, Issuer, Setting};
 use crate::directory::Directory;
 use crate::first_start::{self, FirstStartError};
 use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
 use crate::private_file::{create_private_file, create_private_folder};
+use crate::service::{self, ServiceError, Throttle};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +62,11 @@ pub enum OpenError {
     FirstStart(#[from] FirstStartError),
 }
 
+/// The link for the first admin cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the link for the first admin of the dashboard cannot be made")]
+pub struct FirstAdminLinkError(#[from] ServiceError);
+
 /// See the module.
 #[derive(Debug)]
 pub struct App {
@@ -67,6 +77,15 @@ pub struct App {
     pub(crate) audit: AuditLog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) master_key: MasterKey,
+    /// Held while signing keys are changed.
+    pub(crate) rotating: Mutex<()>,
+    pub(crate) sign_in_failures: Throttle,
+    /// The settings, for the dashboard to show.
+    pub(crate) settings: Vec<Setting>,
+    /// When the server is told to stop, so are its jobs.
+    pub(crate) stopping: CancellationToken,
+    pub(crate) started_at: Timestamp,
     /// The admin API as a resource.
     pub(crate) admin_api: McpServer,
     /// Held as long as the data directory is in use.
@@ -115,8 +134,9 @@ impl App {
                 "audit.durability is async: a crash may lose the records of tokens issued in its last moments"
             );
         }
+        let now = clock.now();
         let audit = AuditLog::start(store.clone(), config.audit_durability);
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             issuer,
             store,
             directory,
@@ -124,9 +144,17 @@ impl App {
             audit,
             clock,
             entropy,
+            master_key,
+            rotating: Mutex::new(()),
+            sign_in_failures: Throttle::default(),
+            settings: config.settings.clone(),
+            stopping: CancellationToken::new(),
+            started_at: now,
             admin_api,
             _lock: lock,
-        }))
+        });
+        background::start(&app);
+        Ok(app)
     }
 
     /// A successful event, now.
@@ -174,8 +202,20 @@ impl App {
         Ok(!self.store.is_token_revoked(&claims.jti).await?)
     }
 
+    /// The link that makes the first admin of the dashboard, where there is none yet: it works once,
+    /// for an hour.
+    ///
+    /// # Errors
+    ///
+    /// Where the store fails.
+    pub async fn first_admin_link(&self) -> Result<Option<String>, FirstAdminLinkError> {
+        let link = service::admins::make_first_link(self).await?;
+        Ok(link.map(|link| format!("{}/dashboard/join/{}", self.issuer, link.expose())))
+    }
+
     /// Writes what is still waiting to be written, then closes the store.
     pub async fn close(&self) {
+        self.stopping.cancel();
         if self.audit.flush().await.is_err() {
             tracing::error!("the audit log could not be flushed");
         }

@@ -7,6 +7,7 @@
 mod api;
 mod app;
 mod audit;
+mod background;
 mod config;
 mod directory;
 mod first_start;
@@ -19,7 +20,7 @@ mod request_context;
 mod service;
 mod telemetry;
 
-pub use app::{App, OpenError};
+pub use app::{App, FirstAdminLinkError, OpenError};
 pub use config::{AuditDurability, Config, ConfigError, Issuer, IssuerError, RawAudit, RawConfig};
 pub use first_start::AdminCredentials;
 pub use http::{Server, ServerError, openapi_json};

@@ -1,10 +1,19 @@
 //! Clients.
 
-use jeton_core::{Client, ClientId, ClientStatus, McpServerId, TokenTtl};
+use jeton_core::{Client, ClientId, ClientStatus, McpServerId, Timestamp, TokenTtl};
 use sqlx::any::AnyRow;
 
-use crate::row::{Columns, to_json};
+use crate::row::{Columns, like, to_json};
 use crate::{Page, PageRequest, Store, StoreError, Transaction};
+
+/// Which clients are wanted; every condition that is set has to hold.
+#[derive(Debug, Clone, Default)]
+pub struct ClientFilter {
+    /// With a grant on this MCP server.
+    pub mcp_server_id: Option<McpServerId>,
+    /// Whose name, ID or description holds this, case aside.
+    pub text: Option<String>,
+}
 
 fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
     let token_ttl = row
@@ -43,45 +52,82 @@ impl Store {
             .transpose()
     }
 
-    /// A page of clients, of one MCP server or of all, newest first.
+    /// A page of the clients that match, newest first.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn clients(
         &self,
-        mcp_server_id: Option<McpServerId>,
+        filter: &ClientFilter,
         page: PageRequest<ClientId>,
     ) -> Result<Page<Client>, StoreError> {
-        let after = page.after.map(|id| id.to_string());
-        let rows =
-            match mcp_server_id {
-                None => sqlx::query(
-                    "SELECT * FROM client WHERE $1 IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
-                )
-                .bind(after)
-                .bind(page.probe())
-                .fetch_all(&self.readers)
-                .await?,
-                Some(server) => {
-                    sqlx::query(
-                        "SELECT client.* FROM client_grant \
-                     JOIN client ON client.id = client_grant.client_id \
-                     WHERE client_grant.mcp_server_id = $1 \
-                     AND ($2 IS NULL OR client_grant.client_id < $2) \
-                     ORDER BY client_grant.client_id DESC LIMIT $3",
-                    )
-                    .bind(server.to_string())
-                    .bind(after)
-                    .bind(page.probe())
-                    .fetch_all(&self.readers)
-                    .await?
-                }
-            };
+        let query = match filter.mcp_server_id {
+            None => sqlx::query(
+                "SELECT * FROM client WHERE ($1 IS NULL OR id < $1) \
+                 AND ($2 IS NULL OR LOWER(name || ' ' || id || ' ' || description) LIKE $2 ESCAPE '\\') \
+                 ORDER BY id DESC LIMIT $3",
+            ),
+            Some(_) => sqlx::query(
+                "SELECT client.* FROM client_grant \
+                 JOIN client ON client.id = client_grant.client_id \
+                 WHERE client_grant.mcp_server_id = $4 \
+                 AND ($1 IS NULL OR client_grant.client_id < $1) \
+                 AND ($2 IS NULL OR LOWER(name || ' ' || id || ' ' || description) LIKE $2 ESCAPE '\\') \
+                 ORDER BY client_grant.client_id DESC LIMIT $3",
+            ),
+        };
+        let mut query = query
+            .bind(page.after.map(|id| id.to_string()))
+            .bind(filter.text.as_deref().map(like))
+            .bind(page.probe());
+        if let Some(server) = filter.mcp_server_id {
+            query = query.bind(server.to_string());
+        }
+        let rows = query.fetch_all(&self.readers).await?;
         let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
         Ok(Page::from_probe(items, page.limit, |client: &Client| {
             client.id
         }))
+    }
+
+    /// How many clients there are, on one MCP server or in all.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn count_clients(&self, server: Option<McpServerId>) -> Result<i64, StoreError> {
+        let query = match server {
+            None => sqlx::query("SELECT COUNT(*) AS n FROM client"),
+            Some(server) => {
+                sqlx::query("SELECT COUNT(*) AS n FROM client_grant WHERE mcp_server_id = $1")
+                    .bind(server.to_string())
+            }
+        };
+        query.fetch_one(&self.readers).await?.integer("n")
+    }
+
+    /// Enabled clients registered before `before` that never got a token, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn clients_never_used(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Client>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT client.* FROM client \
+             LEFT JOIN client_activity ON client_activity.client_id = client.id \
+             WHERE client.status = 'enabled' AND client.created_at < $1 \
+             AND client_activity.last_issued_at IS NULL ORDER BY client.id LIMIT $2",
+        )
+        .bind(before.as_millis())
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(from_row).collect()
     }
 }
 

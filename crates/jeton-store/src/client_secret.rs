@@ -34,6 +34,29 @@ impl Store {
         rows.iter().map(from_row).collect()
     }
 
+    /// Secrets that work now and expire before `before`, the soonest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn secrets_expiring(
+        &self,
+        now: Timestamp,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ClientSecret>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM client_secret WHERE expires_at > $1 AND expires_at < $2 \
+             AND revoked_at IS NULL ORDER BY expires_at LIMIT $3",
+        )
+        .bind(now.as_millis())
+        .bind(before.as_millis())
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(from_row).collect()
+    }
+
     /// One secret.
     ///
     /// # Errors

@@ -7,6 +7,9 @@
 //! One set of SQL serves every database, through sqlx's `Any` driver, with `$n` binds and the
 //! portable column types of `migrations/`.
 
+mod admin;
+mod admin_invitation;
+mod admin_session;
 mod audit;
 mod audit_chain;
 mod client;
@@ -19,10 +22,14 @@ mod revoked_token;
 mod row;
 mod schema;
 mod signing_key;
+mod statistics;
 mod store;
 
-pub use audit::{AuditFilter, RecordedEvent};
+pub use admin_session::AdminSession;
+pub use audit::{AuditFilter, AuditSearch, RecordedEvent};
+pub use client::ClientFilter;
 pub use error::StoreError;
 pub use page::{Page, PageRequest};
 pub use signing_key::StoredKey;
+pub use statistics::{ClientActivity, TokenCount};
 pub use store::{Store, Transaction};

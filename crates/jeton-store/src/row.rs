@@ -9,6 +9,19 @@ use sqlx::any::AnyRow;
 
 use crate::StoreError;
 
+/// A pattern for `LIKE … ESCAPE '\\'` on a lower-case text: whatever holds `text`, case aside.
+pub(crate) fn like(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
 pub(crate) trait Columns {
     fn text(&self, column: &'static str) -> Result<String, StoreError>;
     fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError>;

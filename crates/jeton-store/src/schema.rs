@@ -4,11 +4,18 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 /// Every migration, in order: number, description, SQL.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "initial",
-    include_str!("../../../migrations/0001_initial.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "initial",
+        include_str!("../../../migrations/0001_initial.sql"),
+    ),
+    (
+        2,
+        "dashboard",
+        include_str!("../../../migrations/0002_dashboard.sql"),
+    ),
+];
 
 /// What SQLite calls a primary key that needs no index of its own.
 const ROW_NUMBER: &str = "INTEGER PRIMARY KEY";

@@ -19,7 +19,7 @@ pub struct StoredKey {
     pub sealed: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it began to sign.
+    /// When it began to sign; of a pending key, when it will.
     pub activated_at: Option<Timestamp>,
     /// When it stopped signing.
     pub retired_at: Option<Timestamp>,
@@ -76,5 +76,31 @@ impl Transaction {
         .execute(&mut *self.connection)
         .await?;
         Ok(())
+    }
+
+    /// Moves a key on in its life: from `from`, unless somebody did so already. Says whether this
+    /// call did it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn update_signing_key(
+        &mut self,
+        key: &StoredKey,
+        from: KeyState,
+    ) -> Result<bool, StoreError> {
+        let updated = sqlx::query(
+            "UPDATE signing_key SET state = $1, activated_at = $2, retired_at = $3, \
+             published_until = $4 WHERE id = $5 AND state = $6",
+        )
+        .bind(key.state.as_str())
+        .bind(key.activated_at.map(Timestamp::as_millis))
+        .bind(key.retired_at.map(Timestamp::as_millis))
+        .bind(key.published_until.map(Timestamp::as_millis))
+        .bind(key.id.to_string())
+        .bind(from.as_str())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(updated.rows_affected() == 1)
     }
 }

@@ -8,7 +8,7 @@ use jeton_core::{
     SecretOwner, SecretState, SystemClock, Timestamp,
 };
 use jeton_jose::OsEntropy;
-use jeton_store::{AuditFilter, PageRequest, Store, StoreError};
+use jeton_store::{AuditFilter, ClientFilter, PageRequest, Store, StoreError};
 
 struct World {
     store: Store,
@@ -252,7 +252,11 @@ async fn pages_follow_one_another_without_gap_or_repetition() {
     expected.reverse();
     let (mut found, mut request) = (Vec::new(), first(3));
     loop {
-        let page = world.store.clients(None, request).await.unwrap();
+        let page = world
+            .store
+            .clients(&ClientFilter::default(), request)
+            .await
+            .unwrap();
         found.extend(page.items.iter().map(|client| client.id));
         let Some(next) = page.next else { break };
         request.after = Some(next.parse().unwrap());

@@ -122,6 +122,7 @@ impl AuditQuery {
             source: self.source.clone(),
             since: parsed("since", self.since.as_deref(), time)?,
             until: parsed("until", self.until.as_deref(), time)?,
+            text: None,
         })
     }
 }

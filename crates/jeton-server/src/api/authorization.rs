@@ -10,7 +10,7 @@ use jeton_core::{AccessTokenClaims, Challenge, ProtectedResourceMetadata, ScopeS
 use crate::app::App;
 use crate::http::Problem;
 use crate::request_context::RequestContext;
-use crate::service::{Operator, ServiceError};
+use crate::service::{Operator, OperatorId, ServiceError};
 
 /// A caller whose token has `admin:read` or `admin:write`.
 #[derive(Debug)]
@@ -37,7 +37,10 @@ impl FromRequestParts<Arc<App>> for AdminWrite {
         let claims = authorize(parts, app, &["admin:write"]).await?;
         let context = parts.extensions.get::<RequestContext>().cloned();
         match (claims.parsed_client_id(), context) {
-            (Some(client_id), Some(context)) => Ok(Self(Operator { client_id, context })),
+            (Some(client_id), Some(context)) => Ok(Self(Operator {
+                id: OperatorId::Client(client_id),
+                context,
+            })),
             _ => Err(refuse(app, "the token names no client of this server")),
         }
     }

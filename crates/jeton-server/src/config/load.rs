@@ -8,6 +8,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::Deserializer;
 use zeroize::Zeroizing;
 
+use super::settings;
 use super::{Config, Issuer, IssuerError, MasterKeyText, RawConfig, TlsFiles};
 
 /// Why the settings cannot be used.
@@ -64,17 +65,18 @@ impl Config {
             }
             None => {}
         }
-        let raw: RawConfig = figment
+        let figment = figment
             .merge(Env::prefixed("JETON_").only(&ENVIRONMENT))
             .merge(
                 Env::prefixed("JETON_")
                     .only(&["audit_durability"])
                     .map(|_| "audit.durability".into()),
             )
-            .merge(Serialized::defaults(flags))
-            .extract()
-            .map_err(Box::new)?;
-        Self::check(raw, environment("JETON_MASTER_KEY"))
+            .merge(Serialized::defaults(flags));
+        let raw: RawConfig = figment.extract().map_err(Box::new)?;
+        let mut config = Self::check(raw, environment("JETON_MASTER_KEY"))?;
+        config.settings = settings::settings(&config, &figment);
+        Ok(config)
     }
 
     /// Exactly these settings: no file, no environment.
@@ -82,8 +84,11 @@ impl Config {
     /// # Errors
     ///
     /// [`ConfigError`].
-    pub fn isolated(settings: RawConfig) -> Result<Self, ConfigError> {
-        Self::check(settings, None)
+    pub fn isolated(raw: RawConfig) -> Result<Self, ConfigError> {
+        let figment = Figment::from(Serialized::defaults(&raw));
+        let mut config = Self::check(raw, None)?;
+        config.settings = settings::settings(&config, &figment);
+        Ok(config)
     }
 
     fn check(raw: RawConfig, master_key: Option<String>) -> Result<Self, ConfigError> {
@@ -124,6 +129,7 @@ impl Config {
                 .and_then(|audit| audit.durability)
                 .unwrap_or_default(),
             data_dir,
+            settings: Vec::new(),
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod issuer;
 mod load;
+mod settings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use issuer::{Issuer, IssuerError};
 pub use load::ConfigError;
+pub(crate) use settings::Setting;
 
 /// When a token's audit event has to be on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -96,6 +98,8 @@ pub struct Config {
     pub(crate) insecure_http: bool,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) audit_durability: AuditDurability,
+    /// Each setting as it took effect, for people to read.
+    pub(crate) settings: Vec<Setting>,
 }
 
 /// `JETON_MASTER_KEY`, hidden from `Debug`.

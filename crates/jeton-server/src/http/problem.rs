@@ -129,7 +129,7 @@ impl From<ServiceError> for Problem {
                 "It was changed meanwhile",
                 "somebody changed it after you read it: read it again, and repeat your change with the new ETag in If-Match",
             ),
-            ServiceError::Store(_) | ServiceError::Entropy(_) => {
+            ServiceError::Store(_) | ServiceError::Keys(_) | ServiceError::Entropy(_) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "the admin API failed"

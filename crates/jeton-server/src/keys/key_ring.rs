@@ -67,40 +67,21 @@ impl KeyRing {
         master_key: &MasterKey,
         now: Timestamp,
     ) -> Result<Self, KeyRingError> {
-        let mut active = Vec::new();
-        let mut jwks = Vec::new();
-        for stored in store.signing_keys().await? {
-            let key = open_key(&stored, master_key)?;
-            let expired = stored.published_until.is_some_and(|until| until <= now);
-            if stored.state != KeyState::Retired || !expired {
-                jwks.push(key.public_jwk());
-            }
-            if stored.state == KeyState::Active {
-                active.push(Arc::new(key));
-            }
-        }
-        let verifying = jwks
-            .iter()
-            .map(VerifyingKey::from_jwk)
-            .collect::<Result<Vec<_>, _>>()?;
-        let json = json!({ "keys": jwks }).to_string();
-        let hash = digest::digest(&digest::SHA256, json.as_bytes());
-        let etag = format!(
-            "\"{}\"",
-            hex::encode(hash.as_ref().get(..16).unwrap_or_default())
-        );
-        let published = PublishedKeys {
-            json: Bytes::from(json),
-            etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"keys\"")),
-        };
-        let snapshot = Snapshot {
-            active,
-            verifying: verifying.into_iter().collect(),
-            published: Arc::new(published),
-        };
         Ok(Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
+            snapshot: ArcSwap::from_pointee(load(store, master_key, now).await?),
         })
+    }
+
+    /// Opens them anew, after a change.
+    pub(crate) async fn reload(
+        &self,
+        store: &Store,
+        master_key: &MasterKey,
+        now: Timestamp,
+    ) -> Result<(), KeyRingError> {
+        self.snapshot
+            .store(Arc::new(load(store, master_key, now).await?));
+        Ok(())
     }
 
     /// The key that signs with `algorithm`.
@@ -138,21 +119,72 @@ impl KeyRing {
         SigningAlgorithm::ALL
             .into_iter()
             .map(|algorithm| {
-                let id = KeyId::generate(now, entropy).map_err(SealError::from)?;
-                let pkcs8 = SigningKey::generate_pkcs8(algorithm)?;
-                Ok(StoredKey {
-                    id,
-                    algorithm,
-                    state: KeyState::Active,
-                    sealed: master_key.seal(&pkcs8, &seal_context(id, algorithm), entropy)?,
-                    created_at: now,
-                    activated_at: Some(now),
-                    retired_at: None,
-                    published_until: None,
-                })
+                let mut key = Self::generate(algorithm, master_key, entropy, now)?;
+                key.state = KeyState::Active;
+                key.activated_at = Some(now);
+                Ok(key)
             })
             .collect()
     }
+
+    /// Makes a key that does not sign yet. For RSA this takes a good part of a second.
+    pub(crate) fn generate(
+        algorithm: SigningAlgorithm,
+        master_key: &MasterKey,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<StoredKey, KeyRingError> {
+        let id = KeyId::generate(now, entropy).map_err(SealError::from)?;
+        let pkcs8 = SigningKey::generate_pkcs8(algorithm)?;
+        Ok(StoredKey {
+            id,
+            algorithm,
+            state: KeyState::Pending,
+            sealed: master_key.seal(&pkcs8, &seal_context(id, algorithm), entropy)?,
+            created_at: now,
+            activated_at: None,
+            retired_at: None,
+            published_until: None,
+        })
+    }
+}
+
+async fn load(
+    store: &Store,
+    master_key: &MasterKey,
+    now: Timestamp,
+) -> Result<Snapshot, KeyRingError> {
+    let mut active = Vec::new();
+    let mut jwks = Vec::new();
+    for stored in store.signing_keys().await? {
+        let key = open_key(&stored, master_key)?;
+        let expired = stored.published_until.is_some_and(|until| until <= now);
+        if stored.state != KeyState::Retired || !expired {
+            jwks.push(key.public_jwk());
+        }
+        if stored.state == KeyState::Active {
+            active.push(Arc::new(key));
+        }
+    }
+    let verifying = jwks
+        .iter()
+        .map(VerifyingKey::from_jwk)
+        .collect::<Result<Vec<_>, _>>()?;
+    let json = json!({ "keys": jwks }).to_string();
+    let hash = digest::digest(&digest::SHA256, json.as_bytes());
+    let etag = format!(
+        "\"{}\"",
+        hex::encode(hash.as_ref().get(..16).unwrap_or_default())
+    );
+    let published = PublishedKeys {
+        json: Bytes::from(json),
+        etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"keys\"")),
+    };
+    Ok(Snapshot {
+        active,
+        verifying: verifying.into_iter().collect(),
+        published: Arc::new(published),
+    })
 }
 
 fn seal_context(id: KeyId, algorithm: SigningAlgorithm) -> String {

@@ -170,7 +170,7 @@ pub(crate) async fn delete(
 
 /// An operator that takes away the client it works with has locked itself out.
 fn refuse_own(operator: &Operator, id: ClientId, verb: &str) -> Result<(), ServiceError> {
-    if operator.client_id == id {
+    if operator.is_client(id) {
         return Err(ServiceError::Conflict(format!(
             "this is the client that you are using; to {verb} it, use another admin client"
         )));

@@ -31,6 +31,9 @@ pub(crate) enum ServiceError {
     /// The store failed.
     #[error("the store failed")]
     Store(#[source] StoreError),
+    /// The signing keys failed.
+    #[error("the signing keys failed")]
+    Keys(#[source] Box<crate::keys::KeyRingError>),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),

@@ -53,7 +53,7 @@ pub(crate) async fn delete(
     client_id: ClientId,
     mcp_server_id: McpServerId,
 ) -> Result<(), ServiceError> {
-    if operator.client_id == client_id && mcp_server_id == app.admin_api.id {
+    if operator.is_client(client_id) && mcp_server_id == app.admin_api.id {
         return Err(ServiceError::Conflict(
             "this is the grant that you are using; to take it back, use another admin client"
                 .into(),

@@ -1,12 +1,19 @@
 //! What operators do, whichever way they ask for it: the rules, the change and its audit event in
 //! one transaction, then the announcement to the directory.
 
+pub(crate) mod admins;
 pub(crate) mod clients;
 mod error;
 pub(crate) mod grants;
 pub(crate) mod mcp_servers;
 mod operator;
+mod password;
 pub(crate) mod secrets;
+pub(crate) mod sessions;
+pub(crate) mod signing_keys;
+pub(crate) mod statistics;
+mod throttle;
 
 pub(crate) use error::ServiceError;
-pub(crate) use operator::Operator;
+pub(crate) use operator::{Operator, OperatorId};
+pub(crate) use throttle::Throttle;

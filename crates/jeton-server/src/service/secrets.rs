@@ -96,7 +96,9 @@ pub(crate) async fn revoke(
     let Some(secret) = app.store.find_secret(id).await? else {
         return Ok(());
     };
-    if secret.owner == SecretOwner::Client(operator.client_id) {
+    if let SecretOwner::Client(owner) = secret.owner
+        && operator.is_client(owner)
+    {
         refuse_last_own(app, &secret).await?;
     }
     let event = about(operator.event(app, AuditKind::SecretRevoked)?, &secret);

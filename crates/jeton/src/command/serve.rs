@@ -113,6 +113,11 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
         data_dir = %config.data_dir.display(),
         "ready"
     );
+    if let Some(link) = app.first_admin_link().await? {
+        output::say(&format!(
+            "The dashboard has no admin yet. Open this link to become the first one; it works once, for an hour:\n\n    {link}\n"
+        ));
+    }
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = server.serve(app, async {
         let _ = stopped.await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use jeton_core::McpServerId;
+use jeton_store::ClientFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -49,9 +50,13 @@ pub(crate) async fn list(
         mcp_servers::find(&app, id)?;
     }
     let page = page_request(query.cursor.as_deref(), query.limit)?;
+    let filter = ClientFilter {
+        mcp_server_id: query.mcp_server_id,
+        text: None,
+    };
     let clients = app
         .store
-        .clients(query.mcp_server_id, page)
+        .clients(&filter, page)
         .await
         .map_err(ServiceError::from)?;
     let mut items = Vec::with_capacity(clients.items.len());

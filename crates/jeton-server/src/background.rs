@@ -1,0 +1,67 @@
+//! Work that nobody waits for: counting for the dashboard, moving signing keys on, forgetting old
+//! sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::job;
+use crate::service::{ServiceError, sessions, signing_keys, statistics};
+
+/// How often the counts are brought up to the audit log.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often signing keys are looked at.
+const KEYS_EVERY: Duration = Duration::from_secs(30);
+/// How often old sessions are forgotten.
+const SESSIONS_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Starts all of it; it stops with the app.
+pub(crate) fn start(app: &Arc<App>) {
+    let counting = Arc::clone(app);
+    every(app, "statistics", COUNT_EVERY, move || {
+        let app = Arc::clone(&counting);
+        async move {
+            while !statistics::catch_up(&app, 1).await? {
+                // Others want to write too.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok(())
+        }
+    });
+    let keys = Arc::clone(app);
+    every(app, "signing keys", KEYS_EVERY, move || {
+        let app = Arc::clone(&keys);
+        async move { signing_keys::advance(&app).await }
+    });
+    let old = Arc::clone(app);
+    every(app, "sessions", SESSIONS_EVERY, move || {
+        let app = Arc::clone(&old);
+        async move { sessions::forget_old(&app).await }
+    });
+}
+
+fn every<W, F>(app: &Arc<App>, name: &'static str, period: Duration, work: W)
+where
+    W: Fn() -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), ServiceError>> + Send,
+{
+    let stopping = app.stopping.clone();
+    job::spawn(name, async move {
+        loop {
+            let round = async {
+                if let Err(error) = work().await {
+                    tracing::warn!(
+                        job = name,
+                        error = &error as &dyn std::error::Error,
+                        "a background job failed, and will be tried again"
+                    );
+                }
+                tokio::time::sleep(period).await;
+            };
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = round => {}
+            }
+        }
+    });
+}

@@ -1,0 +1,79 @@
+//! Each setting as it took effect, and where its value came from.
+
+use figment::Figment;
+
+use super::{AuditDurability, Config};
+
+/// One setting, for people to read. The master key is not among them.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    /// Its name in `jeton.toml`.
+    pub(crate) name: &'static str,
+    /// Its value.
+    pub(crate) value: String,
+    /// Where that was set.
+    pub(crate) source: String,
+}
+
+/// All of them.
+pub(super) fn settings(config: &Config, figment: &Figment) -> Vec<Setting> {
+    let truth = |value: bool| if value { "true" } else { "false" }.to_owned();
+    let path = |path: &std::path::Path| path.display().to_string();
+    let not_set = || "not set".to_owned();
+    let tls = config.tls.as_ref();
+    let values = [
+        ("data_dir", path(&config.data_dir)),
+        ("listen", config.listen.to_string()),
+        (
+            "issuer",
+            config
+                .issuer
+                .as_ref()
+                .map_or_else(|| "from the address".to_owned(), ToString::to_string),
+        ),
+        (
+            "database_url",
+            format!("sqlite:{}", config.database_file.display()),
+        ),
+        (
+            "master_key_file",
+            if config.master_key.is_some() {
+                "not used: JETON_MASTER_KEY holds the key".to_owned()
+            } else {
+                path(&config.master_key_file)
+            },
+        ),
+        ("insecure_http", truth(config.insecure_http)),
+        ("tls_cert", tls.map_or_else(not_set, |tls| path(&tls.cert))),
+        ("tls_key", tls.map_or_else(not_set, |tls| path(&tls.key))),
+        (
+            "audit.durability",
+            match config.audit_durability {
+                AuditDurability::Sync => "sync",
+                AuditDurability::Async => "async",
+            }
+            .to_owned(),
+        ),
+    ];
+    values
+        .into_iter()
+        .map(|(name, value)| Setting {
+            name,
+            value,
+            source: source(figment, name),
+        })
+        .collect()
+}
+
+fn source(figment: &Figment, name: &'static str) -> String {
+    let Some(metadata) = figment.find_metadata(name) else {
+        return "default".to_owned();
+    };
+    if metadata.name.contains("environment") {
+        return format!("JETON_{}", name.replace('.', "_").to_uppercase());
+    }
+    match &metadata.source {
+        Some(figment::Source::File(file)) => file.display().to_string(),
+        _ => "flag".to_owned(),
+    }
+}

@@ -1,0 +1,261 @@
+//! Admins of the dashboard: the first one, invitations, roles.
+
+use std::time::Duration;
+
+use jeton_core::{
+    Actor, Admin, AdminId, AuditKind, DisplayName, EmailAddress, Invitation, InvitationId,
+    PlainSecret, Role,
+};
+use jeton_store::{StoreError, Transaction};
+use secrecy::SecretString;
+
+use super::{Operator, OperatorId, ServiceError, password};
+use crate::app::App;
+use crate::request_context::RequestContext;
+
+/// How long the link of the first start works.
+const FIRST_LINK: Duration = Duration::from_secs(60 * 60);
+/// How long an invitation works.
+const INVITATION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// Makes the link of the first start, where there is no admin yet; those of earlier starts stop
+/// working.
+pub(crate) async fn make_first_link(app: &App) -> Result<Option<PlainSecret>, ServiceError> {
+    if !app.store.admins().await?.is_empty() {
+        return Ok(None);
+    }
+    let (invitation, link) = make(app, Role::Admin, "first admin", FIRST_LINK)?;
+    let invitation = Invitation {
+        first: true,
+        ..invitation
+    };
+    let mut tx = app.store.begin().await?;
+    tx.delete_first_invitations().await?;
+    tx.insert_admin_invitation(link.digest(), &invitation)
+        .await?;
+    tx.commit().await?;
+    Ok(Some(link))
+}
+
+/// Makes an invitation and its link.
+pub(crate) async fn invite(
+    app: &App,
+    operator: &Operator,
+    role: Role,
+    note: &DisplayName,
+) -> Result<(Invitation, PlainSecret), ServiceError> {
+    let (invitation, link) = make(app, role, note.as_str(), INVITATION)?;
+    let mut event = operator.event(app, AuditKind::AdminInvited)?;
+    event
+        .detail
+        .insert("invitation_id".into(), invitation.id.to_string().into());
+    event.detail.insert("role".into(), role.as_str().into());
+    event.detail.insert("note".into(), note.as_str().into());
+    let mut tx = app.store.begin().await?;
+    tx.insert_admin_invitation(link.digest(), &invitation)
+        .await?;
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    Ok((invitation, link))
+}
+
+fn make(
+    app: &App,
+    role: Role,
+    note: &str,
+    works_for: Duration,
+) -> Result<(Invitation, PlainSecret), ServiceError> {
+    let now = app.clock.now();
+    let invitation = Invitation {
+        id: InvitationId::generate(now, app.entropy.as_ref())?,
+        role,
+        note: note.to_owned(),
+        first: false,
+        created_at: now,
+        expires_at: now.plus(works_for),
+    };
+    Ok((invitation, PlainSecret::generate(app.entropy.as_ref())?))
+}
+
+/// Takes an invitation back.
+pub(crate) async fn revoke_invitation(
+    app: &App,
+    operator: &Operator,
+    id: InvitationId,
+) -> Result<(), ServiceError> {
+    let mut event = operator.event(app, AuditKind::AdminInvitationRevoked)?;
+    event
+        .detail
+        .insert("invitation_id".into(), id.to_string().into());
+    let mut tx = app.store.begin().await?;
+    if tx.delete_admin_invitation(id).await? {
+        tx.append_audit(&[event]).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// The invitation behind a link, if it still works.
+pub(crate) async fn find_invitation(
+    app: &App,
+    link: &PlainSecret,
+) -> Result<Option<Invitation>, ServiceError> {
+    let now = app.clock.now();
+    Ok(app.store.find_admin_invitation(link.digest(), now).await?)
+}
+
+/// Makes an admin of whoever holds a link; the link is used up by it.
+pub(crate) async fn accept(
+    app: &App,
+    context: &RequestContext,
+    link: &PlainSecret,
+    name: DisplayName,
+    email: EmailAddress,
+    password: SecretString,
+) -> Result<Admin, ServiceError> {
+    let gone = || {
+        ServiceError::Conflict(
+            "this link does not work any more: it was used, or its time is over".into(),
+        )
+    };
+    let invitation = find_invitation(app, link).await?.ok_or_else(gone)?;
+    password::check(&password)?;
+    let hash = password::hash(password, app.entropy.as_ref()).await?;
+    let now = app.clock.now();
+    let admin = Admin {
+        id: AdminId::generate(now, app.entropy.as_ref())?,
+        name,
+        email,
+        role: invitation.role,
+        created_at: now,
+        last_sign_in_at: None,
+    };
+    let actor = Actor::Authenticated(admin.id.to_string());
+    let mut event = context.event(app, AuditKind::AdminCreated, actor)?;
+    event
+        .detail
+        .insert("admin_id".into(), admin.id.to_string().into());
+    event
+        .detail
+        .insert("role".into(), admin.role.as_str().into());
+    event
+        .detail
+        .insert("invitation_id".into(), invitation.id.to_string().into());
+    let mut tx = app.store.begin().await?;
+    if !tx.use_admin_invitation(link.digest(), now).await? {
+        return Err(gone());
+    }
+    match tx.insert_admin(&admin, Some(&hash)).await {
+        Err(StoreError::Exists) => {
+            return Err(ServiceError::Invalid {
+                parameter: "email",
+                detail: "somebody with this e-mail address is an admin already".into(),
+            });
+        }
+        inserted => inserted?,
+    }
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    Ok(admin)
+}
+
+/// Changes what an admin may do.
+pub(crate) async fn set_role(
+    app: &App,
+    operator: &Operator,
+    id: AdminId,
+    role: Role,
+) -> Result<(), ServiceError> {
+    find(app, id).await?;
+    let mut event = about(app, operator, AuditKind::AdminUpdated, id)?;
+    event.detail.insert("role".into(), role.as_str().into());
+    let mut tx = app.store.begin().await?;
+    tx.set_admin_role(id, role).await?;
+    require_an_admin(&mut tx).await?;
+    tx.append_audit(&[event]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Removes an admin; their sessions end at once.
+pub(crate) async fn delete(
+    app: &App,
+    operator: &Operator,
+    id: AdminId,
+) -> Result<(), ServiceError> {
+    if operator.id == OperatorId::Admin(id) {
+        return Err(ServiceError::Conflict(
+            "this is you; to be removed, ask another admin".into(),
+        ));
+    }
+    let event = about(app, operator, AuditKind::AdminDeleted, id)?;
+    let mut tx = app.store.begin().await?;
+    if tx.delete_admin(id).await? {
+        require_an_admin(&mut tx).await?;
+        tx.append_audit(&[event]).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Changes the operator's own password; every session of theirs ends.
+pub(crate) async fn change_password(
+    app: &App,
+    operator: &Operator,
+    old: SecretString,
+    new: SecretString,
+) -> Result<(), ServiceError> {
+    let OperatorId::Admin(id) = operator.id else {
+        return Err(ServiceError::Conflict("a client has no password".into()));
+    };
+    let admin = find(app, id).await?;
+    let hash = app
+        .store
+        .find_admin_by_email(&admin.email)
+        .await?
+        .and_then(|(_, hash)| hash);
+    if !password::verify(old, hash).await {
+        return Err(ServiceError::Invalid {
+            parameter: "old_password",
+            detail: "this is not your password".into(),
+        });
+    }
+    password::check(&new)?;
+    let hash = password::hash(new, app.entropy.as_ref()).await?;
+    let mut event = about(app, operator, AuditKind::AdminUpdated, id)?;
+    event.detail.insert("password".into(), "changed".into());
+    let mut tx = app.store.begin().await?;
+    tx.set_admin_password(id, &hash).await?;
+    tx.delete_admin_sessions_of(id).await?;
+    tx.append_audit(&[event]).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn find(app: &App, id: AdminId) -> Result<Admin, ServiceError> {
+    app.store
+        .find_admin(id)
+        .await?
+        .ok_or_else(|| ServiceError::not_found("admin", &id))
+}
+
+fn about(
+    app: &App,
+    operator: &Operator,
+    kind: AuditKind,
+    id: AdminId,
+) -> Result<jeton_core::AuditEvent, ServiceError> {
+    let mut event = operator.event(app, kind)?;
+    event
+        .detail
+        .insert("admin_id".into(), id.to_string().into());
+    Ok(event)
+}
+
+/// Somebody has to be left who may change things.
+async fn require_an_admin(tx: &mut Transaction) -> Result<(), ServiceError> {
+    if tx.count_admins().await? == 0 {
+        return Err(ServiceError::Conflict(
+            "this is the last admin; make another one first".into(),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Passwords of admins: argon2id, apart from the threads that answer token requests.
+
+use argon2::{Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _};
+use jeton_core::Entropy;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+
+use super::ServiceError;
+
+/// One at a time: each takes some 20 MiB and tens of milliseconds, and sign-ins must not slow the
+/// token endpoint down.
+static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
+
+const MIN_CHARACTERS: usize = 12;
+const MAX_CHARACTERS: usize = 256;
+
+/// Refuses a password that is too short, or no password at all but a document.
+pub(super) fn check(password: &SecretString) -> Result<(), ServiceError> {
+    let characters = password.expose_secret().chars().count();
+    if (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&characters) {
+        return Ok(());
+    }
+    Err(ServiceError::Invalid {
+        parameter: "password",
+        detail: format!(
+            "a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters, and this one has {characters}"
+        ),
+    })
+}
+
+/// The hash to keep, in PHC's text form.
+pub(super) async fn hash(
+    password: SecretString,
+    entropy: &dyn Entropy,
+) -> Result<SecretString, ServiceError> {
+    let mut salt = [0_u8; 16];
+    entropy.fill(&mut salt)?;
+    let hashed = in_background(move || {
+        Argon2::default()
+            .hash_password_with_salt(password.expose_secret().as_bytes(), &salt)
+            .map(|hash| hash.to_string())
+            .ok()
+    })
+    .await
+    .flatten();
+    hashed
+        .map(SecretString::from)
+        .ok_or_else(|| ServiceError::Conflict("the password could not be hashed; try again".into()))
+}
+
+/// Whether the password is the one that was hashed. Without a hash it is not, and saying so takes
+/// as long.
+pub(super) async fn verify(password: SecretString, hash: Option<SecretString>) -> bool {
+    in_background(move || {
+        let argon2 = Argon2::default();
+        let password = password.expose_secret().as_bytes();
+        match &hash {
+            Some(hash) => PasswordHash::new(hash.expose_secret())
+                .is_ok_and(|hash| argon2.verify_password(password, &hash).is_ok()),
+            None => {
+                // The result is of no interest, only the time it takes.
+                let _ = argon2.hash_password_with_salt(password, &[0_u8; 16]);
+                false
+            }
+        }
+    })
+    .await
+    .unwrap_or(false)
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let _turn = ONE_AT_A_TIME.acquire().await.ok()?;
+    tokio::task::spawn_blocking(work).await.ok()
+}

@@ -1,0 +1,195 @@
+//! Signing in to the dashboard, and sessions.
+
+use std::time::Duration;
+
+use jeton_core::{Actor, Admin, AuditKind, EmailAddress, Outcome, PlainSecret};
+use jeton_store::AdminSession;
+use secrecy::SecretString;
+
+use super::{Operator, OperatorId, ServiceError, password};
+use crate::app::App;
+use crate::request_context::RequestContext;
+
+/// A session ends when it was not used for so long.
+pub(crate) const IDLE: Duration = Duration::from_secs(8 * 60 * 60);
+/// A session ends so long after it began, however much it is used.
+pub(crate) const ABSOLUTE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The last use is noted at most so often.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// Why somebody is not signed in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignInError {
+    /// Address and password do not belong together; which of the two is wrong is not told.
+    #[error("the e-mail address or the password is wrong")]
+    Wrong,
+    /// Too many failures.
+    #[error("too many failed attempts; try again in {} seconds", .0.as_secs().max(1))]
+    Throttled(Duration),
+    /// The service failed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+/// Checks address and password and begins a session; gives its token.
+pub(crate) async fn sign_in(
+    app: &App,
+    context: &RequestContext,
+    email: &str,
+    password: SecretString,
+) -> Result<PlainSecret, SignInError> {
+    let now = app.clock.now();
+    let email = email.parse::<EmailAddress>().ok();
+    let source = context.source.map_or_else(String::new, |at| at.to_string());
+    let keys = [
+        format!("source {source}"),
+        format!(
+            "account {}",
+            email
+                .as_ref()
+                .map_or_else(String::new, EmailAddress::comparison_key)
+        ),
+    ];
+    if let Some(wait) = keys
+        .iter()
+        .filter_map(|key| app.sign_in_failures.wait(key, now))
+        .max()
+    {
+        return Err(SignInError::Throttled(wait));
+    }
+    let found = match &email {
+        Some(email) => app
+            .store
+            .find_admin_by_email(email)
+            .await
+            .map_err(ServiceError::from)?,
+        None => None,
+    };
+    let (admin, hash) = found.map_or((None, None), |(admin, hash)| (Some(admin), hash));
+    let right = password::verify(password, hash).await;
+    match admin {
+        Some(admin) if right => {
+            keys.iter()
+                .for_each(|key| app.sign_in_failures.succeeded(key));
+            Ok(begin(app, context, &admin).await?)
+        }
+        admin => {
+            keys.iter()
+                .for_each(|key| app.sign_in_failures.failed(key, now));
+            refuse(app, context, admin).await?;
+            Err(SignInError::Wrong)
+        }
+    }
+}
+
+async fn refuse(
+    app: &App,
+    context: &RequestContext,
+    admin: Option<Admin>,
+) -> Result<(), ServiceError> {
+    let mut event = context.event(app, AuditKind::AdminSignInRefused, Actor::Anonymous)?;
+    event.outcome = Outcome::Refused;
+    event.reason = Some(match &admin {
+        Some(_) => "wrong password".into(),
+        None => "no admin has this address".into(),
+    });
+    if let Some(admin) = admin {
+        event
+            .detail
+            .insert("admin_id".into(), admin.id.to_string().into());
+    }
+    let mut tx = app.store.begin().await?;
+    tx.append_audit(&[event]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Begins a session for somebody who proved to be this admin; gives its token.
+pub(crate) async fn begin(
+    app: &App,
+    context: &RequestContext,
+    admin: &Admin,
+) -> Result<PlainSecret, ServiceError> {
+    let now = app.clock.now();
+    let token = PlainSecret::generate(app.entropy.as_ref())?;
+    let operator = Operator {
+        id: OperatorId::Admin(admin.id),
+        context: context.clone(),
+    };
+    let event = operator.event(app, AuditKind::AdminSignedIn)?;
+    let mut tx = app.store.begin().await?;
+    tx.insert_admin_session(
+        token.digest(),
+        &AdminSession {
+            admin_id: admin.id,
+            created_at: now,
+            seen_at: now,
+        },
+    )
+    .await?;
+    tx.touch_admin(admin.id, now).await?;
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    Ok(token)
+}
+
+/// The admin of a session, if the session is still good.
+pub(crate) async fn find(app: &App, token: &PlainSecret) -> Result<Option<Admin>, ServiceError> {
+    let digest = token.digest();
+    let Some(session) = app.store.find_admin_session(digest).await? else {
+        return Ok(None);
+    };
+    let now = app.clock.now();
+    if now.since(session.seen_at) >= IDLE || now.since(session.created_at) >= ABSOLUTE {
+        return Ok(None);
+    }
+    if now.since(session.seen_at) >= TOUCH_EVERY {
+        let mut tx = app.store.begin().await?;
+        tx.touch_admin_session(digest, now).await?;
+        tx.commit().await?;
+    }
+    Ok(app.store.find_admin(session.admin_id).await?)
+}
+
+/// Ends a session.
+pub(crate) async fn sign_out(
+    app: &App,
+    operator: &Operator,
+    token: &PlainSecret,
+) -> Result<(), ServiceError> {
+    let event = operator.event(app, AuditKind::AdminSignedOut)?;
+    let mut tx = app.store.begin().await?;
+    tx.delete_admin_session(token.digest()).await?;
+    tx.append_audit(&[event]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Ends every session of the operator's own.
+pub(crate) async fn sign_out_everywhere(
+    app: &App,
+    operator: &Operator,
+) -> Result<(), ServiceError> {
+    let OperatorId::Admin(id) = operator.id else {
+        return Ok(());
+    };
+    let mut event = operator.event(app, AuditKind::AdminSignedOut)?;
+    event.detail.insert("everywhere".into(), true.into());
+    let mut tx = app.store.begin().await?;
+    tx.delete_admin_sessions_of(id).await?;
+    tx.append_audit(&[event]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Forgets sessions that are over.
+pub(crate) async fn forget_old(app: &App) -> Result<(), ServiceError> {
+    let now = app.clock.now().as_millis();
+    let ago = |duration: Duration| {
+        let past = jeton_core::Timestamp::from_millis(0)
+            .plus(duration)
+            .as_millis();
+        jeton_core::Timestamp::from_millis(now - past)
+    };
+    let mut tx = app.store.begin().await?;
+    tx.delete_old_admin_sessions(ago(ABSOLUTE), ago(IDLE))
+        .await?;
+    Ok(tx.commit().await?)
+}

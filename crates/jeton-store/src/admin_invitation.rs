@@ -1,0 +1,141 @@
+//! Invitations to the dashboard: digests of their links.
+
+use jeton_core::{Invitation, InvitationId, Role, SecretDigest, Timestamp};
+use sqlx::any::AnyRow;
+
+use crate::row::Columns;
+use crate::{Store, StoreError, Transaction};
+
+fn from_row(row: &AnyRow) -> Result<Invitation, StoreError> {
+    Ok(Invitation {
+        id: row.parsed("id")?,
+        role: row.parsed::<Role>("role")?,
+        note: row.text("note")?,
+        first: row.truth("first")?,
+        created_at: row.time("created_at")?,
+        expires_at: row.time("expires_at")?,
+    })
+}
+
+/// That an invitation still works: not used, not too old, and if it is the first start's, then only
+/// while there is no admin.
+macro_rules! works {
+    () => {
+        "used_at IS NULL AND expires_at > $1 AND (first = 0 OR NOT EXISTS (SELECT 1 FROM admin))"
+    };
+}
+
+impl Store {
+    /// The invitations that still work, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn admin_invitations(&self, now: Timestamp) -> Result<Vec<Invitation>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT * FROM admin_invitation WHERE ",
+            works!(),
+            " ORDER BY id DESC"
+        ))
+        .bind(now.as_millis())
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// The invitation with this link, if it still works.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn find_admin_invitation(
+        &self,
+        digest: SecretDigest,
+        now: Timestamp,
+    ) -> Result<Option<Invitation>, StoreError> {
+        sqlx::query(concat!(
+            "SELECT * FROM admin_invitation WHERE digest = $2 AND ",
+            works!()
+        ))
+        .bind(now.as_millis())
+        .bind(digest.to_hex())
+        .fetch_optional(&self.readers)
+        .await?
+        .map(|row| from_row(&row))
+        .transpose()
+    }
+}
+
+impl Transaction {
+    /// Keeps a new invitation.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn insert_admin_invitation(
+        &mut self,
+        digest: SecretDigest,
+        invitation: &Invitation,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO admin_invitation (id, digest, role, note, first, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(invitation.id.to_string())
+        .bind(digest.to_hex())
+        .bind(invitation.role.as_str())
+        .bind(invitation.note.as_str())
+        .bind(i64::from(invitation.first))
+        .bind(invitation.created_at.as_millis())
+        .bind(invitation.expires_at.as_millis())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Uses an invitation, once; says whether it worked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn use_admin_invitation(
+        &mut self,
+        digest: SecretDigest,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let used = sqlx::query(concat!(
+            "UPDATE admin_invitation SET used_at = $1 WHERE digest = $2 AND ",
+            works!()
+        ))
+        .bind(now.as_millis())
+        .bind(digest.to_hex())
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(used.rows_affected() == 1)
+    }
+
+    /// Takes an invitation back; says whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn delete_admin_invitation(&mut self, id: InvitationId) -> Result<bool, StoreError> {
+        let deleted = sqlx::query("DELETE FROM admin_invitation WHERE id = $1 AND used_at IS NULL")
+            .bind(id.to_string())
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(deleted.rows_affected() == 1)
+    }
+
+    /// Forgets the links of earlier starts.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn delete_first_invitations(&mut self) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM admin_invitation WHERE first = 1")
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+}
