@@ -156,6 +156,19 @@ impl Directory {
         self.mcp_servers.load().by_id.get(&id).cloned()
     }
 
+    /// The MCP servers that operators registered, newest first.
+    pub(crate) fn mcp_servers(&self) -> Vec<Arc<McpServer>> {
+        let servers = self.mcp_servers.load();
+        let mut all: Vec<_> = servers
+            .by_id
+            .values()
+            .filter(|server| !server.system)
+            .cloned()
+            .collect();
+        all.sort_by_key(|server| std::cmp::Reverse(server.id));
+        all
+    }
+
     /// Every scope that some MCP server of the operators' defines.
     pub(crate) fn all_scopes(&self) -> ScopeSet {
         let servers = self.mcp_servers.load();

@@ -9,6 +9,7 @@ mod app;
 mod audit;
 mod background;
 mod config;
+mod dashboard;
 mod directory;
 mod first_start;
 mod http;

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use jeton_core::Timestamp;
-use jeton_store::{AuditFilter, RecordedEvent};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use jeton_store::AuditFilter;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::pages::page_request;
 use super::{AdminRead, PageOf, ReadErrors};
 use crate::app::App;
+use crate::audit::AuditEventView;
 use crate::http::{ApiQuery, Problem};
 use crate::service::ServiceError;
 
@@ -47,45 +46,6 @@ pub(crate) struct AuditQuery {
     /// How many at most, 1 to 200; 50 if absent.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-}
-
-/// One event.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AuditEventView {
-    /// Its place in the log.
-    seq: i64,
-    /// Its ID.
-    id: String,
-    /// When.
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    /// What.
-    kind: &'static str,
-    /// success or refused.
-    outcome: &'static str,
-    /// Why it was refused.
-    reason: Option<String>,
-    /// Who: a client's or an MCP server's ID, `system` or `anonymous`.
-    actor: String,
-    /// Which client it is about.
-    client_id: Option<String>,
-    /// Which MCP server it is about.
-    mcp_server_id: Option<String>,
-    /// Which secret it is about, or which one authenticated the client.
-    secret_id: Option<String>,
-    /// The scopes granted or asked for.
-    scope: Option<String>,
-    /// The resource asked for.
-    resource: Option<String>,
-    /// The `jti` of the token.
-    jti: Option<String>,
-    /// The source address.
-    source: Option<String>,
-    /// The request's ID.
-    request_id: Option<String>,
-    /// What else there is to know.
-    #[schema(value_type = Object)]
-    detail: Map<String, Value>,
 }
 
 fn parsed<T: FromStr>(
@@ -127,28 +87,6 @@ impl AuditQuery {
     }
 }
 
-fn view(recorded: RecordedEvent) -> AuditEventView {
-    let event = recorded.event;
-    AuditEventView {
-        seq: recorded.seq,
-        id: event.id.to_string(),
-        at: event.at,
-        kind: event.kind.as_str(),
-        outcome: event.outcome.as_str(),
-        reason: event.reason,
-        actor: event.actor.as_str().to_owned(),
-        client_id: event.client_id.map(|id| id.to_string()),
-        mcp_server_id: event.mcp_server_id.map(|id| id.to_string()),
-        secret_id: event.secret_id.map(|id| id.to_string()),
-        scope: event.scope.map(|scope| scope.to_string()),
-        resource: event.resource,
-        jti: event.jti,
-        source: event.source,
-        request_id: event.request_id,
-        detail: event.detail,
-    }
-}
-
 /// List audit events, newest first.
 #[utoipa::path(
     get,
@@ -170,5 +108,5 @@ pub(crate) async fn list(
         .audit_events(&query.filter()?, page)
         .await
         .map_err(ServiceError::from)?;
-    Ok(Json(PageOf::of(events, view)))
+    Ok(Json(PageOf::of(events, AuditEventView::from)))
 }

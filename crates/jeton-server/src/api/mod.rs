@@ -62,16 +62,6 @@ pub(crate) async fn openapi_document() -> Response {
     response
 }
 
-/// `GET /`: says what this is, to a person who opened it in a browser.
-pub(crate) async fn front_page() -> &'static str {
-    "This is Jeton, an OAuth 2.1 authorization server for agents that call MCP servers.\n\n\
-     Metadata   /.well-known/oauth-authorization-server\n\
-     Keys       /keys\n\
-     Tokens     POST /oauth/token\n\
-     Admin API  /api/openapi.json\n\
-     Health     /healthz, /readyz\n"
-}
-
 /// The answer to a path that is not there.
 pub(crate) async fn no_such_path() -> Problem {
     Problem::not_found("there is nothing at this path; / lists what there is")

@@ -1,5 +1,7 @@
-//! The audit log's writing side: no token without a record.
+//! The audit log: writing it, for there is no token without a record, and what the outside reads.
 
+mod document;
 mod writer;
 
+pub(crate) use document::AuditEventView;
 pub(crate) use writer::{AuditLog, UsedSecret};

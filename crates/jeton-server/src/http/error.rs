@@ -72,6 +72,16 @@ impl OAuthError {
         self
     }
 
+    /// The `error`.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code.as_str()
+    }
+
+    /// The `error_description`.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
+    }
+
     /// What the audit log notes as the reason.
     pub(crate) fn reason(&self) -> String {
         format!("{}: {}", self.code.as_str(), self.description)

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::cors::public_cors;
 use super::middleware::{panicked, request_context};
 use crate::app::App;
-use crate::{api, oauth};
+use crate::{api, dashboard, oauth};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let metadata = "/.well-known/oauth-authorization-server";
@@ -54,7 +54,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(public_cors());
 
     let operations = Router::new()
-        .route("/", get(api::front_page))
         .route("/healthz", get(api::health::alive))
         .route("/readyz", get(api::health::ready))
         .route("/api/openapi.json", get(api::openapi_document));
@@ -65,10 +64,135 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(public)
         .merge(operations)
         .merge(admin.method_not_allowed_fallback(api::method_not_allowed))
+        .merge(dashboard())
         .fallback(api::no_such_path)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&app), request_context))
         .with_state(app)
+}
+
+fn dashboard() -> Router<Arc<App>> {
+    let server = "/dashboard/mcp-servers/{id}";
+    let client = "/dashboard/clients/{id}";
+    Router::new()
+        .route("/", get(dashboard::home))
+        .route("/dashboard", get(dashboard::overview::overview))
+        .route(
+            "/dashboard/assets/{version}/{name}",
+            get(dashboard::assets::asset),
+        )
+        .route(
+            "/dashboard/sign-in",
+            get(dashboard::account::sign_in_page).post(dashboard::account::sign_in),
+        )
+        .route("/dashboard/sign-out", post(dashboard::account::sign_out))
+        .route(
+            "/dashboard/sign-out-everywhere",
+            post(dashboard::account::sign_out_everywhere),
+        )
+        .route(
+            "/dashboard/join/{link}",
+            get(dashboard::account::join_page).post(dashboard::account::join),
+        )
+        .merge(dashboard_mcp_servers(server))
+        .merge(dashboard_clients(client))
+        .merge(dashboard_operations())
+        .route("/dashboard/{*path}", any(dashboard::error::no_such_page))
+        .method_not_allowed_fallback(dashboard::error::no_such_page)
+        .layer(Extension(dashboard::TokenRules(oauth::token::preview)))
+}
+
+fn dashboard_mcp_servers(server: &str) -> Router<Arc<App>> {
+    use dashboard::mcp_servers::{activity, clients, list, metadata, overview, scopes, settings};
+    Router::new()
+        .route("/dashboard/mcp-servers", get(list::list).post(list::create))
+        .route("/dashboard/mcp-servers/new", get(list::new))
+        .route(server, get(overview::overview))
+        .route(
+            &format!("{server}/clients"),
+            get(clients::list).post(clients::create),
+        )
+        .route(&format!("{server}/clients/new"), get(clients::new))
+        .route(
+            &format!("{server}/clients/{{client_id}}/created"),
+            get(clients::created),
+        )
+        .route(
+            &format!("{server}/clients/{{client_id}}/scopes"),
+            post(clients::save_scopes),
+        )
+        .route(
+            &format!("{server}/scopes"),
+            get(scopes::show).post(scopes::save),
+        )
+        .route(&format!("{server}/metadata"), get(metadata::metadata))
+        .route(&format!("{server}/activity"), get(activity::activity))
+        .route(
+            &format!("{server}/settings"),
+            get(settings::show).post(settings::save),
+        )
+        .route(&format!("{server}/secrets"), post(settings::create_secret))
+        .route(&format!("{server}/delete"), post(settings::delete))
+}
+
+fn dashboard_clients(client: &str) -> Router<Arc<App>> {
+    use dashboard::clients::{activity, grants, list, secrets, settings, show};
+    Router::new()
+        .route("/dashboard/clients", get(list::list))
+        .route(client, get(show::show))
+        .route(&format!("{client}/grants"), post(grants::put))
+        .route(&format!("{client}/grants/new"), get(grants::new))
+        .route(
+            &format!("{client}/grants/{{server_id}}/delete"),
+            post(grants::delete),
+        )
+        .route(&format!("{client}/secrets"), post(secrets::create))
+        .route(&format!("{client}/secrets/rotate"), post(secrets::rotate))
+        .route(
+            "/dashboard/secrets/{secret_id}/revoke",
+            post(secrets::revoke),
+        )
+        .route(&format!("{client}/try"), get(dashboard::try_it::try_it))
+        .route(&format!("{client}/activity"), get(activity::activity))
+        .route(
+            &format!("{client}/settings"),
+            get(settings::show).post(settings::save),
+        )
+        .route(&format!("{client}/disable"), post(settings::disable))
+        .route(&format!("{client}/enable"), post(settings::enable))
+        .route(&format!("{client}/delete"), post(settings::delete))
+}
+
+fn dashboard_operations() -> Router<Arc<App>> {
+    use dashboard::{audit_log, settings, signing_keys};
+    Router::new()
+        .route("/dashboard/audit", get(audit_log::list))
+        .route("/dashboard/audit/{seq}", get(audit_log::event))
+        .route(
+            "/dashboard/audit/export.jsonl",
+            get(audit_log::export_json_lines),
+        )
+        .route("/dashboard/audit/export.csv", get(audit_log::export_csv))
+        .route("/dashboard/signing-keys", get(signing_keys::show))
+        .route("/dashboard/signing-keys/rotate", post(signing_keys::rotate))
+        .route("/dashboard/settings", get(settings::show))
+        .route("/dashboard/settings/invitations", post(settings::invite))
+        .route(
+            "/dashboard/settings/invitations/{id}/revoke",
+            post(settings::revoke_invitation),
+        )
+        .route(
+            "/dashboard/settings/admins/{id}/role",
+            post(settings::set_role),
+        )
+        .route(
+            "/dashboard/settings/admins/{id}/remove",
+            post(settings::remove),
+        )
+        .route(
+            "/dashboard/settings/password",
+            post(settings::change_password),
+        )
 }
 
 /// The admin API with its description.

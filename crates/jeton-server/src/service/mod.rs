@@ -8,12 +8,15 @@ pub(crate) mod grants;
 pub(crate) mod mcp_servers;
 mod operator;
 mod password;
+pub(crate) mod publication;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
 pub(crate) mod statistics;
 mod throttle;
+mod token_preview;
 
 pub(crate) use error::ServiceError;
 pub(crate) use operator::{Operator, OperatorId};
 pub(crate) use throttle::Throttle;
+pub(crate) use token_preview::{PreviewToken, TokenPreview};

@@ -9,6 +9,7 @@ use super::decision::{Issue, Refusal};
 use crate::app::App;
 use crate::http::OAuthError;
 use crate::oauth::client_auth::{Authenticated, Caller};
+use crate::service::TokenPreview;
 
 /// Issues a token. Its record is durable before it is returned; without a record there is no token.
 pub(super) async fn issue(
@@ -59,6 +60,19 @@ pub(super) async fn issue(
         token_type: TokenType::Bearer,
         expires_in: Some(i64::from(issue.token_ttl.as_seconds())),
         scope: Some(issue.scope),
+    })
+}
+
+/// What [`issue`] would put into the token.
+pub(super) fn preview(app: &App, issue: &Issue) -> Result<TokenPreview, OAuthError> {
+    let key = app
+        .keys
+        .active(issue.server.signing_alg)
+        .map_err(|error| OAuthError::internal(&error))?;
+    Ok(TokenPreview::Issued {
+        alg: issue.server.signing_alg.as_str(),
+        kid: key.id().to_string(),
+        claims: Box::new(claims(app, issue, app.clock.now())?),
     })
 }
 

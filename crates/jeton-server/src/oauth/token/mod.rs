@@ -15,12 +15,14 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, PRAGMA};
-use jeton_core::{GrantType, McpServer, TokenRequest, TokenResponse};
+use jeton_core::{Form, GrantType, McpServer, TokenRequest, TokenRequestError, TokenResponse};
 
 use super::client_auth::{Authenticated, Caller};
 use super::metadata::mcp_server_at;
 use crate::app::App;
+use crate::directory::ClientEntry;
 use crate::http::OAuthError;
+use crate::service::TokenPreview;
 use decision::{Decision, Refusal};
 
 /// At the issuer's token endpoint.
@@ -56,6 +58,30 @@ async fn answer(
     }
 }
 
+/// What the endpoint would answer to this form from an authenticated client. Nothing is issued.
+pub(crate) fn preview(app: &App, client: &Arc<ClientEntry>, form: &[u8]) -> TokenPreview {
+    let decided = Form::parse(form)
+        .map_err(TokenRequestError::from)
+        .and_then(|form| TokenRequest::from_form(&form))
+        .map_err(Refusal::Request)
+        .and_then(|request| grant(app, client, &request, None));
+    let refused = |error: OAuthError| TokenPreview::Refused {
+        code: error.code(),
+        description: error.description().to_owned(),
+    };
+    let issue = match decided {
+        Ok(_) if !client.client.is_enabled() => {
+            return TokenPreview::Refused {
+                code: "invalid_client",
+                description: "the client is disabled".into(),
+            };
+        }
+        Ok(issue) => issue,
+        Err(refusal) => return refused(OAuthError::from(&refusal)),
+    };
+    issue::preview(app, &issue).unwrap_or_else(refused)
+}
+
 fn decide(
     app: &App,
     authenticated: &Authenticated,
@@ -68,6 +94,15 @@ fn decide(
     let Caller::Client(client) = &authenticated.caller else {
         return Err(Refusal::NotAClient);
     };
+    grant(app, client, request, default_server)
+}
+
+fn grant(
+    app: &App,
+    client: &Arc<ClientEntry>,
+    request: &TokenRequest,
+    default_server: Option<&Arc<McpServer>>,
+) -> Decision {
     match request.grant_type {
         GrantType::ClientCredentials => {
             client_credentials::decide(&app.directory, client, request, default_server)

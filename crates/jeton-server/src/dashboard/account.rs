@@ -1,0 +1,257 @@
+//! Signing in and out, and becoming an admin by a link.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use jeton_core::{DisplayName, EmailAddress, PlainSecret};
+use serde::Deserialize;
+
+use super::assets::VERSION;
+use super::error::sentence;
+use super::page::notice_for;
+use super::session::{
+    EarlyForm, OwnChange, cookie, csrf_token, early_cookie, see, session_cookie, set_cookie,
+};
+use super::{Errors, PageError, PageResult, html};
+use crate::app::App;
+use crate::service::sessions::{ABSOLUTE, SignInError};
+use crate::service::{ServiceError, admins, sessions};
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    version: &'static str,
+    csrf: String,
+    next: String,
+    email: String,
+    notice: Option<&'static str>,
+    problem: Option<String>,
+    first_run: bool,
+}
+
+/// Where to go after signing in, and what was just done.
+#[derive(Deserialize)]
+pub(crate) struct SignInQuery {
+    next: Option<String>,
+    done: Option<String>,
+}
+
+/// The form.
+pub(crate) async fn sign_in_page(
+    State(app): State<Arc<App>>,
+    Query(query): Query<SignInQuery>,
+    headers: HeaderMap,
+) -> PageResult {
+    let (csrf, fresh) = early_csrf(&app, &headers)?;
+    let page = SignInPage {
+        version: VERSION.as_str(),
+        csrf,
+        next: query.next.unwrap_or_default(),
+        email: String::new(),
+        notice: notice_for(query.done.as_deref()),
+        problem: None,
+        first_run: app.store.admins().await?.is_empty(),
+    };
+    with_cookie(html(StatusCode::OK, &page)?, fresh)
+}
+
+/// The form, sent.
+pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> PageResult {
+    let email = early.form.text("email").to_owned();
+    let next = early.form.text("next").to_owned();
+    let password = early.form.secret("password");
+    let outcome = sessions::sign_in(&app, &early.context, &email, password).await;
+    let (status, wait, problem) = match outcome {
+        Ok(token) => return begin(&app, &token, &local_path(&next)),
+        Err(SignInError::Service(error)) => return Err(error.into()),
+        Err(error @ SignInError::Wrong) => (StatusCode::UNAUTHORIZED, None, sentence(&error)),
+        Err(error @ SignInError::Throttled(wait)) => {
+            (StatusCode::TOO_MANY_REQUESTS, Some(wait), sentence(&error))
+        }
+    };
+    let page = SignInPage {
+        version: VERSION.as_str(),
+        csrf: early.form.text("csrf").to_owned(),
+        next,
+        email,
+        notice: None,
+        problem: Some(problem),
+        first_run: false,
+    };
+    let mut response = html(status, &page)?;
+    if let Some(wait) = wait {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    Ok(response)
+}
+
+fn begin(app: &App, token: &PlainSecret, path: &str) -> PageResult {
+    let cookie = set_cookie(
+        app,
+        &session_cookie(app),
+        token.expose(),
+        ABSOLUTE.as_secs(),
+    )?;
+    with_cookie(see(path), Some(cookie))
+}
+
+/// Only a page of the dashboard's own: nobody is sent to another site after signing in.
+fn local_path(next: &str) -> String {
+    let is_ours =
+        next == "/dashboard" || next.starts_with("/dashboard/") || next.starts_with("/dashboard?");
+    let is_plain = next.chars().all(|c| c.is_ascii_graphic() && c != '\\');
+    if is_ours && is_plain && !next.contains("//") {
+        next.to_owned()
+    } else {
+        "/dashboard".to_owned()
+    }
+}
+
+/// Ends this session.
+pub(crate) async fn sign_out(
+    State(app): State<Arc<App>>,
+    OwnChange(change): OwnChange,
+) -> PageResult {
+    let signed_in = change.signed_in;
+    sessions::sign_out(&app, &signed_in.operator, &signed_in.token).await?;
+    leave(&app, "signed-out")
+}
+
+/// Ends all sessions of this admin.
+pub(crate) async fn sign_out_everywhere(
+    State(app): State<Arc<App>>,
+    OwnChange(change): OwnChange,
+) -> PageResult {
+    sessions::sign_out_everywhere(&app, &change.signed_in.operator).await?;
+    leave(&app, "signed-out-everywhere")
+}
+
+pub(super) fn leave(app: &App, done: &str) -> PageResult {
+    let cookie = set_cookie(app, &session_cookie(app), "", 0)?;
+    with_cookie(
+        see(&format!("/dashboard/sign-in?done={done}")),
+        Some(cookie),
+    )
+}
+
+#[derive(Template)]
+#[template(path = "join.html")]
+struct JoinPage {
+    version: &'static str,
+    csrf: String,
+    first: bool,
+    role: &'static str,
+    name: String,
+    email: String,
+    errors: Errors,
+}
+
+const DEAD_LINK: PageError = PageError::Refused(
+    StatusCode::GONE,
+    "This link does not work: it was used already, or its time is over. Ask an admin for a new one; if there is no admin yet, start the server again, and it prints one.",
+);
+
+/// The page behind a link.
+pub(crate) async fn join_page(
+    State(app): State<Arc<App>>,
+    Path(link): Path<String>,
+    headers: HeaderMap,
+) -> PageResult {
+    let invitation = admins::find_invitation(&app, &PlainSecret::presented(link))
+        .await?
+        .ok_or(DEAD_LINK)?;
+    let (csrf, fresh) = early_csrf(&app, &headers)?;
+    let page = JoinPage {
+        version: VERSION.as_str(),
+        csrf,
+        first: invitation.first,
+        role: invitation.role.as_str(),
+        name: String::new(),
+        email: String::new(),
+        errors: Errors::default(),
+    };
+    with_cookie(html(StatusCode::OK, &page)?, fresh)
+}
+
+/// The form behind a link, sent.
+pub(crate) async fn join(
+    State(app): State<Arc<App>>,
+    Path(link): Path<String>,
+    early: EarlyForm,
+) -> PageResult {
+    let link = PlainSecret::presented(link);
+    let invitation = admins::find_invitation(&app, &link)
+        .await?
+        .ok_or(DEAD_LINK)?;
+    let mut errors = Errors::default();
+    let form = &early.form;
+    let name = form.parse::<DisplayName>("name", &mut errors);
+    let email = form.parse::<EmailAddress>("email", &mut errors);
+    if let (Some(name), Some(email)) = (name, email) {
+        let password = form.secret("password");
+        match admins::accept(&app, &early.context, &link, name, email, password).await {
+            Ok(admin) => {
+                let token = sessions::begin(&app, &early.context, &admin).await?;
+                return begin(&app, &token, "/dashboard");
+            }
+            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let page = JoinPage {
+        version: VERSION.as_str(),
+        csrf: form.text("csrf").to_owned(),
+        first: invitation.first,
+        role: invitation.role.as_str(),
+        name: form.text("name").to_owned(),
+        email: form.text("email").to_owned(),
+        errors,
+    };
+    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// The CSRF token of a form before sign-in, and the cookie that it belongs to, if it is new.
+fn early_csrf(app: &App, headers: &HeaderMap) -> Result<(String, Option<HeaderValue>), PageError> {
+    let name = early_cookie(app);
+    if let Some(held) = cookie(headers, &name) {
+        return Ok((csrf_token(&held), None));
+    }
+    let made = PlainSecret::generate(app.entropy.as_ref())?;
+    let header = set_cookie(app, &name, made.expose(), 24 * 60 * 60)?;
+    Ok((csrf_token(made.expose()), Some(header)))
+}
+
+fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> PageResult {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_another_site_after_signing_in() {
+        assert_eq!(local_path("/dashboard/audit?q=a"), "/dashboard/audit?q=a");
+        for foreign in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/dashboard//evil.example",
+            "/dashboard.evil.example",
+            "/dashboard/\\evil.example",
+            "/dashboard/\nLocation:x",
+            "javascript:alert(1)",
+        ] {
+            assert_eq!(local_path(foreign), "/dashboard", "{foreign:?}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A client's Activity tab.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use http::StatusCode;
+use jeton_store::AuditFilter;
+
+use super::{ClientView, Tab, find, page, path};
+use crate::app::App;
+use crate::dashboard::mcp_servers::activity::ActivityQuery;
+use crate::dashboard::view::{EventRow, ROWS, event_rows};
+use crate::dashboard::{Page, PageResult, SignedIn, html};
+
+#[derive(Template)]
+#[template(path = "client_activity.html")]
+struct ActivityPage {
+    page: Page,
+    client: ClientView,
+    events: Vec<EventRow>,
+    older: Option<String>,
+}
+
+/// `/dashboard/clients/{id}/activity`
+pub(crate) async fn activity(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(query): Query<ActivityQuery>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    let filter = AuditFilter {
+        client_id: Some(entry.client.id),
+        ..AuditFilter::default()
+    };
+    let found = app.store.search_audit(&filter, query.before, ROWS).await?;
+    let page = ActivityPage {
+        page: page(&signed_in, &entry.client),
+        client: ClientView::new(&entry.client, Tab::Activity),
+        events: event_rows(&app, found.events).await?,
+        older: found
+            .next
+            .map(|seq| format!("{}/activity?before={seq}", path(&id))),
+    };
+    html(StatusCode::OK, &page)
+}

@@ -1,0 +1,124 @@
+//! A client's Settings tab; disabling, enabling and deleting it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use jeton_core::{Client, ClientStatus};
+
+use super::form::{ClientForm, fields};
+use super::{ClientView, Tab, find, page, path};
+use crate::app::App;
+use crate::dashboard::session::see;
+use crate::dashboard::{Change, Errors, Page, PageResult, SignedIn, html};
+use crate::service::ServiceError;
+use crate::service::clients::{self, ClientChange};
+
+#[derive(Template)]
+#[template(path = "client_settings.html")]
+struct SettingsPage {
+    page: Page,
+    client: ClientView,
+    form: ClientForm,
+}
+
+/// `/dashboard/clients/{id}/settings`
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    let form = ClientForm::of(&entry.client);
+    render(&signed_in, &entry.client, form, StatusCode::OK)
+}
+
+/// The fields, sent.
+pub(crate) async fn save(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    let mut errors = Errors::default();
+    if let Some(fields) = fields(&change.form, &mut errors) {
+        let update = ClientChange {
+            name: Some(fields.name),
+            description: Some(fields.description),
+            status: None,
+            token_ttl: Some(fields.token_ttl),
+            custom_claims: Some(fields.custom_claims),
+        };
+        let operator = &change.signed_in.operator;
+        let version = change.form.text("version").parse().ok();
+        match clients::update(&app, operator, entry.client.id, update, version).await {
+            Ok(_) => return Ok(see(&format!("{}/settings?done=saved", path(&id)))),
+            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let form = ClientForm::again(&change.form, Vec::new(), errors);
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    render(&change.signed_in, &entry.client, form, status)
+}
+
+/// Stops it, at once.
+pub(crate) async fn disable(app: State<Arc<App>>, id: Path<String>, change: Change) -> PageResult {
+    set_status(&app, &id, &change, ClientStatus::Disabled, "disabled").await
+}
+
+/// Lets it go on.
+pub(crate) async fn enable(app: State<Arc<App>>, id: Path<String>, change: Change) -> PageResult {
+    set_status(&app, &id, &change, ClientStatus::Enabled, "enabled").await
+}
+
+async fn set_status(
+    app: &App,
+    id: &str,
+    change: &Change,
+    status: ClientStatus,
+    done: &str,
+) -> PageResult {
+    let entry = find(app, id).await?;
+    let update = ClientChange {
+        status: Some(status),
+        ..ClientChange::default()
+    };
+    let operator = &change.signed_in.operator;
+    clients::update(app, operator, entry.client.id, update, None).await?;
+    Ok(see(&format!("{}?done={done}", path(&id))))
+}
+
+/// Deletes it, if its name was typed.
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    let client = &entry.client;
+    if change.form.text("confirm").trim() == client.name.as_str() {
+        clients::delete(&app, &change.signed_in.operator, client.id).await?;
+        return Ok(see("/dashboard/clients?done=client-deleted"));
+    }
+    let mut form = ClientForm::of(client);
+    let problem = format!("Nothing was deleted: this is not the name {}", client.name);
+    form.errors.add("confirm", problem);
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    render(&change.signed_in, client, form, status)
+}
+
+fn render(
+    signed_in: &SignedIn,
+    client: &Client,
+    form: ClientForm,
+    status: StatusCode,
+) -> PageResult {
+    let page = SettingsPage {
+        page: page(signed_in, client),
+        client: ClientView::new(client, Tab::Settings),
+        form,
+    };
+    html(status, &page)
+}

@@ -1,0 +1,150 @@
+//! A client's first tab: its grants, its secrets, how it is doing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use http::{HeaderMap, StatusCode};
+use jeton_core::{McpServer, ScopeSet};
+
+use super::table::Refusal;
+use super::{ClientView, Tab, find, page};
+use crate::app::App;
+use crate::dashboard::format::{When, grouped, when};
+use crate::dashboard::overview::earlier;
+use crate::dashboard::reveal;
+use crate::dashboard::view::{
+    Named, ScopeView, SecretRow, chosen_scopes, scope_choices, secret_rows,
+};
+use crate::dashboard::{Errors, Page, PageError, PageResult, SignedIn, html};
+use crate::directory::ClientEntry;
+use crate::service::statistics;
+
+#[derive(Template)]
+#[template(path = "client_overview.html")]
+pub(super) struct ShowPage {
+    pub(super) page: Page,
+    pub(super) client: ClientView,
+    secret: Option<String>,
+    issued: String,
+    refused: String,
+    last_issued: Option<When>,
+    refusal: Option<Refusal>,
+    grants: Vec<GrantView>,
+    other_servers: Vec<Named>,
+    secrets: Vec<SecretRow>,
+    pub(super) form: SecretForm,
+    pub(super) new_grant: Option<GrantView>,
+}
+
+/// What the forms for secrets hold.
+pub(super) struct SecretForm {
+    pub(super) grace: String,
+    pub(super) grace_unit: String,
+    pub(super) expiry: String,
+    pub(super) expiry_unit: String,
+    pub(super) errors: Errors,
+}
+
+impl SecretForm {
+    pub(super) fn empty() -> Self {
+        Self {
+            grace: "24".into(),
+            grace_unit: "hours".into(),
+            expiry: String::new(),
+            expiry_unit: "days".into(),
+            errors: Errors::default(),
+        }
+    }
+}
+
+/// A grant, or one to be made.
+pub(super) struct GrantView {
+    server_id: String,
+    server_name: String,
+    url: String,
+    scopes: Vec<ScopeView>,
+    chips: Vec<ScopeView>,
+}
+
+impl GrantView {
+    pub(super) fn new(server: &McpServer, granted: &ScopeSet) -> Self {
+        Self {
+            server_id: server.id.to_string(),
+            server_name: server.name.to_string(),
+            url: server.url.to_string(),
+            scopes: scope_choices(server, granted),
+            chips: chosen_scopes(server, granted),
+        }
+    }
+}
+
+/// `/dashboard/clients/{id}`
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    signed_in: SignedIn,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    let secret = reveal::take(&app, &signed_in, &headers, &id);
+    let mut page = assemble(&app, &signed_in, &entry).await?;
+    page.secret = secret.as_ref().map(|secret| secret.expose().to_owned());
+    let mut response = html(StatusCode::OK, &page)?;
+    if secret.is_some() {
+        reveal::shown(&app, &mut response)?;
+    }
+    Ok(response)
+}
+
+pub(super) async fn assemble(
+    app: &App,
+    signed_in: &SignedIn,
+    entry: &ClientEntry,
+) -> Result<ShowPage, PageError> {
+    statistics::catch_up(app, 2).await?;
+    let (client, now) = (&entry.client, app.clock.now());
+    let day = earlier(now, Duration::from_secs(24 * 60 * 60));
+    let tokens = app.store.tokens_of_client(client.id, day).await?;
+    let activity = app.store.client_activity(client.id).await?;
+    let granted = |id| entry.grants.iter().any(|grant| grant.mcp_server_id == id);
+    // Read from the store: the last use is not in the directory's view.
+    let secrets = app
+        .store
+        .secrets_of(jeton_core::SecretOwner::Client(client.id))
+        .await?;
+    Ok(ShowPage {
+        page: page(signed_in, client),
+        client: ClientView::new(client, Tab::Overview),
+        secret: None,
+        issued: grouped(tokens.issued),
+        refused: grouped(tokens.refused),
+        last_issued: activity.last_issued_at.map(|at| when(at, now)),
+        refusal: activity.last_refused_at.map(|at| Refusal {
+            at: when(at, now),
+            reason: activity.last_refusal.unwrap_or_default(),
+        }),
+        grants: entry
+            .grants
+            .iter()
+            .filter_map(|grant| {
+                let server = app.directory.find_mcp_server(grant.mcp_server_id)?;
+                Some(GrantView::new(&server, &grant.scopes))
+            })
+            .collect(),
+        other_servers: app
+            .directory
+            .mcp_servers()
+            .iter()
+            .filter(|server| !granted(server.id))
+            .map(|server| Named {
+                id: server.id.to_string(),
+                name: server.name.to_string(),
+            })
+            .collect(),
+        secrets: secret_rows(secrets, now),
+        form: SecretForm::empty(),
+        new_grant: None,
+    })
+}

@@ -1,0 +1,154 @@
+//! The one place where a page's failure becomes a response.
+
+use askama::Template;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+
+use super::assets::VERSION;
+use super::page::{html, protect};
+use crate::service::ServiceError;
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(crate) enum PageError {
+    /// Nobody is signed in; where they wanted to go.
+    NotSignedIn(String),
+    /// A viewer cannot do this.
+    Viewer,
+    /// The form's token is missing or another session's.
+    Csrf,
+    /// Refused for another reason, told in a sentence.
+    Refused(StatusCode, &'static str),
+    /// There is no such page.
+    NotFound,
+    /// The service said no.
+    Service(ServiceError),
+    /// A template failed.
+    Render(String),
+}
+
+impl<E: Into<ServiceError>> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    title: &'static str,
+    text: String,
+    version: &'static str,
+}
+
+impl PageError {
+    fn words(self) -> (StatusCode, &'static str, String) {
+        match self {
+            Self::NotSignedIn(_) => (
+                StatusCode::UNAUTHORIZED,
+                "Sign in first",
+                "Nobody is signed in.".into(),
+            ),
+            Self::Viewer => (
+                StatusCode::FORBIDDEN,
+                "You are a viewer",
+                "Viewers see everything and change nothing. Ask an admin to do this, or to make you one.".into(),
+            ),
+            Self::Csrf => (
+                StatusCode::FORBIDDEN,
+                "This form is out of date",
+                "It was made for another session, or by another site. Nothing was changed: go back, reload the page and send the form again.".into(),
+            ),
+            Self::Refused(status, text) => (status, "That did not work", text.into()),
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "Not found",
+                "There is nothing at this address. It may have been deleted.".into(),
+            ),
+            Self::Service(error) => service(&error),
+            Self::Render(error) => {
+                tracing::error!(error, "a page could not be rendered");
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "That did not work",
+                    "The page could not be made; the server's log says why.".into(),
+                )
+            }
+        }
+    }
+}
+
+fn service(error: &ServiceError) -> (StatusCode, &'static str, String) {
+    match error {
+        ServiceError::NotFound { .. } => (StatusCode::NOT_FOUND, "Not found", sentence(error)),
+        ServiceError::Invalid { .. } => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "That cannot be used",
+            sentence(error),
+        ),
+        ServiceError::Conflict(_) => (
+            StatusCode::CONFLICT,
+            "That cannot be done as things are",
+            sentence(error),
+        ),
+        ServiceError::Stale => (
+            StatusCode::CONFLICT,
+            "It was changed meanwhile",
+            "Somebody changed it after you opened the page. Nothing was saved: go back, reload and repeat your change.".into(),
+        ),
+        ServiceError::Store(_) | ServiceError::Keys(_) | ServiceError::Entropy(_) => {
+            tracing::error!(error = error as &dyn std::error::Error, "the dashboard failed");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "That does not work right now",
+                "Nothing was changed; try again in a moment. The server's log says why.".into(),
+            )
+        }
+    }
+}
+
+/// A message as a sentence: capital first, full stop last.
+pub(super) fn sentence(error: &impl ToString) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    let mut sentence: String = characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default();
+    if !sentence.ends_with(['.', '?', '!']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        if let Self::NotSignedIn(next) = &self {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.append_pair("next", next);
+            let mut response =
+                Redirect::to(&format!("/dashboard/sign-in?{}", query.finish())).into_response();
+            protect(response.headers_mut());
+            return response;
+        }
+        let (status, title, text) = self.words();
+        let page = ErrorPage {
+            title,
+            text,
+            version: VERSION.as_str(),
+        };
+        let mut response = html(status, &page).unwrap_or_else(|_| status.into_response());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, http::HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// The answer to a path of the dashboard that is not there.
+pub(crate) async fn no_such_page() -> PageError {
+    PageError::NotFound
+}

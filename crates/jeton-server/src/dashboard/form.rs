@@ -1,0 +1,118 @@
+//! A posted form, and what is wrong with it, field by field.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::body::Body;
+use http::{HeaderMap, StatusCode};
+use secrecy::SecretString;
+use url::form_urlencoded;
+
+use super::PageError;
+use crate::http::{BodyError, has_media_type, read_body};
+
+/// The largest form, in bytes: 200 scopes with their descriptions.
+const MAX_FORM: usize = 512 * 1024;
+
+/// The fields of a form, in order. Not in `Debug`, for some are secrets.
+#[derive(Clone, Default)]
+pub(crate) struct PostedForm(Vec<(String, String)>);
+
+impl std::fmt::Debug for PostedForm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_tuple("PostedForm").field(&names).finish()
+    }
+}
+
+impl PostedForm {
+    /// Reads a body.
+    pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, PageError> {
+        if !has_media_type(headers, "application/x-www-form-urlencoded") {
+            return Err(PageError::Refused(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The dashboard takes forms only.",
+            ));
+        }
+        let body = read_body(body, MAX_FORM)
+            .await
+            .map_err(|error| match error {
+                BodyError::TooLarge => {
+                    PageError::Refused(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large.")
+                }
+                BodyError::TooSlow | BodyError::Broken => PageError::Refused(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "The form did not arrive whole; send it again.",
+                ),
+            })?;
+        Ok(Self(
+            form_urlencoded::parse(&body)
+                .map(|(name, value)| (name.into_owned(), value.replace("\r\n", "\n")))
+                .collect(),
+        ))
+    }
+
+    /// The first field of this name, or nothing.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.0
+            .iter()
+            .find(|(found, _)| found == name)
+            .map_or("", |(_, value)| value)
+    }
+
+    /// All fields of this name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a box was ticked.
+    pub(crate) fn is_ticked(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    /// A field that holds a secret.
+    pub(crate) fn secret(&self, name: &str) -> SecretString {
+        SecretString::from(self.text(name))
+    }
+
+    /// A field as a domain value. What is wrong is noted in `errors`.
+    pub(crate) fn parse<T>(&self, name: &'static str, errors: &mut Errors) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        errors.take(name, self.text(name).parse::<T>())
+    }
+}
+
+/// What is wrong with a form: a sentence for a field.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Errors(BTreeMap<String, String>);
+
+impl Errors {
+    /// Notes what is wrong with a field.
+    pub(crate) fn add(&mut self, field: &str, problem: impl Display) {
+        self.0
+            .entry(field.to_owned())
+            .or_insert_with(|| problem.to_string());
+    }
+
+    /// A value, or a note of what is wrong with it.
+    pub(crate) fn take<T, E: Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|problem| self.add(field, problem)).ok()
+    }
+
+    /// What is wrong with a field, for a template.
+    pub(crate) fn get(&self, field: &str) -> Option<&String> {
+        self.0.get(field)
+    }
+
+    /// What is wrong with no field in particular.
+    pub(crate) fn general(&self) -> Option<&String> {
+        self.0.get("")
+    }
+}

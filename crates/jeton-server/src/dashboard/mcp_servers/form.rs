@@ -1,0 +1,155 @@
+//! The fields of an MCP server, when it is added and in its settings.
+
+use jeton_core::{
+    Description, DisplayName, McpServer, ResourceUri, ScopeDefinition, SigningAlgorithm,
+    TokenProfile, TokenTtl,
+};
+
+use crate::dashboard::format::{seconds, split_lifetime};
+use crate::dashboard::view::ScopeView;
+use crate::dashboard::{Errors, PostedForm};
+
+/// As many rows are empty at the end of the list of scopes.
+const EMPTY_ROWS: usize = 3;
+
+/// The form as it is shown.
+#[derive(Debug)]
+pub(crate) struct ServerForm {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) description: String,
+    pub(crate) token_ttl: String,
+    pub(crate) token_ttl_unit: String,
+    pub(crate) signing_alg: String,
+    pub(crate) token_profile: String,
+    pub(crate) own_issuer: bool,
+    pub(crate) scopes: Vec<ScopeView>,
+    pub(crate) errors: Errors,
+}
+
+/// What it says.
+pub(super) struct ServerFields {
+    pub(super) name: DisplayName,
+    pub(super) url: ResourceUri,
+    pub(super) description: Description,
+    pub(super) token_ttl: TokenTtl,
+    pub(super) signing_alg: SigningAlgorithm,
+}
+
+impl ServerForm {
+    pub(super) fn empty() -> Self {
+        Self {
+            name: String::new(),
+            url: String::new(),
+            description: String::new(),
+            token_ttl: "1".into(),
+            token_ttl_unit: "hours".into(),
+            signing_alg: SigningAlgorithm::default().to_string(),
+            token_profile: TokenProfile::Compatible.as_str().into(),
+            own_issuer: false,
+            scopes: with_empty_rows(Vec::new()),
+            errors: Errors::default(),
+        }
+    }
+
+    pub(super) fn of(server: &McpServer) -> Self {
+        let (token_ttl, unit) = split_lifetime(server.token_ttl.as_seconds());
+        let scopes = server.scopes.iter().map(|scope| ScopeView {
+            name: scope.name.to_string(),
+            description: scope.description.to_string(),
+            checked: true,
+        });
+        Self {
+            name: server.name.to_string(),
+            url: server.url.to_string(),
+            description: server.description.to_string(),
+            token_ttl: token_ttl.to_string(),
+            token_ttl_unit: unit.into(),
+            signing_alg: server.signing_alg.to_string(),
+            token_profile: server.token_profile.as_str().into(),
+            own_issuer: server.own_issuer,
+            scopes: with_empty_rows(scopes.collect()),
+            errors: Errors::default(),
+        }
+    }
+
+    /// What somebody sent, to be shown again with what is wrong.
+    pub(super) fn again(form: &PostedForm, errors: Errors) -> Self {
+        let text = |name| form.text(name).to_owned();
+        let scopes = scope_rows(form).map(|(name, description)| ScopeView {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            checked: true,
+        });
+        Self {
+            name: text("name"),
+            url: text("url"),
+            description: text("description"),
+            token_ttl: text("token_ttl"),
+            token_ttl_unit: text("token_ttl_unit"),
+            signing_alg: text("signing_alg"),
+            token_profile: text("token_profile"),
+            own_issuer: form.is_ticked("own_issuer"),
+            scopes: with_empty_rows(scopes.collect()),
+            errors,
+        }
+    }
+}
+
+fn with_empty_rows(mut scopes: Vec<ScopeView>) -> Vec<ScopeView> {
+    scopes.extend((0..EMPTY_ROWS).map(|_| ScopeView {
+        name: String::new(),
+        description: String::new(),
+        checked: false,
+    }));
+    scopes
+}
+
+/// Rows that are not empty.
+fn scope_rows(form: &PostedForm) -> impl Iterator<Item = (&str, &str)> {
+    form.all("scope_name")
+        .map(str::trim)
+        .zip(form.all("scope_description"))
+        .filter(|(name, description)| !name.is_empty() || !description.trim().is_empty())
+}
+
+/// The scopes that a form defines.
+pub(super) fn scopes(form: &PostedForm, errors: &mut Errors) -> Option<Vec<ScopeDefinition>> {
+    let mut scopes = Vec::new();
+    for (name, description) in scope_rows(form) {
+        let name = match name.parse() {
+            Ok(name) => name,
+            Err(error) => {
+                errors.add("scopes", format!("{name:?}: {error}"));
+                return None;
+            }
+        };
+        let description = errors.take("scopes", description.parse::<Description>())?;
+        scopes.push(ScopeDefinition { name, description });
+    }
+    Some(scopes)
+}
+
+/// The fields but for the scopes.
+pub(super) fn fields(form: &PostedForm, errors: &mut Errors) -> Option<ServerFields> {
+    let name = form.parse("name", errors);
+    let url = form.parse("url", errors);
+    let description = form.parse("description", errors);
+    let token_ttl = token_ttl(form, errors);
+    let signing_alg = form.parse("signing_alg", errors);
+    Some(ServerFields {
+        name: name?,
+        url: url?,
+        description: description?,
+        token_ttl: token_ttl?,
+        signing_alg: signing_alg?,
+    })
+}
+
+fn token_ttl(form: &PostedForm, errors: &mut Errors) -> Option<TokenTtl> {
+    let seconds = errors.take(
+        "token_ttl",
+        seconds(form.text("token_ttl"), form.text("token_ttl_unit")),
+    )?;
+    errors.take("token_ttl", TokenTtl::try_from(seconds))
+}

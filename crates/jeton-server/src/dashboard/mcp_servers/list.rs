@@ -1,0 +1,145 @@
+//! All MCP servers, and adding one.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use http::StatusCode;
+use jeton_core::{McpServer, McpServerId, TokenProfile};
+use serde::Deserialize;
+
+use super::form::{ServerForm, fields, scopes};
+use super::path;
+use crate::app::App;
+use crate::dashboard::format::grouped;
+use crate::dashboard::session::see;
+use crate::dashboard::view::{ScopeView, address, page_of_rows, scope_choices};
+use crate::dashboard::{Change, Errors, Nav, Page, PageResult, SignedIn, html};
+use crate::service::mcp_servers::{self, NewMcpServer};
+use crate::service::{Operator, ServiceError};
+
+/// What is looked for.
+#[derive(Deserialize, Default)]
+pub(crate) struct ListQuery {
+    q: Option<String>,
+    after: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "mcp_servers.html")]
+struct ListPage {
+    page: Page,
+    query: String,
+    servers: Vec<ServerRow>,
+    first: Option<String>,
+    next: Option<String>,
+    form: Option<ServerForm>,
+}
+
+struct ServerRow {
+    id: String,
+    name: String,
+    url: String,
+    scopes: Vec<ScopeView>,
+    clients: String,
+}
+
+/// `/dashboard/mcp-servers`
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Query(query): Query<ListQuery>,
+) -> PageResult {
+    render(&app, &signed_in, query, None, StatusCode::OK).await
+}
+
+/// `/dashboard/mcp-servers/new`: the same with the sheet.
+pub(crate) async fn new(State(app): State<Arc<App>>, signed_in: SignedIn) -> PageResult {
+    let form = signed_in.may_change().then(ServerForm::empty);
+    render(&app, &signed_in, ListQuery::default(), form, StatusCode::OK).await
+}
+
+/// The sheet, sent.
+pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageResult {
+    let mut errors = Errors::default();
+    let (fields, scopes) = (
+        fields(&change.form, &mut errors),
+        scopes(&change.form, &mut errors),
+    );
+    if let (Some(fields), Some(scopes)) = (fields, scopes) {
+        let new = NewMcpServer {
+            name: fields.name,
+            description: fields.description,
+            url: fields.url,
+            scopes,
+            token_ttl: fields.token_ttl,
+            signing_alg: fields.signing_alg,
+            token_profile: TokenProfile::Compatible,
+            own_issuer: false,
+        };
+        let operator: &Operator = &change.signed_in.operator;
+        match mcp_servers::create(&app, operator, new).await {
+            Ok(server) => return Ok(see(&format!("{}?done=created", path(&server.id)))),
+            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
+            Err(ServiceError::Conflict(detail)) => errors.add("url", detail),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let form = ServerForm::again(&change.form, errors);
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    let query = ListQuery::default();
+    render(&app, &change.signed_in, query, Some(form), status).await
+}
+
+async fn render(
+    app: &App,
+    signed_in: &SignedIn,
+    query: ListQuery,
+    form: Option<ServerForm>,
+    status: StatusCode,
+) -> PageResult {
+    let text = query.q.unwrap_or_default();
+    let request = page_of_rows::<McpServerId>(query.after.as_deref())?;
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let mut found = app.directory.mcp_servers();
+    found.retain(|server| matches(server, &text) && request.after.is_none_or(|id| server.id < id));
+    let next = found
+        .get(limit)
+        .and(found.get(limit.saturating_sub(1)))
+        .map(|last| {
+            let after = last.id.to_string();
+            address("/dashboard/mcp-servers", &[("q", &text), ("after", &after)])
+        });
+    let mut servers = Vec::new();
+    for server in found.iter().take(limit) {
+        servers.push(ServerRow {
+            id: server.id.to_string(),
+            name: server.name.to_string(),
+            url: server.url.to_string(),
+            scopes: scope_choices(server, &server.scope_set()),
+            clients: grouped(app.store.count_clients(Some(server.id)).await?),
+        });
+    }
+    let page = ListPage {
+        page: Page::new(signed_in, Nav::McpServers, "MCP Servers").with_sheet(form.is_some()),
+        first: request
+            .after
+            .map(|_| address("/dashboard/mcp-servers", &[("q", &text)])),
+        query: text,
+        servers,
+        next,
+        form,
+    };
+    html(status, &page)
+}
+
+fn matches(server: &McpServer, text: &str) -> bool {
+    let text = text.trim().to_lowercase();
+    [
+        server.name.as_str().to_lowercase(),
+        server.url.as_given().to_lowercase(),
+        server.id.to_string(),
+    ]
+    .iter()
+    .any(|found| found.contains(&text))
+}

@@ -1,0 +1,134 @@
+//! A server's Settings tab: its fields, its own credentials, and deleting it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use http::{HeaderMap, StatusCode};
+use jeton_core::{McpServer, SecretOwner};
+
+use super::form::{ServerForm, fields};
+use super::{ServerView, Tab, find, page, path};
+use crate::app::App;
+use crate::dashboard::format::grouped;
+use crate::dashboard::reveal;
+use crate::dashboard::session::see;
+use crate::dashboard::view::{SecretRow, secret_rows};
+use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn, html};
+use crate::service::mcp_servers::{self, McpServerChange};
+use crate::service::{ServiceError, secrets};
+
+#[derive(Template)]
+#[template(path = "mcp_server_settings.html")]
+struct SettingsPage {
+    page: Page,
+    server: ServerView,
+    form: ServerForm,
+    own_issuer: String,
+    clients: String,
+    secrets: Vec<SecretRow>,
+    secret: Option<String>,
+}
+
+/// `/dashboard/mcp-servers/{id}/settings`
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    signed_in: SignedIn,
+) -> PageResult {
+    let server = find(&app, &id)?;
+    let secret = reveal::take(&app, &signed_in, &headers, &id);
+    let mut page = assemble(&app, &signed_in, &server, ServerForm::of(&server)).await?;
+    page.secret = secret.as_ref().map(|secret| secret.expose().to_owned());
+    let mut response = html(StatusCode::OK, &page)?;
+    if secret.is_some() {
+        reveal::shown(&app, &mut response)?;
+    }
+    Ok(response)
+}
+
+/// The fields, sent.
+pub(crate) async fn save(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let server = find(&app, &id)?;
+    let form = &change.form;
+    let mut errors = Errors::default();
+    let token_profile = form.parse("token_profile", &mut errors);
+    if let (Some(fields), Some(token_profile)) = (fields(form, &mut errors), token_profile) {
+        let update = McpServerChange {
+            name: Some(fields.name),
+            description: Some(fields.description),
+            url: Some(fields.url),
+            scopes: None,
+            token_ttl: Some(fields.token_ttl),
+            signing_alg: Some(fields.signing_alg),
+            token_profile: Some(token_profile),
+            own_issuer: Some(form.is_ticked("own_issuer")),
+        };
+        let operator = &change.signed_in.operator;
+        let version = form.text("version").parse().ok();
+        match mcp_servers::update(&app, operator, server.id, update, version).await {
+            Ok(_) => return Ok(see(&format!("{}/settings?done=saved", path(&server.id)))),
+            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
+            Err(ServiceError::Conflict(detail)) => errors.add("", detail),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let form = ServerForm::again(form, errors);
+    let page = assemble(&app, &change.signed_in, &server, form).await?;
+    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// New credentials of the server's own.
+pub(crate) async fn create_secret(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let server = find(&app, &id)?;
+    let owner = SecretOwner::McpServer(server.id);
+    let signed_in = &change.signed_in;
+    let (_, plain) = secrets::create(&app, &signed_in.operator, owner, None).await?;
+    let path = format!("{}/settings", path(&server.id));
+    reveal::redirect(&app, signed_in, &server.id.to_string(), &path, &plain)
+}
+
+/// Deletes the server, if its name was typed.
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let server = find(&app, &id)?;
+    if change.form.text("confirm").trim() == server.name.as_str() {
+        mcp_servers::delete(&app, &change.signed_in.operator, server.id).await?;
+        return Ok(see("/dashboard/mcp-servers?done=server-deleted"));
+    }
+    let mut form = ServerForm::of(&server);
+    let problem = format!("Nothing was deleted: this is not the name {}", server.name);
+    form.errors.add("confirm", problem);
+    let page = assemble(&app, &change.signed_in, &server, form).await?;
+    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+async fn assemble(
+    app: &App,
+    signed_in: &SignedIn,
+    server: &McpServer,
+    form: ServerForm,
+) -> Result<SettingsPage, PageError> {
+    let owner = SecretOwner::McpServer(server.id);
+    Ok(SettingsPage {
+        page: page(signed_in, server),
+        form,
+        own_issuer: server.own_issuer_url(app.issuer.as_str()),
+        clients: grouped(app.store.count_clients(Some(server.id)).await?),
+        secrets: secret_rows(secrets::list(app, owner).await?, app.clock.now()),
+        secret: None,
+        server: ServerView::new(server, Tab::Settings),
+    })
+}

@@ -1,0 +1,55 @@
+//! The dashboard: pages for operators, rendered here, working without JavaScript.
+//!
+//! A page asks the same services as the admin API and adds no rule of its own. Reading needs a
+//! [`SignedIn`] admin; changing needs a [`Change`], which also checks the role and the form's CSRF
+//! token. A change answers with a redirect to a page that shows its result, so that reloading
+//! repeats nothing. `templates/` has the HTML, `assets/` the stylesheet and the script; all of it
+//! is part of the binary.
+
+pub(crate) mod account;
+pub(crate) mod assets;
+pub(crate) mod audit_log;
+mod chart;
+pub(crate) mod clients;
+pub(crate) mod error;
+mod form;
+mod format;
+pub(crate) mod mcp_servers;
+pub(crate) mod overview;
+mod page;
+mod reveal;
+mod session;
+pub(crate) mod settings;
+pub(crate) mod signing_keys;
+mod snippets;
+pub(crate) mod try_it;
+mod view;
+
+pub(crate) use error::PageError;
+pub(crate) use form::{Errors, PostedForm};
+pub(crate) use page::{Crumb, Nav, Page, html};
+pub(crate) use session::{Change, SignedIn};
+pub(crate) use try_it::TokenRules;
+
+/// What a page handler gives.
+pub(crate) type PageResult = Result<axum::response::Response, PageError>;
+
+/// `/`: people go to the dashboard; programs read what there is.
+pub(crate) async fn home(headers: http::HeaderMap) -> axum::response::Response {
+    use axum::response::IntoResponse as _;
+    let wants_html = headers
+        .get(http::header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if wants_html {
+        return session::see("/dashboard");
+    }
+    "This is Jeton, an OAuth 2.1 authorization server for agents that call MCP servers.\n\n\
+     Dashboard  /dashboard\n\
+     Metadata   /.well-known/oauth-authorization-server\n\
+     Keys       /keys\n\
+     Tokens     POST /oauth/token\n\
+     Admin API  /api/openapi.json\n\
+     Health     /healthz, /readyz\n"
+        .into_response()
+}

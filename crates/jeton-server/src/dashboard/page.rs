@@ -1,0 +1,164 @@
+//! What every page has: the frame around it, and the headers of its answer.
+
+use askama::Template;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderValue, StatusCode};
+
+use super::assets::VERSION;
+use super::error::PageError;
+use super::session::SignedIn;
+
+/// The places in the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nav {
+    Overview,
+    McpServers,
+    Clients,
+    AuditLog,
+    SigningKeys,
+    Settings,
+}
+
+impl Nav {
+    const ALL: [(Self, &'static str, &'static str); 6] = [
+        (Self::Overview, "/dashboard", "Overview"),
+        (Self::McpServers, "/dashboard/mcp-servers", "MCP Servers"),
+        (Self::Clients, "/dashboard/clients", "Clients"),
+        (Self::AuditLog, "/dashboard/audit", "Audit log"),
+        (Self::SigningKeys, "/dashboard/signing-keys", "Signing keys"),
+        (Self::Settings, "/dashboard/settings", "Settings"),
+    ];
+}
+
+/// A step of the way to a page.
+#[derive(Debug, Clone)]
+pub(crate) struct Crumb {
+    pub(crate) name: String,
+    pub(crate) href: String,
+}
+
+impl Crumb {
+    pub(crate) fn new(name: impl Into<String>, href: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            href: href.into(),
+        }
+    }
+}
+
+/// The frame of a page.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) title: String,
+    pub(crate) crumbs: Vec<Crumb>,
+    pub(crate) nav: Nav,
+    pub(crate) admin_name: String,
+    pub(crate) may_change: bool,
+    pub(crate) csrf: String,
+    /// Something that was just done, from the address.
+    pub(crate) notice: Option<&'static str>,
+    pub(crate) has_sheet: bool,
+}
+
+impl Page {
+    pub(crate) fn new(signed_in: &SignedIn, nav: Nav, title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            crumbs: Vec::new(),
+            nav,
+            admin_name: signed_in.admin.name.to_string(),
+            may_change: signed_in.may_change(),
+            csrf: signed_in.csrf.clone(),
+            notice: signed_in.done.as_deref().and_then(notice),
+            has_sheet: false,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn under(mut self, crumbs: impl IntoIterator<Item = Crumb>) -> Self {
+        self.crumbs.extend(crumbs);
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn with_sheet(mut self, has_sheet: bool) -> Self {
+        self.has_sheet = has_sheet;
+        self
+    }
+
+    /// The navigation: address, name, whether it is here.
+    pub(crate) fn navigation(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        let here = self.nav;
+        Nav::ALL
+            .into_iter()
+            .map(move |(nav, href, name)| (href, name, nav == here))
+    }
+
+    pub(crate) fn version(&self) -> &'static str {
+        VERSION.as_str()
+    }
+}
+
+/// What was just done, by the word in the address: only these sentences can be shown.
+fn notice(done: &str) -> Option<&'static str> {
+    Some(match done {
+        "saved" => "Saved.",
+        "created" => "Created.",
+        "server-deleted" => "The MCP server and its grants are deleted.",
+        "client-deleted" => "The client, its secrets and its grants are deleted.",
+        "disabled" => "The client is disabled: it gets no more tokens.",
+        "enabled" => "The client is enabled and gets tokens again.",
+        "grant-deleted" => "The grant is taken back.",
+        "revoked" => "The secret is revoked and works no more.",
+        "rotating" => "The next key is published. It begins to sign in 24 hours.",
+        "invitation-revoked" => "The invitation is taken back.",
+        "admin-removed" => "The admin is removed and signed out everywhere.",
+        "password" => "Your password is changed. Sign in again with the new one.",
+        "signed-out" => "You are signed out.",
+        "signed-out-everywhere" => "You are signed out on all devices.",
+        _ => return None,
+    })
+}
+
+pub(super) fn notice_for(done: Option<&str>) -> Option<&'static str> {
+    done.and_then(notice)
+}
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+                      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+                      base-uri 'none'";
+
+/// A page as an answer.
+pub(crate) fn html(status: StatusCode, template: &impl Template) -> Result<Response, PageError> {
+    let body = template
+        .render()
+        .map_err(|error| PageError::Render(error.to_string()))?;
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    protect(headers);
+    Ok(response)
+}
+
+/// The headers of everything that the dashboard answers.
+pub(super) fn protect(headers: &mut http::HeaderMap) {
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "same-origin"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}

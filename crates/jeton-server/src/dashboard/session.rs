@@ -1,0 +1,229 @@
+//! Who looks at a page, and who may change something: cookies, roles, CSRF tokens.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{constant_time, digest};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::header::COOKIE;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use jeton_core::{Admin, PlainSecret, Role, hex};
+
+use super::form::PostedForm;
+use super::{PageError, page};
+use crate::app::App;
+use crate::request_context::RequestContext;
+use crate::service::{Operator, OperatorId, sessions};
+
+/// An admin with a good session.
+#[derive(Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) admin: Admin,
+    pub(crate) operator: Operator,
+    pub(crate) token: PlainSecret,
+    pub(crate) csrf: String,
+    /// What was just done, from the address.
+    pub(crate) done: Option<String>,
+}
+
+impl SignedIn {
+    /// Whether this admin may change things, and see new secrets.
+    pub(crate) fn may_change(&self) -> bool {
+        self.admin.role == Role::Admin
+    }
+}
+
+/// A change that an admin sent by a form of the dashboard's own.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) signed_in: SignedIn,
+    pub(crate) form: PostedForm,
+}
+
+/// A form of the signed-in person's about themselves, which viewers send too.
+#[derive(Debug)]
+pub(crate) struct OwnChange(pub(crate) Change);
+
+impl FromRequestParts<Arc<App>> for SignedIn {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, PageError> {
+        let not_signed_in = || {
+            // After signing in one continues where one wanted to go, but does not repeat a change.
+            let next = match parts.method {
+                Method::GET => parts.uri.path_and_query().map(ToString::to_string),
+                _ => None,
+            };
+            PageError::NotSignedIn(next.unwrap_or_else(|| "/dashboard".into()))
+        };
+        let token = cookie(&parts.headers, &session_cookie(app))
+            .map(PlainSecret::presented)
+            .ok_or_else(not_signed_in)?;
+        let admin = sessions::find(app, &token)
+            .await?
+            .ok_or_else(not_signed_in)?;
+        let context = context(parts)?;
+        let query = parts.uri.query().unwrap_or("");
+        let done = url::form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == "done")
+            .map(|(_, value)| value.into_owned());
+        Ok(Self {
+            operator: Operator {
+                id: OperatorId::Admin(admin.id),
+                context,
+            },
+            csrf: csrf_token(token.expose()),
+            admin,
+            token,
+            done,
+        })
+    }
+}
+
+impl FromRequest<Arc<App>> for OwnChange {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, PageError> {
+        let (mut parts, body) = request.into_parts();
+        refuse_foreign(&parts.headers)?;
+        let signed_in = SignedIn::from_request_parts(&mut parts, app).await?;
+        let form = PostedForm::read(&parts.headers, body).await?;
+        require_csrf(&form, &signed_in.csrf)?;
+        Ok(Self(Change { signed_in, form }))
+    }
+}
+
+impl FromRequest<Arc<App>> for Change {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, PageError> {
+        let OwnChange(change) = OwnChange::from_request(request, app).await?;
+        if change.signed_in.may_change() {
+            Ok(change)
+        } else {
+            Err(PageError::Viewer)
+        }
+    }
+}
+
+/// A form that is sent before anybody is signed in: signing in, accepting an invitation. Its CSRF
+/// token belongs to a cookie that the page with the form set.
+#[derive(Debug)]
+pub(crate) struct EarlyForm {
+    pub(crate) context: RequestContext,
+    pub(crate) form: PostedForm,
+}
+
+impl FromRequest<Arc<App>> for EarlyForm {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, PageError> {
+        let (parts, body) = request.into_parts();
+        refuse_foreign(&parts.headers)?;
+        let form = PostedForm::read(&parts.headers, body).await?;
+        let held = cookie(&parts.headers, &early_cookie(app)).ok_or(PageError::Csrf)?;
+        require_csrf(&form, &csrf_token(&held))?;
+        Ok(Self {
+            context: context(&parts)?,
+            form,
+        })
+    }
+}
+
+fn context(parts: &Parts) -> Result<RequestContext, PageError> {
+    parts
+        .extensions
+        .get::<RequestContext>()
+        .cloned()
+        .ok_or_else(|| PageError::Render("a route lacks the request context".into()))
+}
+
+/// Browsers say where a request comes from; another site's forms are not for us.
+fn refuse_foreign(headers: &HeaderMap) -> Result<(), PageError> {
+    match headers
+        .get("sec-fetch-site")
+        .and_then(|value| value.to_str().ok())
+    {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) => Err(PageError::Refused(
+            StatusCode::FORBIDDEN,
+            "The form was sent by another site. Nothing was changed.",
+        )),
+    }
+}
+
+fn require_csrf(form: &PostedForm, expected: &str) -> Result<(), PageError> {
+    let found = form.text("csrf");
+    constant_time::verify_slices_are_equal(found.as_bytes(), expected.as_bytes())
+        .map_err(|_| PageError::Csrf)
+}
+
+/// The token that the forms of a session carry. It follows from the session's own token, which no
+/// other site knows, and does not give it away.
+pub(super) fn csrf_token(session: &str) -> String {
+    let text = format!("jeton dashboard csrf {session}");
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    hex::encode(hash.as_ref())
+}
+
+/// Over https the cookies have the prefix `__Host-`: no other host can set them, and they are never
+/// sent over http. Browsers take that prefix over https only.
+fn is_https(app: &App) -> bool {
+    app.issuer.as_str().starts_with("https:")
+}
+
+fn named(app: &App, name: &str) -> String {
+    if is_https(app) {
+        format!("__Host-{name}")
+    } else {
+        name.to_owned()
+    }
+}
+
+pub(super) fn session_cookie(app: &App) -> String {
+    named(app, "jeton_session")
+}
+
+pub(super) fn early_cookie(app: &App) -> String {
+    named(app, "jeton_form")
+}
+
+pub(super) fn reveal_cookie(app: &App) -> String {
+    named(app, "jeton_reveal")
+}
+
+/// A cookie's value.
+pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// Sets a cookie for `seconds`; zero takes it away.
+pub(super) fn set_cookie(
+    app: &App,
+    name: &str,
+    value: &str,
+    seconds: u64,
+) -> Result<HeaderValue, PageError> {
+    let secure = if is_https(app) { "; Secure" } else { "" };
+    let mut header = HeaderValue::try_from(format!(
+        "{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+    ))
+    .map_err(|error| PageError::Render(error.to_string()))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// A redirect to a page that shows what was done.
+pub(super) fn see(path: &str) -> axum::response::Response {
+    use axum::response::{IntoResponse as _, Redirect};
+    let mut response = Redirect::to(path).into_response();
+    page::protect(response.headers_mut());
+    response
+}

@@ -1,0 +1,188 @@
+//! Pieces that several pages show: scopes, secrets, events.
+
+use std::str::FromStr;
+
+use jeton_core::{ClientSecret, McpServer, Outcome, ScopeSet, SecretState, Timestamp};
+use jeton_store::{PageRequest, RecordedEvent, StoreError};
+
+use super::PageError;
+use super::format::{When, when};
+use crate::app::App;
+
+/// How many rows a page of a table has.
+pub(super) const ROWS: u32 = 50;
+
+/// A page of a table, after the row that the address names.
+pub(super) fn page_of_rows<C: FromStr>(after: Option<&str>) -> Result<PageRequest<C>, PageError> {
+    let after = after
+        .filter(|after| !after.is_empty())
+        .map(id::<C>)
+        .transpose()?;
+    Ok(PageRequest { after, limit: ROWS })
+}
+
+/// An ID in an address; what is none leads nowhere.
+pub(super) fn id<T: FromStr>(text: &str) -> Result<T, PageError> {
+    text.parse().map_err(|_| PageError::NotFound)
+}
+
+/// An address with a query; what is empty is left out.
+pub(super) fn address(path: &str, query: &[(&str, &str)]) -> String {
+    let mut serializer = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
+        serializer.append_pair(name, value);
+    }
+    let query = serializer.finish();
+    if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{query}")
+    }
+}
+
+/// A scope, and whether it is chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct ScopeView {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) checked: bool,
+}
+
+/// The scopes of a server, those in `chosen` ticked.
+pub(super) fn scope_choices(server: &McpServer, chosen: &ScopeSet) -> Vec<ScopeView> {
+    server
+        .scopes
+        .iter()
+        .map(|scope| ScopeView {
+            name: scope.name.to_string(),
+            description: scope.description.to_string(),
+            checked: chosen.contains(&scope.name),
+        })
+        .collect()
+}
+
+/// The scopes of a server that are in `chosen`.
+pub(super) fn chosen_scopes(server: &McpServer, chosen: &ScopeSet) -> Vec<ScopeView> {
+    let mut scopes = scope_choices(server, chosen);
+    scopes.retain(|scope| scope.checked);
+    scopes
+}
+
+/// A secret as the pages show it.
+#[derive(Debug)]
+pub(crate) struct SecretRow {
+    pub(crate) id: String,
+    pub(crate) suffix: String,
+    pub(crate) created: When,
+    pub(crate) last_used: Option<When>,
+    pub(crate) expires: Option<When>,
+    pub(crate) state: &'static str,
+    pub(crate) class: &'static str,
+}
+
+/// Working ones first, then the newest first.
+pub(super) fn secret_rows(mut secrets: Vec<ClientSecret>, now: Timestamp) -> Vec<SecretRow> {
+    secrets.sort_by_key(|secret| {
+        (
+            secret.state(now) != SecretState::Active,
+            std::cmp::Reverse(secret.id),
+        )
+    });
+    secrets
+        .into_iter()
+        .map(|secret| {
+            let state = secret.state(now);
+            SecretRow {
+                id: secret.id.to_string(),
+                suffix: secret.suffix,
+                created: when(secret.created_at, now),
+                last_used: secret.last_used_at.map(|at| when(at, now)),
+                expires: secret.expires_at.map(|at| when(at, now)),
+                state: state.as_str(),
+                class: match state {
+                    SecretState::Active => "good",
+                    SecretState::Expired | SecretState::Revoked => "off",
+                },
+            }
+        })
+        .collect()
+}
+
+/// Something with an ID and a name.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) id: String,
+    pub(crate) name: String,
+}
+
+/// An event as the pages list it.
+#[derive(Debug)]
+pub(crate) struct EventRow {
+    pub(crate) seq: i64,
+    pub(crate) at: When,
+    pub(crate) kind: &'static str,
+    pub(crate) refused: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) client: Option<Named>,
+    pub(crate) server: Option<Named>,
+    pub(crate) scope: Option<String>,
+    pub(crate) actor: String,
+    pub(crate) source: Option<String>,
+}
+
+/// Events with the names of what they are about; of what is deleted, the ID.
+pub(super) async fn event_rows(
+    app: &App,
+    events: Vec<RecordedEvent>,
+) -> Result<Vec<EventRow>, StoreError> {
+    let now = app.clock.now();
+    let mut rows = Vec::with_capacity(events.len());
+    for RecordedEvent { seq, event } in events {
+        let actor = actor_name(app, event.actor.as_str()).await?;
+        let client = match event.client_id {
+            Some(id) => Some(Named {
+                id: id.to_string(),
+                name: match app.directory.find_client(id).await? {
+                    Some(entry) => entry.client.name.to_string(),
+                    None => id.to_string(),
+                },
+            }),
+            None => None,
+        };
+        rows.push(EventRow {
+            seq,
+            at: when(event.at, now),
+            kind: event.kind.as_str(),
+            refused: event.outcome == Outcome::Refused,
+            reason: event.reason,
+            client,
+            server: event.mcp_server_id.map(|id| Named {
+                id: id.to_string(),
+                name: app
+                    .directory
+                    .find_mcp_server(id)
+                    .map_or_else(|| id.to_string(), |server| server.name.to_string()),
+            }),
+            scope: event
+                .scope
+                .filter(|scope| !scope.is_empty())
+                .map(|scope| scope.to_string()),
+            actor,
+            source: event.source,
+        });
+    }
+    Ok(rows)
+}
+
+/// An actor's name, as far as it has one.
+pub(super) async fn actor_name(app: &App, actor: &str) -> Result<String, StoreError> {
+    if let Ok(id) = actor.parse::<jeton_core::AdminId>() {
+        let admin = app.store.find_admin(id).await?;
+        return Ok(admin.map_or_else(|| actor.to_owned(), |admin| admin.name.to_string()));
+    }
+    if let Ok(id) = actor.parse::<jeton_core::ClientId>() {
+        let entry = app.directory.find_client(id).await?;
+        return Ok(entry.map_or_else(|| actor.to_owned(), |entry| entry.client.name.to_string()));
+    }
+    Ok(actor.to_owned())
+}
