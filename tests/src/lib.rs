@@ -1,12 +1,14 @@
 //! What the end-to-end tests share: the real binaries as [`Jeton`] and [`TodoServer`], and the
 //! people around them as [`Operator`] and [`Credentials`].
 
+mod admin;
 mod credentials;
 mod jeton;
 mod operator;
 mod process;
 mod todo_server;
 
+pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, set_cookie};
 pub use credentials::{Answer, Credentials, claims, form};
 pub use jeton::{Jeton, JetonOptions};
 pub use operator::Operator;

@@ -88,11 +88,27 @@ fn only_the_store_knows_sql_and_core_knows_no_framework() {
 fn the_servers_modules_use_one_another_downwards_only() {
     let server = workspace().join("crates/jeton-server/src");
     for (module, forbidden) in [
-        ("oauth", &["crate::api", "crate::first_start"][..]),
-        ("api", &["crate::oauth", "crate::first_start"]),
+        (
+            "oauth",
+            &["crate::api", "crate::dashboard", "crate::first_start"][..],
+        ),
+        (
+            "api",
+            &["crate::oauth", "crate::dashboard", "crate::first_start"],
+        ),
+        (
+            "dashboard",
+            &["crate::oauth", "crate::api", "crate::first_start"],
+        ),
         (
             "service",
-            &["crate::api", "crate::oauth", "crate::http", "axum"],
+            &[
+                "crate::api",
+                "crate::oauth",
+                "crate::dashboard",
+                "crate::http",
+                "axum",
+            ],
         ),
         (
             "audit",

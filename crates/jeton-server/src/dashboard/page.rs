@@ -98,6 +98,15 @@ impl Page {
             .map(move |(nav, href, name)| (href, name, nav == here))
     }
 
+    /// Of the field for a name: where the form is all there is to do, one begins there.
+    pub(crate) fn name_attributes(&self) -> &'static str {
+        if self.has_sheet {
+            " required maxlength=\"100\" autofocus"
+        } else {
+            " required maxlength=\"100\""
+        }
+    }
+
     pub(crate) fn version(&self) -> &'static str {
         VERSION.as_str()
     }

@@ -1,0 +1,188 @@
+// An operator's journey through the dashboard, in a real browser:
+//   node dashboard_journey.mjs URL FIRST_ADMIN_LINK MCP_URL [no-javascript]
+// Prints one JSON document for the test that started it: the client's credentials.
+import {
+  PASSWORD, addMcpServer, check, createClient, equal, launch, open, requestToken, setUp, signIn,
+} from "./dashboard.mjs";
+
+const [url, link, mcpUrl, mode] = process.argv.slice(2);
+const javaScriptEnabled = mode !== "no-javascript";
+const browser = await launch();
+const context = await browser.newContext({ javaScriptEnabled });
+if (javaScriptEnabled) await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: url });
+const page = await open(context);
+
+// Everything that the server sends after the secret was shown is searched for it.
+const later = [];
+let recording = false;
+page.on("response", async (response) => {
+  if (!recording) return;
+  later.push(JSON.stringify(response.headers()));
+  later.push(await response.text().catch(() => ""));
+});
+
+// First run, sign-out, sign-in.
+await setUp(page, link);
+const used = await page.goto(link);
+equal(used.status(), 410, "the link works once");
+await page.goto(`${url}/dashboard`);
+await page.getByRole("button", { name: "Sign out" }).click();
+await page.getByRole("heading", { name: "Sign in" }).waitFor();
+await page.goto(`${url}/dashboard/clients`);
+await page.getByRole("heading", { name: "Sign in" }).waitFor();
+await page.getByLabel("E-mail").fill("ada@example.com");
+await page.getByLabel("Password").fill("not the password");
+await page.getByRole("button", { name: "Sign in" }).click();
+await page.getByText("The e-mail address or the password is wrong.").waitFor();
+await page.getByLabel("Password").fill(PASSWORD);
+await page.getByRole("button", { name: "Sign in" }).click();
+await page.getByRole("heading", { name: "Clients" }).waitFor();
+
+// MCP Servers: add one, with a mistake first.
+await page.getByRole("link", { name: "MCP Servers" }).first().click();
+await page.getByRole("link", { name: "Add MCP server" }).first().click();
+await page.getByRole("dialog").getByLabel("Name", { exact: true }).fill("Todo");
+await page.getByRole("dialog").getByLabel("URL").fill("javascript:alert(1)");
+await page.getByRole("dialog").getByRole("button", { name: "Add MCP server" }).click();
+equal(await page.locator("#url").getAttribute("aria-invalid"), "true", "a URL that is none is refused at its field");
+equal(await page.locator("#name").inputValue(), "Todo", "what was typed stays");
+await addMcpServer(page, {
+  name: "Todo", url: mcpUrl,
+  scopes: [["todo:read", "See todos"], ["todo:write", "Change todos"]],
+});
+
+// The mission's clicks: open MCP Servers, select the server, Clients tab, Create Client.
+await page.getByRole("link", { name: "MCP Servers", exact: true }).first().click();
+await page.getByRole("link", { name: "Todo", exact: true }).click();
+const shown = await createClient(page, { name: "Agent", scopes: ["todo:read"] });
+check((await page.getByRole("dialog").textContent()).includes("not shown again"), "the page says that the secret is not shown again");
+if (javaScriptEnabled) {
+  await page.getByRole("button", { name: `Copy ${shown.id}` }).last().click();
+  equal(await page.evaluate(() => navigator.clipboard.readText()), shown.id, "the copied client ID");
+  await page.getByRole("button", { name: `Copy ${shown.secret}` }).click();
+  equal(await page.evaluate(() => navigator.clipboard.readText()), shown.secret, "the copied secret");
+  const curl = await page.locator("#snippet-curl").textContent();
+  check(curl.includes(shown.secret) && curl.includes(shown.id), "the curl line has the real values");
+} else {
+  equal(await page.locator(".copy:visible").count(), 0, "no copy buttons that do nothing");
+}
+// Reloading shows no secret; the scopes and Save are still there.
+recording = true;
+await page.reload();
+check(!(await page.content()).includes(shown.secret), "the secret is gone from the page after a reload");
+await page.getByRole("dialog").getByLabel("todo:write").check();
+await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+await page.getByText("Saved.").waitFor();
+
+const token = await requestToken(url, shown);
+equal(token.status, 200, "the token request with what the page displayed");
+equal(token.scope, "todo:read todo:write", "the scopes that were saved");
+
+// The client's page: rotation, revocation, disabling, each proven at the token endpoint.
+await page.getByRole("link", { name: "Agent", exact: true }).click();
+await page.getByRole("heading", { name: "Agent", exact: true }).waitFor();
+recording = false;
+await page.getByRole("button", { name: "Rotate", exact: true }).click();
+const rotated = { ...shown, secret: (await page.locator("#client-secret").textContent()).trim() };
+equal((await requestToken(url, rotated)).status, 200, "the new secret works");
+equal((await requestToken(url, shown)).status, 200, "the old one works on, for its grace");
+recording = true;
+await page.getByRole("button", { name: `Revoke the secret ending in ${shown.secret.slice(-4)}` }).click();
+await page.getByText("The secret is revoked").waitFor();
+equal((await requestToken(url, shown)).error, "invalid_client", "the revoked secret");
+equal((await requestToken(url, rotated)).status, 200, "the other one still works");
+await page.getByRole("button", { name: "Disable" }).click();
+await page.getByText("The client is disabled").waitFor();
+equal((await requestToken(url, rotated)).error, "invalid_client", "a disabled client");
+await page.getByRole("button", { name: "Enable" }).click();
+await page.getByText("The client is enabled").waitFor();
+equal((await requestToken(url, rotated)).status, 200, "an enabled client");
+
+// A second grant, on another server.
+await addMcpServer(page, { name: "Notes", url: "https://notes.example.com/mcp", scopes: [["notes:read", ""]] });
+await page.goto(`${url}/dashboard/clients/${shown.id}`);
+await page.getByText("Add a grant on another MCP server").click();
+await page.getByRole("button", { name: "Choose its scopes" }).click();
+await page.getByRole("dialog").getByLabel("notes:read").check();
+await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+await page.getByText("Saved.").waitFor();
+equal((await requestToken(url, rotated)).error, "invalid_target", "two grants and no resource");
+equal((await requestToken(url, rotated, { resource: "https://notes.example.com/mcp" })).scope, "notes:read", "the second grant");
+await page.getByRole("group").filter({ hasText: "notes:read" }).locator("summary").click();
+await page.getByRole("button", { name: "Take the grant back" }).last().click();
+await page.getByText("The grant is taken back.").waitFor();
+equal((await requestToken(url, rotated)).status, 200, "one grant again");
+
+// Try it: the same rules, nothing issued.
+await page.getByRole("navigation", { name: "Client" }).getByRole("link", { name: "Try it" }).click();
+await page.getByLabel("scope").fill("todo:read");
+await page.getByRole("button", { name: "Try it" }).click();
+const claims = JSON.parse(await page.locator("#claims").textContent());
+equal(claims.client_id, shown.id, "the previewed client_id");
+equal(claims.scope, "todo:read", "the previewed scope");
+await page.getByLabel("scope").fill("todo:admin");
+await page.getByRole("button", { name: "Try it" }).click();
+await page.getByText("invalid_scope").waitFor();
+
+// Activity and the audit log tell what happened; one event has an address of its own.
+await page.getByRole("navigation", { name: "Client" }).getByRole("link", { name: "Activity" }).click();
+await page.getByText("secret.rotated").waitFor();
+await page.getByRole("link", { name: "Audit log" }).first().click();
+await page.getByLabel("Kind").selectOption("client.disabled");
+await page.getByRole("button", { name: "Show" }).click();
+await page.getByRole("link", { name: "client.disabled" }).click();
+await page.getByRole("heading", { name: "client.disabled" }).waitFor();
+check((await page.textContent("main")).includes("Ada Admin"), "the event names the admin");
+
+// The live check of the MCP server, which runs.
+await page.getByRole("link", { name: "MCP Servers", exact: true }).first().click();
+await page.getByRole("link", { name: "Todo", exact: true }).click();
+await page.getByRole("navigation", { name: "MCP server" }).getByRole("link", { name: "Metadata" }).click();
+await page.getByRole("link", { name: "Check now" }).click();
+await page.locator("#checks").waitFor();
+equal(await page.locator("#checks .status.bad").count(), 0, "checks that failed");
+
+// Rotating a signing key publishes the next one and changes nothing for tokens.
+const before = (await (await fetch(`${url}/keys`)).json()).keys.length;
+await page.getByRole("link", { name: "Signing keys" }).first().click();
+await page.getByRole("button", { name: "Rotate RS256 now" }).click();
+await page.getByText("The next key is published.").waitFor();
+equal((await (await fetch(`${url}/keys`)).json()).keys.length, before + 1, "published keys");
+equal((await requestToken(url, rotated)).status, 200, "tokens are issued as before");
+
+// A viewer joins by a link, sees everything and finds nothing to change.
+await page.getByRole("link", { name: "Settings", exact: true }).first().click();
+await page.getByText("Invite somebody").click();
+await page.getByLabel("For whom").fill("Vera");
+await page.getByRole("button", { name: "Make a link" }).click();
+const invitation = (await page.locator("#invitation-link").textContent()).trim();
+const viewer = await open(await browser.newContext({ javaScriptEnabled }));
+await setUp(viewer, invitation, { name: "Vera Viewer", email: "vera@example.com" });
+for (const path of ["/dashboard/mcp-servers", `/dashboard/clients/${shown.id}`, "/dashboard/signing-keys", "/dashboard/settings"]) {
+  await viewer.goto(url + path);
+  for (const words of ["Create Client", "Add MCP server", "Rotate", "Revoke", "Disable", "Delete", "Invite"]) {
+    equal(await viewer.getByRole("button", { name: words }).count(), 0, `${words} on ${path} for a viewer`);
+  }
+}
+
+// Deleting asks for the name.
+await page.goto(`${url}/dashboard/clients/${shown.id}/settings`);
+await page.getByLabel("To delete it, type its name").fill("agent");
+await page.getByRole("button", { name: "Delete Agent" }).click();
+await page.getByText("Nothing was deleted").waitFor();
+equal((await requestToken(url, rotated)).status, 200, "nothing was deleted");
+
+// Signing out everywhere ends other sessions too.
+const elsewhere = await open(await browser.newContext({ javaScriptEnabled }));
+await signIn(elsewhere, url);
+await elsewhere.getByRole("heading", { name: "Overview" }).waitFor();
+await page.goto(`${url}/dashboard/settings`);
+await page.getByRole("button", { name: "Sign out everywhere" }).click();
+await page.getByText("You are signed out on all devices.").waitFor();
+await elsewhere.reload();
+await elsewhere.getByRole("heading", { name: "Sign in" }).waitFor();
+
+for (const body of later) check(!body.includes(shown.secret), "the server sent the secret again");
+for (const one of [page, viewer, elsewhere]) equal(one.complaints.join("\n"), "", "what the browser complained of");
+console.log(JSON.stringify({ client_id: rotated.id, client_secret: rotated.secret }));
+await browser.close();

@@ -1,0 +1,131 @@
+//! Somebody who uses the dashboard, by its forms.
+
+use reqwest::{Client, RequestBuilder, Response};
+
+use crate::{Jeton, eventually, http};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A signed-in admin or viewer.
+pub struct Admin {
+    http: Client,
+    url: String,
+    /// The session cookie, `name=value`.
+    pub session: String,
+    /// The CSRF token of the session's forms.
+    pub csrf: String,
+}
+
+/// `name=value` of the cookie whose name ends in `end`.
+pub fn set_cookie(response: &Response, end: &str) -> Option<String> {
+    response
+        .headers()
+        .get_all("set-cookie")
+        .iter()
+        .map(|value| {
+            value
+                .to_str()
+                .unwrap()
+                .split(';')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .find(|pair| pair.split('=').next().unwrap().ends_with(end))
+}
+
+/// The CSRF token in a page.
+pub fn csrf_in(page: &str) -> String {
+    page.split("name=\"csrf\" value=\"")
+        .nth(1)
+        .expect("the page has a form")
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+/// The path of the link that the server printed for its first admin.
+pub async fn first_admin_path(jeton: &Jeton) -> String {
+    eventually("the server prints the first admin's link", async || {
+        jeton.log().contains("/dashboard/join/")
+    })
+    .await;
+    let log = jeton.log();
+    let rest = log.split("/dashboard/join/").nth(1).unwrap();
+    format!(
+        "/dashboard/join/{}",
+        rest.split_whitespace().next().unwrap()
+    )
+}
+
+impl Admin {
+    /// The first one, by the link that the server printed.
+    pub async fn first(jeton: &Jeton) -> Self {
+        let path = first_admin_path(jeton).await;
+        Self::join(jeton, &path, "Ada", "ada@example.com").await
+    }
+
+    /// Whoever follows a link.
+    pub async fn join(jeton: &Jeton, path: &str, name: &str, email: &str) -> Self {
+        let (http, url) = (http(), jeton.url.clone());
+        let page = http.get(format!("{url}{path}")).send().await.unwrap();
+        assert_eq!(page.status(), 200, "{path}");
+        let early = set_cookie(&page, "jeton_form").unwrap();
+        let csrf = csrf_in(&page.text().await.unwrap());
+        let answer = http
+            .post(format!("{url}{path}"))
+            .header("cookie", &early)
+            .form(&[
+                ("csrf", csrf.as_str()),
+                ("name", name),
+                ("email", email),
+                ("password", PASSWORD),
+            ])
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 303, "{:?}", answer.text().await);
+        let session = set_cookie(&answer, "jeton_session").unwrap();
+        Self::of_session(&url, session).await
+    }
+
+    async fn of_session(url: &str, session: String) -> Self {
+        let mut admin = Self {
+            http: http(),
+            url: url.to_owned(),
+            session,
+            csrf: String::new(),
+        };
+        admin.csrf = csrf_in(&admin.page("/dashboard").await);
+        admin
+    }
+
+    /// A page, which has to be there.
+    pub async fn page(&self, path: &str) -> String {
+        let answer = self.get(path).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.text().await.unwrap()
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.http
+            .get(format!("{}{path}", self.url))
+            .header("cookie", &self.session)
+    }
+
+    /// A form, as the dashboard's own pages send it.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let mut fields = fields.to_vec();
+        fields.push(("csrf", &self.csrf));
+        self.post_raw(path, &fields).send().await.unwrap()
+    }
+
+    /// A form without a CSRF token but for one in `fields`.
+    pub fn post_raw(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        self.http
+            .post(format!("{}{path}", self.url))
+            .header("cookie", &self.session)
+            .form(fields)
+    }
+}
