@@ -1,32 +1,39 @@
-//! Signs as fast as one thread can for some seconds, and prints the signatures a second.
+//! What the benchmarks need and no part of Jeton has.
 //!
-//! `jeton-bench ALGORITHM SECONDS`, with ALGORITHM one of RS256, ES256, `EdDSA`.
+//! - `jeton-bench sign ALGORITHM SECONDS` signs as fast as one thread can, and prints the signatures
+//!   a second. ALGORITHM is RS256, ES256 or `EdDSA`.
+//! - `jeton-bench seed DATABASE CLIENTS EVENTS` fills a database that `jeton serve` made.
 
+mod seed;
+mod sign;
+
+use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jeton_core::{Clock as _, KeyId, SigningAlgorithm, SystemClock};
-use jeton_jose::{OsEntropy, SigningKey};
+use jeton_core::SigningAlgorithm;
+
+const USAGE: &str = "usage: jeton-bench sign RS256|ES256|EdDSA SECONDS
+       jeton-bench seed DATABASE CLIENTS EVENTS";
 
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command for people and scripts"
 )]
-fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let algorithm = arguments
-        .next()
-        .and_then(|text| text.parse::<SigningAlgorithm>().ok());
-    let seconds = arguments.next().and_then(|text| text.parse::<u64>().ok());
-    let (Some(algorithm), Some(seconds @ 1..=600)) = (algorithm, seconds) else {
-        eprintln!("usage: jeton-bench RS256|ES256|EdDSA SECONDS");
-        return ExitCode::from(2);
-    };
-    match signatures(algorithm, Duration::from_secs(seconds)) {
-        Ok(count) => {
-            println!("{}", count / seconds);
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments).await {
+        Ok(Some(line)) => {
+            println!("{line}");
             ExitCode::SUCCESS
+        }
+        Ok(None) => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
         }
         Err(error) => {
             eprintln!("{error}");
@@ -35,19 +42,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// How many signatures over a message of a token's size fit into `time`.
-fn signatures(
-    algorithm: SigningAlgorithm,
-    time: Duration,
-) -> Result<u64, Box<dyn std::error::Error>> {
-    let pkcs8 = SigningKey::generate_pkcs8(algorithm)?;
-    let id = KeyId::generate(SystemClock.now(), &OsEntropy)?;
-    let key = SigningKey::from_pkcs8(id, algorithm, &pkcs8)?;
-    let message = vec![b'x'; 640];
-    let (start, mut count) = (Instant::now(), 0);
-    while start.elapsed() < time {
-        key.sign(&message)?;
-        count += 1;
+async fn run(arguments: &[&str]) -> Result<Option<String>, Box<dyn Error>> {
+    match arguments {
+        ["sign", algorithm, seconds] => {
+            let (Ok(algorithm), Ok(seconds @ 1..=600)) =
+                (algorithm.parse::<SigningAlgorithm>(), seconds.parse())
+            else {
+                return Ok(None);
+            };
+            let count = sign::signatures(algorithm, Duration::from_secs(seconds))?;
+            Ok(Some((count / seconds).to_string()))
+        }
+        ["seed", database, clients, events] => {
+            let (Ok(clients), Ok(events)) = (clients.parse(), events.parse()) else {
+                return Ok(None);
+            };
+            seed::seed(Path::new(database), clients, events)
+                .await
+                .map(Some)
+        }
+        _ => Ok(None),
     }
-    Ok(count)
 }

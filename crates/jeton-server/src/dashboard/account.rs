@@ -18,6 +18,7 @@ use super::session::{
 };
 use super::{Errors, PageError, PageResult, html};
 use crate::app::App;
+use crate::service::admins::NewAdmin;
 use crate::service::sessions::{ABSOLUTE, SignInError};
 use crate::service::{ServiceError, admins, sessions};
 
@@ -56,7 +57,7 @@ pub(crate) async fn sign_in_page(
         problem: None,
         first_run: app.store.admins().await?.is_empty(),
     };
-    with_cookie(html(StatusCode::OK, &page)?, fresh)
+    Ok(with_cookie(html(StatusCode::OK, &page)?, fresh))
 }
 
 /// The form, sent.
@@ -98,7 +99,7 @@ fn begin(app: &App, token: &PlainSecret, path: &str) -> PageResult {
         token.expose(),
         ABSOLUTE.as_secs(),
     )?;
-    with_cookie(see(path), Some(cookie))
+    Ok(with_cookie(see(path), Some(cookie)))
 }
 
 /// Only a page of the dashboard's own: nobody is sent to another site after signing in.
@@ -134,10 +135,10 @@ pub(crate) async fn sign_out_everywhere(
 
 pub(super) fn leave(app: &App, done: &str) -> PageResult {
     let cookie = set_cookie(app, &session_cookie(app), "", 0)?;
-    with_cookie(
+    Ok(with_cookie(
         see(&format!("/dashboard/sign-in?done={done}")),
         Some(cookie),
-    )
+    ))
 }
 
 #[derive(Template)]
@@ -176,7 +177,7 @@ pub(crate) async fn join_page(
         email: String::new(),
         errors: Errors::default(),
     };
-    with_cookie(html(StatusCode::OK, &page)?, fresh)
+    Ok(with_cookie(html(StatusCode::OK, &page)?, fresh))
 }
 
 /// The form behind a link, sent.
@@ -194,8 +195,12 @@ pub(crate) async fn join(
     let name = form.parse::<DisplayName>("name", &mut errors);
     let email = form.parse::<EmailAddress>("email", &mut errors);
     if let (Some(name), Some(email)) = (name, email) {
-        let password = form.secret("password");
-        match admins::accept(&app, &early.context, &link, name, email, password).await {
+        let new = NewAdmin {
+            name,
+            email,
+            password: form.secret("password"),
+        };
+        match admins::accept(&app, &early.context, &link, new).await {
             Ok(admin) => {
                 let token = sessions::begin(&app, &early.context, &admin).await?;
                 return begin(&app, &token, "/dashboard");
@@ -227,11 +232,11 @@ fn early_csrf(app: &App, headers: &HeaderMap) -> Result<(String, Option<HeaderVa
     Ok((csrf_token(made.expose()), Some(header)))
 }
 
-fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> PageResult {
+fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
-    Ok(response)
+    response
 }
 
 #[cfg(test)]

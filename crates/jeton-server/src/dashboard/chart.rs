@@ -95,28 +95,10 @@ pub(super) fn svg(range: Range, now: Timestamp, counts: &[(Timestamp, TokenCount
         .max()
         .unwrap_or(0)
         .max(1);
-    let total: i64 = counts.iter().map(|(_, count)| count.issued).sum();
-    let refused: i64 = counts.iter().map(|(_, count)| count.refused).sum();
     let plot = HEIGHT - TOP - BOTTOM;
     let base = HEIGHT - BOTTOM;
     let step = (WIDTH - LEFT) / range.bars();
-    let mut svg = format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-label=\"Tokens in the {}: {} issued, {} refused\">",
-        range.words(),
-        grouped(total),
-        grouped(refused)
-    );
-    let _ = write!(
-        svg,
-        "<line class=\"base\" x1=\"{LEFT}\" y1=\"{base}\" x2=\"{WIDTH}\" y2=\"{base}\"/>\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\
-         <text x=\"{}\" y=\"{base}\" text-anchor=\"end\">0</text>",
-        LEFT - 8,
-        TOP + 10,
-        grouped(highest),
-        LEFT - 8
-    );
+    let mut svg = head(range, base, highest, counts);
     for index in 0..range.bars() {
         let at = Timestamp::from_millis(begin.as_millis() + index * range.bar_millis());
         let count = counts
@@ -153,6 +135,26 @@ pub(super) fn svg(range: Range, now: Timestamp, counts: &[(Timestamp, TokenCount
     }
     svg.push_str("</svg>");
     svg
+}
+
+/// The beginning, with what a screen reader says, and the axis.
+fn head(range: Range, base: i64, highest: i64, counts: &[(Timestamp, TokenCount)]) -> String {
+    let total: i64 = counts.iter().map(|(_, count)| count.issued).sum();
+    let refused: i64 = counts.iter().map(|(_, count)| count.refused).sum();
+    format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
+         aria-label=\"Tokens in the {}: {} issued, {} refused\">\
+         <line class=\"base\" x1=\"{LEFT}\" y1=\"{base}\" x2=\"{WIDTH}\" y2=\"{base}\"/>\
+         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\
+         <text x=\"{}\" y=\"{base}\" text-anchor=\"end\">0</text>",
+        range.words(),
+        grouped(total),
+        grouped(refused),
+        LEFT - 8,
+        TOP + 10,
+        grouped(highest),
+        LEFT - 8
+    )
 }
 
 /// Where a bar stands.

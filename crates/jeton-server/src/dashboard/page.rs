@@ -62,6 +62,8 @@ pub(crate) struct Page {
     /// Something that was just done, from the address.
     pub(crate) notice: Option<&'static str>,
     pub(crate) has_sheet: bool,
+    /// Of the assets.
+    pub(crate) version: &'static str,
 }
 
 impl Page {
@@ -75,6 +77,7 @@ impl Page {
             csrf: signed_in.csrf.clone(),
             notice: signed_in.done.as_deref().and_then(notice),
             has_sheet: false,
+            version: VERSION.as_str(),
         }
     }
 
@@ -105,10 +108,6 @@ impl Page {
         } else {
             " required maxlength=\"100\""
         }
-    }
-
-    pub(crate) fn version(&self) -> &'static str {
-        VERSION.as_str()
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) async fn invite(State(app): State<Arc<App>>, change: Change) -> PageR
         return reveal::redirect(&app, signed_in, INVITATION, "/dashboard/settings", &link);
     }
     let mut page = assemble(&app, signed_in).await?;
-    page.note = change.form.text("note").to_owned();
+    page.note = change.form.text("note").into();
     page.errors = errors;
     html(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

@@ -18,6 +18,14 @@ const FIRST_LINK: Duration = Duration::from_secs(60 * 60);
 /// How long an invitation works.
 const INVITATION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
+/// Somebody who follows a link.
+#[derive(Debug)]
+pub(crate) struct NewAdmin {
+    pub(crate) name: DisplayName,
+    pub(crate) email: EmailAddress,
+    pub(crate) password: SecretString,
+}
+
 /// Makes the link of the first start, where there is no admin yet; those of earlier starts stop
 /// working.
 pub(crate) async fn make_first_link(app: &App) -> Result<Option<PlainSecret>, ServiceError> {
@@ -109,9 +117,7 @@ pub(crate) async fn accept(
     app: &App,
     context: &RequestContext,
     link: &PlainSecret,
-    name: DisplayName,
-    email: EmailAddress,
-    password: SecretString,
+    new: NewAdmin,
 ) -> Result<Admin, ServiceError> {
     let gone = || {
         ServiceError::Conflict(
@@ -119,13 +125,13 @@ pub(crate) async fn accept(
         )
     };
     let invitation = find_invitation(app, link).await?.ok_or_else(gone)?;
-    password::check(&password)?;
-    let hash = password::hash(password, app.entropy.as_ref()).await?;
+    password::check(&new.password)?;
+    let hash = password::hash(new.password, app.entropy.as_ref()).await?;
     let now = app.clock.now();
     let admin = Admin {
         id: AdminId::generate(now, app.entropy.as_ref())?,
-        name,
-        email,
+        name: new.name,
+        email: new.email,
         role: invitation.role,
         created_at: now,
         last_sign_in_at: None,

@@ -54,15 +54,13 @@ pub(super) async fn verify(password: SecretString, hash: Option<SecretString>) -
     in_background(move || {
         let argon2 = Argon2::default();
         let password = password.expose_secret().as_bytes();
-        match &hash {
-            Some(hash) => PasswordHash::new(hash.expose_secret())
-                .is_ok_and(|hash| argon2.verify_password(password, &hash).is_ok()),
-            None => {
-                // The result is of no interest, only the time it takes.
-                let _ = argon2.hash_password_with_salt(password, &[0_u8; 16]);
-                false
-            }
+        if let Some(hash) = &hash {
+            return PasswordHash::new(hash.expose_secret())
+                .is_ok_and(|hash| argon2.verify_password(password, &hash).is_ok());
         }
+        // The result is of no interest, only the time it takes.
+        let _ = argon2.hash_password_with_salt(password, &[0_u8; 16]);
+        false
     })
     .await
     .unwrap_or(false)

@@ -72,27 +72,30 @@ pub(crate) async fn check(app: &App, server: &McpServer) -> Vec<Check> {
     ));
     let well_known = ProtectedResourceMetadata::well_known_path(server.url.path());
     let location = location.unwrap_or_else(|| format!("{}{well_known}", server.url.origin()));
+    checks.extend(metadata_checks(app, server, &location).await);
+    checks
+}
+
+async fn metadata_checks(app: &App, server: &McpServer, location: &str) -> Vec<Check> {
     // Only the MCP server's own host is asked: a challenge cannot send Jeton elsewhere.
     let same_host = location
         .parse::<ResourceUri>()
         .is_ok_and(|there| there.origin() == server.url.origin());
     if !same_host {
-        checks.push(Check::new(
-            "The metadata is on the server's own host",
-            false,
-            location,
-        ));
-        return checks;
+        let what = "The metadata is on the server's own host";
+        return vec![Check::new(what, false, location)];
     }
-    match fetch_json::<ProtectedResourceMetadata>(&client, &location).await {
-        Ok(document) => checks.extend(document_checks(app, server, &document)),
-        Err(error) => checks.push(Check::new(
+    let Ok(client) = http_client() else {
+        return Vec::new();
+    };
+    match fetch_json::<ProtectedResourceMetadata>(&client, location).await {
+        Ok(document) => document_checks(app, server, &document),
+        Err(error) => vec![Check::new(
             "The metadata can be fetched",
             false,
             format!("{location}: {error}"),
-        )),
+        )],
     }
-    checks
 }
 
 fn document_checks(

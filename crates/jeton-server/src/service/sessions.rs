@@ -69,13 +69,15 @@ pub(crate) async fn sign_in(
     let right = password::verify(password, hash).await;
     match admin {
         Some(admin) if right => {
-            keys.iter()
-                .for_each(|key| app.sign_in_failures.succeeded(key));
+            for key in &keys {
+                app.sign_in_failures.succeeded(key);
+            }
             Ok(begin(app, context, &admin).await?)
         }
         admin => {
-            keys.iter()
-                .for_each(|key| app.sign_in_failures.failed(key, now));
+            for key in &keys {
+                app.sign_in_failures.failed(key, now);
+            }
             refuse(app, context, admin).await?;
             Err(SignInError::Wrong)
         }
