@@ -44,7 +44,8 @@ CREATE TABLE client_hour (
     refused   BIGINT NOT NULL,
     PRIMARY KEY (client_id, hour)
 );
-CREATE INDEX client_hour_hour ON client_hour (hour);
+-- Holds all that a sum over the last hours needs.
+CREATE INDEX client_hour_hour ON client_hour (hour, client_id, issued, refused);
 CREATE TABLE client_activity (
     client_id       TEXT   NOT NULL PRIMARY KEY,
     last_issued_at  BIGINT,

@@ -1,5 +1,5 @@
 // Takes pictures of every page: node screenshots.mjs URL FIRST_ADMIN_LINK FOLDER [MCP_URL]
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { addMcpServer, createClient, launch, open, requestToken, setUp } from "./dashboard.mjs";
 
 const [url, link, folder, mcpUrl = "http://localhost:3002/mcp"] = process.argv.slice(2);
@@ -9,15 +9,15 @@ const context = await browser.newContext({ viewport: { width: 1280, height: 860 
 const page = await open(context);
 const join = link;
 
+const debug = await context.newCDPSession(page);
 async function shoot(name, path) {
-  for (const scheme of ["light", "dark"]) {
-    for (const width of [1280, 390]) {
-      await page.emulateMedia({ colorScheme: scheme });
-      await page.setViewportSize({ width, height: 860 });
-      if (path) await page.goto(url + path);
-      await page.waitForTimeout(200);
-      await page.screenshot({ path: `${folder}/${name}-${width}-${scheme}.png`, fullPage: width === 1280 });
-    }
+  for (const [ending, width, scheme] of [["light", 1280, "light"], ["dark", 1280, "dark"], ["narrow", 390, "light"], ["narrow-dark", 390, "dark"]]) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    await page.setViewportSize({ width, height: 860 });
+    if (path) await page.goto(url + path);
+    await page.waitForTimeout(150);
+    const picture = await debug.send("Page.captureScreenshot", { format: "webp", quality: 75 });
+    await writeFile(`${folder}/${name}-${ending}.webp`, Buffer.from(picture.data, "base64"));
   }
   await page.setViewportSize({ width: 1280, height: 860 });
 }

@@ -61,6 +61,10 @@ impl Narrator {
             "   Data directory  {}",
             stage.data_dir().display()
         ))?;
+        if let Some(link) = &stage.dashboard_link {
+            data("\nBecome the dashboard's first admin (the link works once, for an hour):\n")?;
+            data(&format!("   {link}"))?;
+        }
         data("\nGet a token yourself:\n")?;
         data(&format!(
             "   curl --location '{}/oauth/token' \\\n     --header 'Content-Type: application/x-www-form-urlencoded' \\\n     --data-urlencode 'grant_type=client_credentials' \\\n     --data-urlencode 'client_id={}' \\\n     --data-urlencode 'client_secret={}' \\\n     --data-urlencode 'scope=todo:read todo:write'",

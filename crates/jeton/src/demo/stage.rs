@@ -34,6 +34,7 @@ pub(super) struct Stage {
     stop: Option<oneshot::Sender<()>>,
     pub(super) http: Client,
     pub(super) issuer: String,
+    pub(super) dashboard_link: Option<String>,
     pub(super) mcp_url: String,
     pub(super) other_url: String,
     /// May read and write todos.
@@ -51,7 +52,7 @@ impl Stage {
         let (stop, stopped) = oneshot::channel();
 
         narrator.step("Start Jeton")?;
-        let issuer = start_jeton(folder.path(), &mut jeton, stopped).await?;
+        let (issuer, dashboard_link) = start_jeton(folder.path(), &mut jeton, stopped).await?;
         Narrator::show(&format!(
             "issuer {issuer}, data in {}",
             folder.path().display()
@@ -90,6 +91,7 @@ impl Stage {
             stop: Some(stop),
             http: http_client()?,
             issuer,
+            dashboard_link,
             mcp_url,
             other_url,
             agent,
@@ -113,7 +115,7 @@ async fn start_jeton(
     data_dir: &Path,
     servers: &mut JoinSet<()>,
     stopped: oneshot::Receiver<()>,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<(String, Option<String>)> {
     let config = Config::isolated(RawConfig {
         data_dir: Some(data_dir.to_owned()),
         listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
@@ -122,10 +124,11 @@ async fn start_jeton(
     let server = Server::bind(&config).await?;
     let issuer = config.effective_issuer(server.address())?;
     let app = App::open(&config, issuer.clone()).await?;
+    let dashboard_link = app.first_admin_link().await?;
     servers.spawn(server.serve(app, async move {
         let _ = stopped.await;
     }));
-    Ok(issuer.to_string())
+    Ok((issuer.to_string(), dashboard_link))
 }
 
 async fn start_todo_server(issuer: &str, servers: &mut JoinSet<()>) -> anyhow::Result<String> {
