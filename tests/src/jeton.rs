@@ -18,6 +18,8 @@ pub struct JetonOptions<'a> {
     pub port: Option<u16>,
     /// What is logged.
     pub log: Option<&'a str>,
+    /// Variables of its environment.
+    pub environment: Vec<(&'a str, &'a str)>,
 }
 
 /// A running server in a folder of its own.
@@ -44,6 +46,7 @@ impl Jeton {
             .arg(folder.path().join("data"))
             .args(["--log", options.log.unwrap_or("info")])
             .args(&options.flags)
+            .envs(options.environment)
             .current_dir(folder.path());
         let mut process = Process::start(&mut command);
         process.wait_for("issuer=").await;

@@ -3,8 +3,8 @@
 use std::process::Output;
 
 use jeton_tests::{
-    Admin, Jeton, JetonOptions, PASSWORD, TodoServer, call_tool, csrf_in, first_admin_path, http,
-    set_cookie, workspace,
+    Admin, Jeton, JetonOptions, PASSWORD, TodoServer, call_tool, csrf_in, eventually,
+    first_admin_path, free_port, http, set_cookie, workspace,
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -641,4 +641,119 @@ async fn the_audit_log_is_exported_whole_and_safe_for_spreadsheets() {
             .status(),
         303
     );
+}
+
+#[tokio::test]
+async fn a_browser_signs_in_through_an_openid_connect_provider() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let port = free_port();
+    let config = folder.path().join("jeton.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "[oidc]\nissuer = \"http://127.0.0.1:{port}\"\nclient_id = \"jeton\"\nname = \"Example\"\n\
+             admins = [\"ada@example.com\"]\nviewers = [\"@example.com\"]\n"
+        ),
+    )
+    .unwrap();
+    let secret = "a secret with spaces & signs";
+    let options = JetonOptions {
+        flags: vec!["--config", config.to_str().unwrap()],
+        environment: vec![("JETON_OIDC_CLIENT_SECRET", secret)],
+        ..JetonOptions::default()
+    };
+    let jeton = Jeton::start_with(options).await;
+    node(
+        "dashboard_oidc.mjs",
+        &[&jeton.url, &port.to_string(), secret],
+    )
+    .await;
+    let operator = jeton.operator().await;
+    assert_eq!(operator.audit("kind=admin.created").await.len(), 2);
+    assert_eq!(operator.audit("kind=admin.sign_in_refused").await.len(), 2);
+    assert!(!jeton.log().contains(secret));
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_published_first_signs_a_day_later_and_breaks_no_token() {
+    // The issuer stays the same.
+    let port = Some(free_port());
+    let options = || JetonOptions {
+        port,
+        ..JetonOptions::default()
+    };
+    let mut jeton = Jeton::start_with(options()).await;
+    let admin = Admin::first(&jeton).await;
+    let operator = jeton.operator().await;
+    let server = operator
+        .mcp_server("http://localhost:1/mcp", &["todo:read"])
+        .await;
+    let client = operator.client(&server, &["todo:read"]).await;
+    let old_token = client.token(&jeton.url, &[]).await;
+    let rotate = async |admin: &Admin| {
+        let fields = [("algorithm", "RS256")];
+        admin
+            .post("/dashboard/signing-keys/rotate", &fields)
+            .await
+            .status()
+    };
+    assert_eq!(rotate(&admin).await, 303);
+    assert_eq!(rotate(&admin).await, 409, "one waits already");
+    let kid = |token: &str| {
+        use base64::Engine as _;
+        let header = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(token.split('.').next().unwrap())
+            .unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+        header["kid"].as_str().unwrap().to_owned()
+    };
+    let token = client.token(&jeton.url, &[]).await;
+    assert_eq!(
+        kid(&token),
+        kid(&old_token),
+        "the new key does not sign yet"
+    );
+
+    // A day passes.
+    jeton.terminate().await;
+    let script = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); \
+                  c.execute(\"UPDATE signing_key SET activated_at = activated_at - 86400001 WHERE state = 'pending'\"); c.commit()";
+    let status = Command::new("python3")
+        .args(["-c", script])
+        .arg(jeton.data_dir().join("jeton.db"))
+        .status()
+        .await
+        .unwrap();
+    assert!(status.success());
+    let jeton = jeton.restart(options()).await;
+    eventually("the new key signs", async || {
+        kid(&client.token(&jeton.url, &[]).await) != kid(&old_token)
+    })
+    .await;
+    let keys = jeton.get("/keys").await.text().await.unwrap();
+    assert!(
+        keys.contains(&kid(&old_token)),
+        "the old key is still published"
+    );
+    let operator = jeton.operator().await;
+    for kind in ["key.activated", "key.retired"] {
+        assert_eq!(
+            operator.audit(&format!("kind={kind}")).await.len(),
+            1,
+            "{kind}"
+        );
+    }
+    // The token that the old key signed still counts.
+    let answer = http()
+        .post(format!("{}/oauth/introspect", jeton.url))
+        .form(&[
+            ("client_id", client.client_id.as_str()),
+            ("client_secret", client.client_secret.as_str()),
+            ("token", old_token.as_str()),
+        ])
+        .send()
+        .await
+        .unwrap();
+    let answer: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(answer["active"], true);
 }

@@ -9,6 +9,7 @@
 
 mod discovery;
 mod fetch;
+mod id_token;
 mod jwk;
 mod key_set;
 mod os_entropy;
@@ -21,6 +22,7 @@ mod verifying_key;
 
 pub use discovery::{DiscoveryError, discover_issuer, metadata_urls};
 pub use fetch::{FetchError, fetch_json, http_client, is_trustworthy_url};
+pub use id_token::{ExpectedIdToken, IdTokenClaims, verify_id_token};
 pub use jwk::{Jwk, JwkError};
 pub use key_set::KeySet;
 pub use os_entropy::OsEntropy;

@@ -42,6 +42,9 @@ pub enum VerifyError {
     /// Its time has not come.
     #[error("the token is not valid yet")]
     NotYetValid,
+    /// An ID token's nonce is not that of the request.
+    #[error("the ID token belongs to another sign-in")]
+    Nonce,
 }
 
 /// What a token has to be to be accepted.

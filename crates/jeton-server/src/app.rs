@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::AuditLog;
 use crate::background;
-use crate::config::{AuditDurability, Config, Issuer, Setting};
+use crate::config::{AuditDurability, Config, Issuer, OidcConfig, Setting};
 use crate::directory::Directory;
 use crate::first_start::{self, FirstStartError};
 use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
@@ -81,6 +81,8 @@ pub struct App {
     /// Held while signing keys are changed.
     pub(crate) rotating: Mutex<()>,
     pub(crate) sign_in_failures: Throttle,
+    /// Who else may say who somebody is.
+    pub(crate) oidc: Option<OidcConfig>,
     /// The settings, for the dashboard to show.
     pub(crate) settings: Vec<Setting>,
     /// When the server is told to stop, so are its jobs.
@@ -147,6 +149,7 @@ impl App {
             master_key,
             rotating: Mutex::new(()),
             sign_in_failures: Throttle::default(),
+            oidc: config.oidc.clone(),
             settings: config.settings.clone(),
             stopping: CancellationToken::new(),
             started_at: now,

@@ -22,7 +22,9 @@ mod service;
 mod telemetry;
 
 pub use app::{App, FirstAdminLinkError, OpenError};
-pub use config::{AuditDurability, Config, ConfigError, Issuer, IssuerError, RawAudit, RawConfig};
+pub use config::{
+    AuditDurability, Config, ConfigError, Issuer, IssuerError, RawAudit, RawConfig, RawOidc,
+};
 pub use first_start::AdminCredentials;
 pub use http::{Server, ServerError, openapi_json};
 pub use private_file::write_private_file;

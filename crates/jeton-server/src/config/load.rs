@@ -9,7 +9,7 @@ use serde::Deserializer;
 use zeroize::Zeroizing;
 
 use super::settings;
-use super::{Config, Issuer, IssuerError, MasterKeyText, RawConfig, TlsFiles};
+use super::{Config, Issuer, IssuerError, MasterKeyText, OidcConfig, RawConfig, TlsFiles};
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum ConfigError {
     /// TLS here, and an issuer that says otherwise.
     #[error("with --tls-cert the issuer must be https, and {0:?} is not")]
     TlsIssuer(String),
+    /// Signing in through a provider.
+    #[error("the [oidc] section: {0}")]
+    Oidc(String),
     /// Another database.
     #[error(
         "the database URL must be sqlite:PATH; {0:?} is not supported by this version of Jeton"
@@ -74,7 +77,11 @@ impl Config {
             )
             .merge(Serialized::defaults(flags));
         let raw: RawConfig = figment.extract().map_err(Box::new)?;
+        let oidc = raw.oidc.clone();
         let mut config = Self::check(raw, environment("JETON_MASTER_KEY"))?;
+        config.oidc = oidc
+            .map(|oidc| OidcConfig::check(oidc, environment("JETON_OIDC_CLIENT_SECRET")))
+            .transpose()?;
         config.settings = settings::settings(&config, &figment);
         Ok(config)
     }
@@ -129,6 +136,7 @@ impl Config {
                 .and_then(|audit| audit.durability)
                 .unwrap_or_default(),
             data_dir,
+            oidc: None,
             settings: Vec::new(),
         })
     }

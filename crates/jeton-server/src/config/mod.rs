@@ -3,6 +3,7 @@
 
 mod issuer;
 mod load;
+mod oidc;
 mod settings;
 
 use std::net::SocketAddr;
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use issuer::{Issuer, IssuerError};
 pub use load::ConfigError;
+pub(crate) use oidc::OidcConfig;
+pub use oidc::RawOidc;
 pub(crate) use settings::Setting;
 
 /// When a token's audit event has to be on disk.
@@ -60,6 +63,9 @@ pub struct RawConfig {
     /// The audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<RawAudit>,
+    /// Signing in to the dashboard through an OpenID Connect provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<RawOidc>,
 }
 
 /// The `[audit]` section.
@@ -98,6 +104,7 @@ pub struct Config {
     pub(crate) insecure_http: bool,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) audit_durability: AuditDurability,
+    pub(crate) oidc: Option<OidcConfig>,
     /// Each setting as it took effect, for people to read.
     pub(crate) settings: Vec<Setting>,
 }

@@ -47,6 +47,13 @@ pub(super) fn settings(config: &Config, figment: &Figment) -> Vec<Setting> {
         ("tls_cert", tls.map_or_else(not_set, |tls| path(&tls.cert))),
         ("tls_key", tls.map_or_else(not_set, |tls| path(&tls.key))),
         (
+            "oidc.issuer",
+            config
+                .oidc
+                .as_ref()
+                .map_or_else(not_set, |oidc| oidc.issuer.clone()),
+        ),
+        (
             "audit.durability",
             match config.audit_durability {
                 AuditDurability::Sync => "sync",

@@ -32,6 +32,8 @@ struct SignInPage {
     notice: Option<&'static str>,
     problem: Option<String>,
     first_run: bool,
+    /// The name of the provider through which one may sign in as well.
+    provider: Option<String>,
 }
 
 /// Where to go after signing in, and what was just done.
@@ -56,6 +58,7 @@ pub(crate) async fn sign_in_page(
         notice: notice_for(query.done.as_deref()),
         problem: None,
         first_run: app.store.admins().await?.is_empty(),
+        provider: provider(&app),
     };
     Ok(with_cookie(html(StatusCode::OK, &page)?, fresh))
 }
@@ -82,6 +85,7 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
         notice: None,
         problem: Some(problem),
         first_run: false,
+        provider: provider(&app),
     };
     let mut response = html(status, &page)?;
     if let Some(wait) = wait {
@@ -92,7 +96,11 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
     Ok(response)
 }
 
-fn begin(app: &App, token: &PlainSecret, path: &str) -> PageResult {
+fn provider(app: &App) -> Option<String> {
+    app.oidc.as_ref().map(|oidc| oidc.name.clone())
+}
+
+pub(super) fn begin(app: &App, token: &PlainSecret, path: &str) -> PageResult {
     let cookie = set_cookie(
         app,
         &session_cookie(app),
@@ -103,7 +111,7 @@ fn begin(app: &App, token: &PlainSecret, path: &str) -> PageResult {
 }
 
 /// Only a page of the dashboard's own: nobody is sent to another site after signing in.
-fn local_path(next: &str) -> String {
+pub(super) fn local_path(next: &str) -> String {
     let is_ours =
         next == "/dashboard" || next.starts_with("/dashboard/") || next.starts_with("/dashboard?");
     let is_plain = next.chars().all(|c| c.is_ascii_graphic() && c != '\\');

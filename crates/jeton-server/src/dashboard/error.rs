@@ -4,6 +4,8 @@ use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use jeton_core::EntropyError;
+use jeton_store::StoreError;
 
 use super::assets::VERSION;
 use super::page::{html, protect};
@@ -20,6 +22,8 @@ pub(crate) enum PageError {
     Csrf,
     /// Refused for another reason, told in a sentence.
     Refused(StatusCode, &'static str),
+    /// The same, with a sentence made for the occasion.
+    RefusedBecause(StatusCode, String),
     /// There is no such page.
     NotFound,
     /// The service said no.
@@ -28,8 +32,20 @@ pub(crate) enum PageError {
     Render(String),
 }
 
-impl<E: Into<ServiceError>> From<E> for PageError {
-    fn from(error: E) -> Self {
+impl From<ServiceError> for PageError {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl From<StoreError> for PageError {
+    fn from(error: StoreError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+impl From<EntropyError> for PageError {
+    fn from(error: EntropyError) -> Self {
         Self::Service(error.into())
     }
 }
@@ -61,6 +77,7 @@ impl PageError {
                 "It was made for another session, or by another site. Nothing was changed: go back, reload the page and send the form again.".into(),
             ),
             Self::Refused(status, text) => (status, "That did not work", text.into()),
+            Self::RefusedBecause(status, text) => (status, "That did not work", text),
             Self::NotFound => (
                 StatusCode::NOT_FOUND,
                 "Not found",

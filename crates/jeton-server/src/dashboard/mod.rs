@@ -15,6 +15,7 @@ pub(crate) mod error;
 mod form;
 mod format;
 pub(crate) mod mcp_servers;
+pub(crate) mod oidc;
 pub(crate) mod overview;
 mod page;
 mod reveal;

@@ -188,6 +188,10 @@ pub(super) fn early_cookie(app: &App) -> String {
     named(app, "jeton_form")
 }
 
+pub(super) fn oidc_cookie(app: &App) -> String {
+    named(app, "jeton_oidc")
+}
+
 pub(super) fn reveal_cookie(app: &App) -> String {
     named(app, "jeton_reveal")
 }

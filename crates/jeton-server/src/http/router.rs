@@ -85,6 +85,8 @@ fn dashboard() -> Router<Arc<App>> {
             "/dashboard/sign-in",
             get(dashboard::account::sign_in_page).post(dashboard::account::sign_in),
         )
+        .route("/dashboard/oidc/start", get(dashboard::oidc::start))
+        .route("/dashboard/oidc/callback", get(dashboard::oidc::callback))
         .route("/dashboard/sign-out", post(dashboard::account::sign_out))
         .route(
             "/dashboard/sign-out-everywhere",

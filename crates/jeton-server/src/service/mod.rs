@@ -6,6 +6,7 @@ pub(crate) mod clients;
 mod error;
 pub(crate) mod grants;
 pub(crate) mod mcp_servers;
+pub(crate) mod oidc;
 mod operator;
 mod password;
 pub(crate) mod publication;

@@ -92,6 +92,7 @@ impl Serve {
             audit: durability.map(|durability| RawAudit {
                 durability: Some(durability),
             }),
+            oidc: None,
         }
     }
 }

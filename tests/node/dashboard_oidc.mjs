@@ -1,0 +1,54 @@
+// Signing in to the dashboard through a real OpenID Connect provider (node-oidc-provider):
+//   node dashboard_oidc.mjs URL PROVIDER_PORT CLIENT_SECRET
+import Provider from "oidc-provider";
+import { check, equal, launch, open } from "./dashboard.mjs";
+
+const [url, port, clientSecret] = process.argv.slice(2);
+console.warn = () => {}; // The provider warns that its keys and pages are for development.
+const provider = new Provider(`http://127.0.0.1:${port}`, {
+  clients: [{ client_id: "jeton", client_secret: clientSecret, redirect_uris: [`${url}/dashboard/oidc/callback`] }],
+  claims: { email: ["email", "email_verified"], profile: ["name"] },
+  // The claims of the scopes come in the ID token, as with most providers.
+  conformIdTokenClaims: false,
+  // Who signs in as "vera" has the address vera@example.com; "unverified-…" has one that is not checked.
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, name: `Name of ${id}`, email: `${id.replace("unverified-", "")}@${id.includes("stranger") ? "elsewhere.test" : "example.com"}`, email_verified: !id.startsWith("unverified") }),
+  }),
+});
+const listening = provider.listen(Number(port), "127.0.0.1");
+
+const browser = await launch();
+async function signInAs(name) {
+  const page = await open(await browser.newContext());
+  await page.goto(`${url}/dashboard/clients`);
+  await page.getByRole("link", { name: "Sign in with Example" }).click();
+  await page.locator("input[name=login]").fill(name);
+  await page.locator("input[name=password]").fill("any");
+  await page.locator("button[type=submit]").click();
+  await page.getByRole("button", { name: /continue/i }).click();
+  await page.waitForURL(`${url}/**`);
+  return page;
+}
+
+const ada = await signInAs("ada");
+await ada.getByRole("heading", { name: "Clients" }).waitFor();
+check((await ada.textContent(".who")).includes("Admin"), "ada is on the list of admins");
+check((await ada.textContent(".who")).includes("Name of ada"), "her name comes from the provider");
+const vera = await signInAs("vera");
+check((await vera.textContent(".who")).includes("Viewer"), "others of the domain are viewers");
+const stranger = await signInAs("stranger");
+await stranger.getByText("may not use this dashboard").waitFor();
+const unverified = await signInAs("unverified-ada");
+await unverified.getByText("may not use this dashboard").waitFor();
+
+// An answer that belongs to no sign-in of this browser's begins no session.
+const forged = await open(await browser.newContext());
+equal((await forged.goto(`${url}/dashboard/oidc/callback?code=x&state=y`)).status(), 400, "no sign-in under way");
+await forged.goto(`${url}/dashboard/oidc/start`);
+equal((await forged.goto(`${url}/dashboard/oidc/callback?code=x&state=y`)).status(), 400, "another state");
+await forged.goto(`${url}/dashboard`);
+await forged.getByRole("heading", { name: "Sign in" }).waitFor();
+await browser.close();
+listening.close();
+process.exit(0);
