@@ -161,6 +161,14 @@ impl World {
     }
 
     async fn viewer(&self) -> Admin {
+        let path = self.invitation().await;
+        let viewer = Admin::join(&self.jeton, &path, "Vera", "vera@example.com").await;
+        assert_eq!(self.jeton.get(&path).await.status(), 410, "used");
+        viewer
+    }
+
+    /// The path of a viewer's invitation.
+    async fn invitation(&self) -> String {
         let answer = self
             .admin
             .post(
@@ -180,8 +188,7 @@ impl World {
             .await
             .unwrap();
         let link = page.split("/dashboard/join/").nth(1).unwrap();
-        let path = format!("/dashboard/join/{}", link.split('<').next().unwrap());
-        Admin::join(&self.jeton, &path, "Vera", "vera@example.com").await
+        format!("/dashboard/join/{}", link.split('<').next().unwrap())
     }
 }
 
@@ -376,7 +383,20 @@ async fn a_new_secret_is_shown_once_to_the_one_who_made_it() {
             .get(&path)
             .header("cookie", format!("{}; {reveal}", admin.session))
     };
-    // Another session cannot open it, nor is it shown on another page.
+    // A viewer cannot open it, nor another session of the same admin, nor another page.
+    let again = sign_in(&world.jeton, "ada@example.com", PASSWORD).await;
+    let session = set_cookie(&again, "jeton_session").unwrap();
+    let elsewhere = http()
+        .get(format!("{}{path}", world.jeton.url))
+        .header("cookie", format!("{session}; {reveal}"));
+    let page = elsewhere.send().await.unwrap().text().await.unwrap();
+    assert!(!page.contains(secret_id));
+    let settings = world
+        .admin
+        .get("/dashboard/settings")
+        .header("cookie", format!("{}; {reveal}", world.admin.session));
+    let page = settings.send().await.unwrap().text().await.unwrap();
+    assert!(!page.contains("invitation-link"));
     let page = with(&viewer).send().await.unwrap().text().await.unwrap();
     assert!(!page.contains(secret_id));
     let answer = with(&world.admin).send().await.unwrap();
