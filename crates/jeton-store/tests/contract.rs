@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use jeton_core::{
-    Actor, AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus, Clock as _,
-    CustomClaims, EventId, Grant, McpServer, McpServerId, PlainSecret, ScopeDefinition, SecretId,
-    SecretOwner, SecretState, SystemClock, Timestamp,
+    Actor, Admin, AdminId, AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus,
+    Clock as _, CustomClaims, EventId, Grant, Invitation, InvitationId, McpServer, McpServerId,
+    PlainSecret, Role, ScopeDefinition, SecretId, SecretOwner, SecretState, SystemClock, Timestamp,
 };
 use jeton_jose::OsEntropy;
 use jeton_store::{AuditFilter, ClientFilter, PageRequest, Store, StoreError};
@@ -396,4 +396,182 @@ async fn a_token_is_revoked_once() {
     tx.commit().await.unwrap();
     assert!(world.store.is_token_revoked("j").await.unwrap());
     assert!(!world.store.is_token_revoked("k").await.unwrap());
+}
+
+#[tokio::test]
+async fn counts_follow_the_audit_log_once_in_batches_of_any_size() {
+    let world = World::new().await;
+    let (busy, quiet) = (client().id, client().id);
+    let hour = Timestamp::from_seconds(1_800_000_000 / 3_600 * 3_600);
+    let token = |id, minute: u64, reason: Option<&str>| {
+        let mut event = event(match reason {
+            None => AuditKind::TokenIssued,
+            Some(_) => AuditKind::TokenRefused,
+        });
+        event.at = hour.plus(std::time::Duration::from_secs(minute * 60));
+        event.client_id = Some(id);
+        event.reason = reason.map(str::to_owned);
+        event
+    };
+    let mut events = vec![event(AuditKind::ClientCreated)];
+    events.extend((0..30).map(|minute| token(busy, minute % 3, None)));
+    events.push(token(busy, 5, Some("first")));
+    events.push(token(busy, 7, Some("second")));
+    events.push(token(quiet, 61, None));
+    world.store.append_audit(&events).await.unwrap();
+    let count = async |limit| {
+        let mut tx = world.store.begin().await.unwrap();
+        let counted = tx.count_tokens(limit).await.unwrap();
+        tx.commit().await.unwrap();
+        counted
+    };
+    let mut all = 0;
+    loop {
+        match count(7).await {
+            0 => break,
+            counted => all += counted,
+        }
+    }
+    assert_eq!(all, 34);
+    assert_eq!(count(7).await, 0, "nothing is counted twice");
+    let spans = world.store.tokens_by_span(hour, 60).await.unwrap();
+    let counts: Vec<_> = spans
+        .iter()
+        .map(|(at, count)| (*at, count.issued, count.refused))
+        .collect();
+    let next = hour.plus(std::time::Duration::from_secs(3_600));
+    assert_eq!(counts, [(hour, 30, 2), (next, 1, 0)]);
+    let busiest = world.store.busiest_clients(hour, 10).await.unwrap();
+    let busiest: Vec<_> = busiest.iter().map(|(id, n)| (*id, n.issued)).collect();
+    assert_eq!(busiest, [(busy, 30), (quiet, 1)]);
+    assert_eq!(
+        world.store.busiest_clients(next, 10).await.unwrap().len(),
+        1
+    );
+    let activity = world.store.client_activity(busy).await.unwrap();
+    assert_eq!(activity.last_refusal.as_deref(), Some("second"));
+    assert_eq!(
+        activity.last_issued_at,
+        Some(hour.plus(std::time::Duration::from_secs(120)))
+    );
+    let tokens = world.store.tokens_of_client(busy, next).await.unwrap();
+    assert_eq!((tokens.issued, tokens.refused), (0, 0));
+}
+
+#[tokio::test]
+async fn a_search_finds_everything_in_bounded_steps() {
+    let world = World::new().await;
+    let start = Timestamp::from_seconds(1_800_000_000);
+    let at = |seconds: u64| start.plus(std::time::Duration::from_secs(seconds));
+    // One event a second; every thousandth has a word to be found.
+    for batch in 0..50_u64 {
+        let events: Vec<_> = (0..1_000)
+            .map(|index| {
+                let mut event = event(AuditKind::TokenIssued);
+                event.at = at(batch * 1_000 + index);
+                event.reason = (index == 500).then(|| format!("Needle 100%_{batch}"));
+                event
+            })
+            .collect();
+        let mut tx = world.store.begin().await.unwrap();
+        for chunk in events.chunks(32) {
+            tx.append_audit(chunk).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+    let search = async |filter: AuditFilter| {
+        let (mut found, mut before, mut steps) = (Vec::new(), None, 0);
+        loop {
+            let part = world.store.search_audit(&filter, before, 10).await.unwrap();
+            assert!(part.events.len() <= 10);
+            found.extend(part.events.iter().map(|event| event.seq));
+            steps += 1;
+            match part.next {
+                Some(next) => before = Some(next),
+                None => return (found, steps),
+            }
+        }
+    };
+    let text = |text: &str| AuditFilter {
+        text: Some(text.to_owned()),
+        ..AuditFilter::default()
+    };
+    let (found, steps) = search(text("nEEdle")).await;
+    assert_eq!(found.len(), 50, "in {steps} steps");
+    assert!(found.is_sorted_by(|one, two| one > two), "newest first");
+    // What a pattern would mean is plain text here.
+    assert_eq!(search(text("100%_7")).await.0, [7_501]);
+    assert_eq!(search(text("100__7")).await.0, [0_i64; 0]);
+    // Nothing at all is found in few steps, not in one long one.
+    let (found, steps) = search(text("nothing like it")).await;
+    assert!(found.is_empty() && (2..=4).contains(&steps), "{steps}");
+    let (found, _) = search(AuditFilter {
+        since: Some(at(10_000)),
+        until: Some(at(10_003)),
+        ..AuditFilter::default()
+    })
+    .await;
+    assert_eq!(found, [10_003, 10_002, 10_001]);
+    let newest = world
+        .store
+        .search_audit(&AuditFilter::default(), None, 2)
+        .await
+        .unwrap();
+    assert_eq!(newest.events[0].seq, 50_000);
+    assert_eq!(newest.next, Some(49_999));
+}
+
+#[tokio::test]
+async fn an_invitation_makes_one_admin_and_the_first_one_none_beside_others() {
+    let world = World::new().await;
+    let secret = || PlainSecret::generate(&OsEntropy).unwrap();
+    let invitation = |first| Invitation {
+        id: InvitationId::generate(now(), &OsEntropy).unwrap(),
+        role: Role::Admin,
+        note: "for a test".into(),
+        first,
+        created_at: now(),
+        expires_at: now().plus(std::time::Duration::from_secs(60)),
+    };
+    let (first, second) = (secret(), secret());
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_admin_invitation(first.digest(), &invitation(true))
+        .await
+        .unwrap();
+    tx.insert_admin_invitation(second.digest(), &invitation(false))
+        .await
+        .unwrap();
+    let admin = Admin {
+        id: AdminId::generate(now(), &OsEntropy).unwrap(),
+        name: "Ada".parse().unwrap(),
+        email: "Ada@example.com".parse().unwrap(),
+        role: Role::Admin,
+        created_at: now(),
+        last_sign_in_at: None,
+    };
+    assert!(
+        tx.use_admin_invitation(second.digest(), now())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !tx.use_admin_invitation(second.digest(), now())
+            .await
+            .unwrap()
+    );
+    tx.insert_admin(&admin, None).await.unwrap();
+    assert!(
+        !tx.use_admin_invitation(first.digest(), now())
+            .await
+            .unwrap()
+    );
+    tx.commit().await.unwrap();
+    let mut tx = world.store.begin().await.unwrap();
+    let twin = Admin {
+        id: AdminId::generate(now(), &OsEntropy).unwrap(),
+        email: "ada@EXAMPLE.com".parse().unwrap(),
+        ..admin
+    };
+    let inserted = tx.insert_admin(&twin, None).await;
+    assert!(matches!(inserted, Err(StoreError::Exists)), "{inserted:?}");
 }
