@@ -777,3 +777,44 @@ async fn a_rotated_key_is_published_first_signs_a_day_later_and_breaks_no_token(
     let answer: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(answer["active"], true);
 }
+
+#[tokio::test]
+async fn the_command_line_invites_admins_and_rotates_keys() {
+    let jeton = Jeton::start().await;
+    Admin::first(&jeton).await;
+    let made = jeton
+        .json(&["admin", "invite", "--note", "Grace", "--role", "admin"])
+        .await;
+    let path = made["link"]
+        .as_str()
+        .unwrap()
+        .strip_prefix(&jeton.url)
+        .unwrap();
+    let grace = Admin::join(&jeton, path, "Grace", "grace@example.com").await;
+    assert!(
+        grace
+            .page("/dashboard/mcp-servers")
+            .await
+            .contains("Add MCP server")
+    );
+    let wrong = jeton
+        .command(&["admin", "invite", "--note", "x", "--role", "owner"])
+        .await;
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("expected admin or viewer"));
+
+    let key = jeton.json(&["key", "rotate", "--algorithm", "EdDSA"]).await;
+    assert_eq!(
+        (key["algorithm"].as_str(), key["state"].as_str()),
+        (Some("EdDSA"), Some("pending"))
+    );
+    let again = jeton
+        .command(&["key", "rotate", "--algorithm", "EdDSA"])
+        .await;
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("begins to sign at"));
+    let wrong = jeton
+        .command(&["key", "rotate", "--algorithm", "none"])
+        .await;
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("RS256, ES256 or EdDSA"));
+}

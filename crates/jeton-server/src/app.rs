@@ -23,6 +23,7 @@ use crate::directory::Directory;
 use crate::first_start::{self, FirstStartError};
 use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
 use crate::private_file::{create_private_file, create_private_folder};
+use crate::service::statistics::BusiestClients;
 use crate::service::{self, ServiceError, Throttle};
 
 /// Why the server cannot start.
@@ -80,6 +81,7 @@ pub struct App {
     pub(crate) master_key: MasterKey,
     /// Held while signing keys are changed.
     pub(crate) rotating: Mutex<()>,
+    pub(crate) busiest: BusiestClients,
     pub(crate) sign_in_failures: Throttle,
     /// Who else may say who somebody is.
     pub(crate) oidc: Option<OidcConfig>,
@@ -148,6 +150,7 @@ impl App {
             entropy,
             master_key,
             rotating: Mutex::new(()),
+            busiest: BusiestClients::default(),
             sign_in_failures: Throttle::default(),
             oidc: config.oidc.clone(),
             settings: config.settings.clone(),
@@ -213,7 +216,7 @@ impl App {
     /// Where the store fails.
     pub async fn first_admin_link(&self) -> Result<Option<String>, FirstAdminLinkError> {
         let link = service::admins::make_first_link(self).await?;
-        Ok(link.map(|link| format!("{}/dashboard/join/{}", self.issuer, link.expose())))
+        Ok(link.map(|link| service::admins::link(self, &link)))
     }
 
     /// Writes what is still waiting to be written, then closes the store.

@@ -281,12 +281,7 @@ impl Store {
             (None, None) => self.end_of_audit().await?,
         };
         let first = match filter.since {
-            Some(since) => {
-                let since = Timestamp::from_millis(
-                    since.as_millis() - Timestamp::from_millis(0).plus(OUT_OF_ORDER).as_millis(),
-                );
-                self.first_seq_at(since).await?
-            }
+            Some(since) => self.first_seq_at(since.minus(OUT_OF_ORDER)).await?,
             None => 1,
         };
         let begin = if filter.is_direct() {

@@ -1,6 +1,5 @@
 //! The admin API as admin commands use it.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -13,6 +12,7 @@ use jeton_server::{AdminCredentials, Config, RawConfig};
 use reqwest::header::IF_MATCH;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
+use url::form_urlencoded;
 
 use crate::arguments::Global;
 use crate::command::credentials;
@@ -188,21 +188,13 @@ fn path_takes_pages(path: &str) -> bool {
 }
 
 fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
-    let mut url = path.to_owned();
-    for (index, (name, value)) in parameters.iter().enumerate() {
-        url.push(if index == 0 { '?' } else { '&' });
-        url.push_str(name);
-        url.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                url.push(char::from(byte));
-            } else {
-                // Writing to a String cannot fail.
-                let _ = write!(url, "%{byte:02X}");
-            }
-        }
+    if parameters.is_empty() {
+        return path.to_owned();
     }
-    url
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(parameters)
+        .finish();
+    format!("{path}?{query}")
 }
 
 /// The document of an answer, or the problem that it describes.

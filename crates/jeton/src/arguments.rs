@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{audit, call, client, key, mcp_server, secret, serve, token};
+use crate::command::{admin, audit, call, client, key, mcp_server, secret, serve, token};
 use crate::demo;
 
 /// An OAuth 2.1 authorization server for agents that call MCP servers.
@@ -67,10 +67,15 @@ pub(crate) enum Command {
     Token(token::Token),
     /// Discover how an MCP server is protected, get a token, call a tool, print the result.
     Call(call::Call),
-    /// List signing keys.
+    /// List and rotate signing keys.
     Key {
         #[command(subcommand)]
         command: key::Key,
+    },
+    /// Let people into the dashboard.
+    Admin {
+        #[command(subcommand)]
+        command: admin::AdminCommand,
     },
     /// Read the audit log.
     Audit {

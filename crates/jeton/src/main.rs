@@ -50,6 +50,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Token(token) => command::token::run(token, &global).await,
         Command::Call(call) => command::call::run(call, &global).await,
         Command::Key { command } => command::key::run(command, &global).await,
+        Command::Admin { command } => command::admin::run(command, &global).await,
         Command::Audit { command } => command::audit::run(command, &global).await,
     }
 }

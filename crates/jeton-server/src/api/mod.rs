@@ -1,5 +1,6 @@
 //! The admin API: `/api/v1`, one verb a file under its noun, protected by Jeton's own tokens.
 
+pub(crate) mod admin_invitations;
 pub(crate) mod audit_events;
 mod authorization;
 pub(crate) mod clients;

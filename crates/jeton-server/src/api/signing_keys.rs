@@ -1,17 +1,19 @@
-//! `/api/v1/signing-keys`: each key's state and dates.
+//! `/api/v1/signing-keys`: each key's state and dates, and rotating.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use jeton_core::Timestamp;
-use serde::Serialize;
+use http::StatusCode;
+use jeton_core::{SigningAlgorithm, Timestamp};
+use jeton_store::StoredKey;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AdminRead, PageOf, ReadErrors};
+use super::{AdminRead, AdminWrite, ChangeErrors, PageOf, ReadErrors};
 use crate::app::App;
-use crate::http::Problem;
-use crate::service::ServiceError;
+use crate::http::{ApiJson, Problem};
+use crate::service::{ServiceError, signing_keys};
 
 /// A signing key, without its private half.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,7 +27,7 @@ pub(crate) struct SigningKeyView {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it began to sign.
+    /// When it began to sign; of a pending key, when it will.
     #[schema(value_type = Option<String>, format = DateTime)]
     activated_at: Option<Timestamp>,
     /// When it stopped signing.
@@ -34,6 +36,20 @@ pub(crate) struct SigningKeyView {
     /// Until when it is published once retired.
     #[schema(value_type = Option<String>, format = DateTime)]
     published_until: Option<Timestamp>,
+}
+
+impl SigningKeyView {
+    fn of(key: &StoredKey) -> Self {
+        Self {
+            id: key.id.to_string(),
+            algorithm: key.algorithm.as_str(),
+            state: key.state.as_str(),
+            created_at: key.created_at,
+            activated_at: key.activated_at,
+            retired_at: key.retired_at,
+            published_until: key.published_until,
+        }
+    }
 }
 
 /// List the signing keys, oldest first.
@@ -50,20 +66,42 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
 ) -> Result<Json<PageOf<SigningKeyView>>, Problem> {
     let keys = app.store.signing_keys().await.map_err(ServiceError::from)?;
-    let items = keys
-        .into_iter()
-        .map(|key| SigningKeyView {
-            id: key.id.to_string(),
-            algorithm: key.algorithm.as_str(),
-            state: key.state.as_str(),
-            created_at: key.created_at,
-            activated_at: key.activated_at,
-            retired_at: key.retired_at,
-            published_until: key.published_until,
-        })
-        .collect();
+    let items = keys.iter().map(SigningKeyView::of).collect();
     Ok(Json(PageOf {
         items,
         next_cursor: None,
     }))
+}
+
+/// Which key to rotate.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateSigningKey {
+    /// RS256, ES256 or `EdDSA`.
+    #[schema(example = "RS256")]
+    algorithm: String,
+}
+
+/// Make and publish the next key of an algorithm. It begins to sign 24 hours later, in place of
+/// today's, which stays published until its last token has expired.
+#[utoipa::path(
+    post,
+    path = "/api/v1/signing-keys/rotate",
+    operation_id = "rotate_signing_key",
+    tag = "Signing keys",
+    request_body = RotateSigningKey,
+    security(("oauth2" = ["admin:write"])),
+    responses((status = 201, body = SigningKeyView), ChangeErrors)
+)]
+pub(crate) async fn rotate(
+    AdminWrite(operator): AdminWrite,
+    State(app): State<Arc<App>>,
+    ApiJson(body): ApiJson<RotateSigningKey>,
+) -> Result<(StatusCode, Json<SigningKeyView>), Problem> {
+    let algorithm: SigningAlgorithm = body
+        .algorithm
+        .parse()
+        .map_err(|error: String| Problem::invalid("algorithm", error))?;
+    let key = signing_keys::rotate(&app, &operator, algorithm).await?;
+    Ok((StatusCode::CREATED, Json(SigningKeyView::of(&key))))
 }

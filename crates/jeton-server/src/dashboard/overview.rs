@@ -113,7 +113,7 @@ pub(crate) async fn overview(
             })
             .collect(),
         chart: chart::svg(range, now, &counts),
-        busiest: busiest(&app, now).await?,
+        busiest: busiest(&app).await?,
         expiring: expiring(&app, now).await?,
         unused: unused(&app, now).await?,
         keys: keys(&app.store.signing_keys().await?, now),
@@ -124,9 +124,9 @@ pub(crate) async fn overview(
     html(StatusCode::OK, &page)
 }
 
-async fn busiest(app: &App, now: Timestamp) -> Result<Vec<BusyClient>, PageError> {
+async fn busiest(app: &App) -> Result<Vec<BusyClient>, PageError> {
     let mut busy = Vec::new();
-    for (id, count) in app.store.busiest_clients(earlier(now, DAY), 6).await? {
+    for (id, count) in statistics::busiest_clients(app).await? {
         // One that is deleted is not worth a line.
         if let Some(entry) = app.directory.find_client(id).await? {
             busy.push(BusyClient {
@@ -176,7 +176,7 @@ async fn owner(app: &App, secret: &ClientSecret) -> Result<Option<(String, Strin
 }
 
 async fn unused(app: &App, now: Timestamp) -> Result<Vec<UnusedClient>, PageError> {
-    let clients = app.store.clients_never_used(earlier(now, DAY), 6).await?;
+    let clients = app.store.clients_never_used(now.minus(DAY), 6).await?;
     Ok(clients
         .into_iter()
         .map(|client| UnusedClient {
@@ -196,9 +196,4 @@ fn keys(keys: &[StoredKey], now: Timestamp) -> Vec<KeyView> {
             since: key.activated_at.map(|at| when(at, now)),
         })
         .collect()
-}
-
-pub(super) fn earlier(now: Timestamp, by: Duration) -> Timestamp {
-    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_sub(by))
 }

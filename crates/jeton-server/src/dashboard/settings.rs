@@ -71,9 +71,7 @@ pub(crate) async fn show(
 ) -> PageResult {
     let link = reveal::take(&app, &signed_in, &headers, INVITATION);
     let mut page = assemble(&app, &signed_in).await?;
-    page.invitation_link = link
-        .as_ref()
-        .map(|link| format!("{}/dashboard/join/{}", app.issuer, link.expose()));
+    page.invitation_link = link.as_ref().map(|link| admins::link(&app, link));
     let mut response = html(StatusCode::OK, &page)?;
     if link.is_some() {
         reveal::shown(&app, &mut response)?;

@@ -67,6 +67,11 @@ pub(crate) async fn invite(
     Ok((invitation, link))
 }
 
+/// The address behind which somebody becomes an admin.
+pub(crate) fn link(app: &App, link: &PlainSecret) -> String {
+    format!("{}/dashboard/join/{}", app.issuer, link.expose())
+}
+
 fn make(
     app: &App,
     role: Role,

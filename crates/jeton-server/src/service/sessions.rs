@@ -183,15 +183,9 @@ pub(crate) async fn sign_out_everywhere(
 
 /// Forgets sessions that are over.
 pub(crate) async fn forget_old(app: &App) -> Result<(), ServiceError> {
-    let now = app.clock.now().as_millis();
-    let ago = |duration: Duration| {
-        let past = jeton_core::Timestamp::from_millis(0)
-            .plus(duration)
-            .as_millis();
-        jeton_core::Timestamp::from_millis(now - past)
-    };
+    let now = app.clock.now();
     let mut tx = app.store.begin().await?;
-    tx.delete_old_admin_sessions(ago(ABSOLUTE), ago(IDLE))
+    tx.delete_old_admin_sessions(now.minus(ABSOLUTE), now.minus(IDLE))
         .await?;
     Ok(tx.commit().await?)
 }

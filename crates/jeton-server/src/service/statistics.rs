@@ -1,5 +1,11 @@
 //! Keeping the counts of the dashboard up to the audit log.
 
+use std::time::Duration;
+
+use jeton_core::{ClientId, Timestamp};
+use jeton_store::TokenCount;
+use tokio::sync::Mutex;
+
 use super::ServiceError;
 use crate::app::App;
 
@@ -19,4 +25,55 @@ pub(crate) async fn catch_up(app: &App, batches: u32) -> Result<bool, ServiceErr
         }
     }
     Ok(false)
+}
+
+/// The busiest clients of the last 24 hours as they were a minute ago at most, for summing them up
+/// takes tens of milliseconds where there are many.
+#[derive(Debug, Default)]
+pub(crate) struct BusiestClients(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    clients: Vec<(ClientId, TokenCount)>,
+    summed_at: Option<Timestamp>,
+    /// When somebody last looked.
+    asked_at: Option<Timestamp>,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// So long after somebody looked they are kept fresh.
+const KEPT_FRESH: Duration = Duration::from_secs(10 * 60);
+const HOW_MANY: u32 = 6;
+
+/// The busiest clients.
+pub(crate) async fn busiest_clients(
+    app: &App,
+) -> Result<Vec<(ClientId, TokenCount)>, ServiceError> {
+    let now = app.clock.now();
+    let mut known = app.busiest.0.lock().await;
+    known.asked_at = Some(now);
+    if known.summed_at.is_none_or(|at| now.since(at) > 2 * MINUTE) {
+        known.sum(app, now).await?;
+    }
+    Ok(known.clients.clone())
+}
+
+/// Sums them up anew, if somebody may look soon.
+pub(crate) async fn refresh_busiest_clients(app: &App) -> Result<(), ServiceError> {
+    let now = app.clock.now();
+    let mut known = app.busiest.0.lock().await;
+    let is_wanted = known.asked_at.is_some_and(|at| now.since(at) < KEPT_FRESH);
+    if is_wanted && known.summed_at.is_none_or(|at| now.since(at) > MINUTE) {
+        known.sum(app, now).await?;
+    }
+    Ok(())
+}
+
+impl Known {
+    async fn sum(&mut self, app: &App, now: Timestamp) -> Result<(), ServiceError> {
+        self.clients = app.store.busiest_clients(now.minus(DAY), HOW_MANY).await?;
+        self.summed_at = Some(now);
+        Ok(())
+    }
 }

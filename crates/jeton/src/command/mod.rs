@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod client;

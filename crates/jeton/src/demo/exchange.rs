@@ -80,22 +80,9 @@ pub(super) async fn token(
 }
 
 fn form_body(form: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = form
-        .iter()
-        .map(|(name, value)| {
-            let value: String = value
-                .bytes()
-                .map(|byte| match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
-                        char::from(byte).to_string()
-                    }
-                    other => format!("%{other:02X}"),
-                })
-                .collect();
-            format!("{name}={value}")
-        })
-        .collect();
-    pairs.join("&")
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish()
 }
 
 /// A tool call in the stateless revision of MCP, 2026-07-28: one request, no session.

@@ -12,7 +12,6 @@ use super::table::Refusal;
 use super::{ClientView, Tab, find, page};
 use crate::app::App;
 use crate::dashboard::format::{When, grouped, when};
-use crate::dashboard::overview::earlier;
 use crate::dashboard::reveal;
 use crate::dashboard::view::{
     Named, ScopeView, SecretRow, chosen_scopes, scope_choices, secret_rows,
@@ -105,7 +104,7 @@ pub(super) async fn assemble(
 ) -> Result<ShowPage, PageError> {
     statistics::catch_up(app, 2).await?;
     let (client, now) = (&entry.client, app.clock.now());
-    let day = earlier(now, Duration::from_secs(24 * 60 * 60));
+    let day = now.minus(Duration::from_secs(24 * 60 * 60));
     let tokens = app.store.tokens_of_client(client.id, day).await?;
     let activity = app.store.client_activity(client.id).await?;
     let granted = |id| entry.grants.iter().any(|grant| grant.mcp_server_id == id);

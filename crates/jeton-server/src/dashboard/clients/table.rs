@@ -9,7 +9,6 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::dashboard::PageError;
 use crate::dashboard::format::{When, grouped, when};
-use crate::dashboard::overview::earlier;
 use crate::dashboard::view::{ScopeView, address, chosen_scopes, page_of_rows};
 use crate::service::statistics;
 
@@ -77,7 +76,7 @@ pub(in crate::dashboard) async fn client_table(
 
 async fn row(app: &App, filter: &ClientFilter, client: Client) -> Result<ClientRow, PageError> {
     let now = app.clock.now();
-    let day = earlier(now, Duration::from_secs(24 * 60 * 60));
+    let day = now.minus(Duration::from_secs(24 * 60 * 60));
     let activity = app.store.client_activity(client.id).await?;
     let tokens = app.store.tokens_of_client(client.id, day).await?;
     Ok(ClientRow {
