@@ -24,7 +24,7 @@ use crate::first_start::{self, FirstStartError};
 use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
 use crate::private_file::{create_private_file, create_private_folder};
 use crate::service::statistics::BusiestClients;
-use crate::service::{self, ServiceError, Throttle};
+use crate::service::{self, ServiceError, SignInThrottle};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +82,7 @@ pub struct App {
     /// Held while signing keys are changed.
     pub(crate) rotating: Mutex<()>,
     pub(crate) busiest: BusiestClients,
-    pub(crate) sign_in_failures: Throttle,
+    pub(crate) sign_in_throttle: SignInThrottle,
     /// Who else may say who somebody is.
     pub(crate) oidc: Option<OidcConfig>,
     /// The settings, for the dashboard to show.
@@ -151,7 +151,7 @@ impl App {
             master_key,
             rotating: Mutex::new(()),
             busiest: BusiestClients::default(),
-            sign_in_failures: Throttle::default(),
+            sign_in_throttle: SignInThrottle::default(),
             oidc: config.oidc.clone(),
             settings: config.settings.clone(),
             stopping: CancellationToken::new(),

@@ -13,6 +13,7 @@ use super::form::PostedForm;
 use super::{PageError, page};
 use crate::app::App;
 use crate::request_context::RequestContext;
+use crate::service::sessions::Use;
 use crate::service::{Operator, OperatorId, sessions};
 
 /// An admin with a good session.
@@ -59,7 +60,13 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         let token = cookie(&parts.headers, &session_cookie(app))
             .map(PlainSecret::presented)
             .ok_or_else(not_signed_in)?;
-        let admin = sessions::find(app, &token)
+        // What a script fetches says so; a person navigates.
+        let by_page = parts
+            .headers
+            .get("sec-fetch-dest")
+            .is_some_and(|value| value == "empty");
+        let used = if by_page { Use::ByPage } else { Use::ByPerson };
+        let admin = sessions::find(app, &token, used)
             .await?
             .ok_or_else(not_signed_in)?;
         let context = context(parts)?;

@@ -19,5 +19,5 @@ mod token_preview;
 
 pub(crate) use error::ServiceError;
 pub(crate) use operator::{Operator, OperatorId};
-pub(crate) use throttle::Throttle;
+pub(crate) use throttle::SignInThrottle;
 pub(crate) use token_preview::{PreviewToken, TokenPreview};

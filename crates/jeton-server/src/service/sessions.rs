@@ -41,22 +41,12 @@ pub(crate) async fn sign_in(
     let now = app.clock.now();
     let email = email.parse::<EmailAddress>().ok();
     let source = context.source.map_or_else(String::new, |at| at.to_string());
-    let keys = [
-        format!("source {source}"),
-        format!(
-            "account {}",
-            email
-                .as_ref()
-                .map_or_else(String::new, EmailAddress::comparison_key)
-        ),
-    ];
-    if let Some(wait) = keys
-        .iter()
-        .filter_map(|key| app.sign_in_failures.wait(key, now))
-        .max()
-    {
-        return Err(SignInError::Throttled(wait));
-    }
+    let account = email
+        .as_ref()
+        .map_or_else(String::new, EmailAddress::comparison_key);
+    app.sign_in_throttle
+        .begin(&account, &source, now)
+        .map_err(SignInError::Throttled)?;
     let found = match &email {
         Some(email) => app
             .store
@@ -69,15 +59,10 @@ pub(crate) async fn sign_in(
     let right = password::verify(password, hash).await;
     match admin {
         Some(admin) if right => {
-            for key in &keys {
-                app.sign_in_failures.succeeded(key);
-            }
+            app.sign_in_throttle.succeeded(&account, &source);
             Ok(begin(app, context, &admin).await?)
         }
         admin => {
-            for key in &keys {
-                app.sign_in_failures.failed(key, now);
-            }
             refuse(app, context, admin).await?;
             Err(SignInError::Wrong)
         }
@@ -134,8 +119,20 @@ pub(crate) async fn begin(
     Ok(token)
 }
 
-/// The admin of a session, if the session is still good.
-pub(crate) async fn find(app: &App, token: &PlainSecret) -> Result<Option<Admin>, ServiceError> {
+/// Whether somebody is there, or a page refreshes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    ByPerson,
+    ByPage,
+}
+
+/// The admin of a session, if the session is still good. A page that refreshes itself does not keep
+/// it from ending.
+pub(crate) async fn find(
+    app: &App,
+    token: &PlainSecret,
+    used: Use,
+) -> Result<Option<Admin>, ServiceError> {
     let digest = token.digest();
     let Some(session) = app.store.find_admin_session(digest).await? else {
         return Ok(None);
@@ -144,7 +141,7 @@ pub(crate) async fn find(app: &App, token: &PlainSecret) -> Result<Option<Admin>
     if now.since(session.seen_at) >= IDLE || now.since(session.created_at) >= ABSOLUTE {
         return Ok(None);
     }
-    if now.since(session.seen_at) >= TOUCH_EVERY {
+    if used == Use::ByPerson && now.since(session.seen_at) >= TOUCH_EVERY {
         let mut tx = app.store.begin().await?;
         tx.touch_admin_session(digest, now).await?;
         tx.commit().await?;
