@@ -38,19 +38,18 @@ CREATE TABLE token_minute (
     refused BIGINT NOT NULL
 );
 CREATE TABLE client_hour (
-    client_id TEXT   NOT NULL,
-    hour      BIGINT NOT NULL,
-    issued    BIGINT NOT NULL,
-    refused   BIGINT NOT NULL,
+    client_id      TEXT   NOT NULL,
+    hour           BIGINT NOT NULL,
+    issued         BIGINT NOT NULL,
+    refused        BIGINT NOT NULL,
+    last_issued_at BIGINT,
     PRIMARY KEY (client_id, hour)
 );
--- Holds all that a sum over the last hours needs.
-CREATE INDEX client_hour_hour ON client_hour (hour, client_id, issued, refused);
-CREATE TABLE client_activity (
-    client_id       TEXT   NOT NULL PRIMARY KEY,
-    last_issued_at  BIGINT,
-    last_refused_at BIGINT,
-    last_refusal    TEXT
+CREATE INDEX client_hour_hour ON client_hour (hour);
+CREATE TABLE client_refusal (
+    client_id TEXT   NOT NULL PRIMARY KEY,
+    at        BIGINT NOT NULL,
+    reason    TEXT
 );
 CREATE TABLE statistics_progress (
     id  BIGINT NOT NULL PRIMARY KEY,

@@ -118,10 +118,10 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Client>, StoreError> {
         let rows = sqlx::query(
-            "SELECT client.* FROM client \
-             LEFT JOIN client_activity ON client_activity.client_id = client.id \
-             WHERE client.status = 'enabled' AND client.created_at < $1 \
-             AND client_activity.last_issued_at IS NULL ORDER BY client.id LIMIT $2",
+            "SELECT * FROM client WHERE status = 'enabled' AND created_at < $1 \
+             AND NOT EXISTS (SELECT 1 FROM client_hour \
+                             WHERE client_hour.client_id = client.id AND client_hour.issued > 0) \
+             ORDER BY id LIMIT $2",
         )
         .bind(before.as_millis())
         .bind(i64::from(limit))

@@ -130,18 +130,26 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn client_activity(&self, id: ClientId) -> Result<ClientActivity, StoreError> {
-        let row = sqlx::query("SELECT * FROM client_activity WHERE client_id = $1")
+        let issued = sqlx::query(
+            "SELECT last_issued_at FROM client_hour WHERE client_id = $1 AND issued > 0 \
+             ORDER BY hour DESC LIMIT 1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
+        let refusal = sqlx::query("SELECT at, reason FROM client_refusal WHERE client_id = $1")
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?;
-        let Some(row) = row else {
-            return Ok(ClientActivity::default());
-        };
-        Ok(ClientActivity {
-            last_issued_at: row.optional_time("last_issued_at")?,
-            last_refused_at: row.optional_time("last_refused_at")?,
-            last_refusal: row.optional_text("last_refusal")?,
-        })
+        let mut activity = ClientActivity::default();
+        if let Some(row) = issued {
+            activity.last_issued_at = row.optional_time("last_issued_at")?;
+        }
+        if let Some(row) = refusal {
+            activity.last_refused_at = Some(row.time("at")?);
+            activity.last_refusal = row.optional_text("reason")?;
+        }
+        Ok(activity)
     }
 }
 
@@ -163,7 +171,7 @@ impl Transaction {
         if until <= done {
             return Ok(0);
         }
-        for statement in [COUNT_MINUTES, COUNT_HOURS, NOTE_ISSUED, NOTE_REFUSED] {
+        for statement in [COUNT_MINUTES, COUNT_HOURS, NOTE_REFUSALS] {
             sqlx::query(statement)
                 .bind(done)
                 .bind(until)
@@ -188,26 +196,21 @@ const COUNT_MINUTES: &str = "\
                                        refused = token_minute.refused + excluded.refused";
 
 const COUNT_HOURS: &str = "\
-    INSERT INTO client_hour (client_id, hour, issued, refused) \
+    INSERT INTO client_hour (client_id, hour, issued, refused, last_issued_at) \
     SELECT client_id, at / 3600000, SUM(CASE WHEN kind = 'token.issued' THEN 1 ELSE 0 END), \
-           SUM(CASE WHEN kind = 'token.refused' THEN 1 ELSE 0 END) \
+           SUM(CASE WHEN kind = 'token.refused' THEN 1 ELSE 0 END), \
+           MAX(CASE WHEN kind = 'token.issued' THEN at ELSE NULL END) \
     FROM audit_event WHERE seq > $1 AND seq <= $2 AND kind IN ('token.issued', 'token.refused') \
     AND client_id IS NOT NULL GROUP BY client_id, at / 3600000 \
-    ON CONFLICT (client_id, hour) DO UPDATE SET issued = client_hour.issued + excluded.issued, \
-                                                refused = client_hour.refused + excluded.refused";
+    ON CONFLICT (client_id, hour) DO UPDATE SET \
+        issued = client_hour.issued + excluded.issued, \
+        refused = client_hour.refused + excluded.refused, \
+        last_issued_at = COALESCE(excluded.last_issued_at, client_hour.last_issued_at)";
 
-const NOTE_ISSUED: &str = "\
-    INSERT INTO client_activity (client_id, last_issued_at) \
-    SELECT client_id, MAX(at) FROM audit_event \
-    WHERE seq > $1 AND seq <= $2 AND kind = 'token.issued' AND client_id IS NOT NULL \
-    GROUP BY client_id \
-    ON CONFLICT (client_id) DO UPDATE SET last_issued_at = excluded.last_issued_at";
-
-const NOTE_REFUSED: &str = "\
-    INSERT INTO client_activity (client_id, last_refused_at, last_refusal) \
+const NOTE_REFUSALS: &str = "\
+    INSERT INTO client_refusal (client_id, at, reason) \
     SELECT e.client_id, e.at, e.reason FROM audit_event e WHERE e.seq IN ( \
         SELECT MAX(seq) FROM audit_event \
         WHERE seq > $1 AND seq <= $2 AND kind = 'token.refused' AND client_id IS NOT NULL \
         GROUP BY client_id) \
-    ON CONFLICT (client_id) DO UPDATE SET last_refused_at = excluded.last_refused_at, \
-                                          last_refusal = excluded.last_refusal";
+    ON CONFLICT (client_id) DO UPDATE SET at = excluded.at, reason = excluded.reason";
