@@ -30,7 +30,7 @@ pub(crate) async fn catch_up(app: &App, batches: u32) -> Result<bool, ServiceErr
 
 /// The busiest clients of the last 24 hours. Summing them up takes next to nothing where there are
 /// few, and tens of milliseconds where there are many: the result is kept for a thousand times as
-/// long as it took.
+/// long as it took, and where that is long, made anew in the background and not by a page.
 #[derive(Debug, Default)]
 pub(crate) struct BusiestClients(Mutex<Known>);
 
@@ -39,13 +39,9 @@ struct Known {
     clients: Vec<(ClientId, TokenCount)>,
     good_until: Option<Timestamp>,
     took: Duration,
-    /// When somebody last looked.
-    asked_at: Option<Timestamp>,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// So long after somebody looked they are kept fresh.
-const KEPT_FRESH: Duration = Duration::from_secs(10 * 60);
 /// What takes less is not done ahead of time.
 const SLOW: Duration = Duration::from_millis(20);
 const HOW_MANY: u32 = 6;
@@ -56,35 +52,27 @@ pub(crate) async fn busiest_clients(
 ) -> Result<Vec<(ClientId, TokenCount)>, ServiceError> {
     let now = app.clock.now();
     let mut known = app.busiest.0.lock().await;
-    known.asked_at = Some(now);
-    // The background is given one round of its own before a page does the work.
-    let grace = if known.took >= SLOW {
-        known.took * 1_000
-    } else {
-        Duration::ZERO
-    };
-    if known
-        .good_until
-        .is_none_or(|until| until.plus(grace) <= now)
-    {
+    if known.took < SLOW && known.is_old(now) {
         known.sum(app, now).await?;
     }
     Ok(known.clients.clone())
 }
 
-/// Sums them up ahead of time, where that is slow and somebody may look soon.
+/// Sums them up ahead of time, where that is slow.
 pub(crate) async fn refresh_busiest_clients(app: &App) -> Result<(), ServiceError> {
     let now = app.clock.now();
     let mut known = app.busiest.0.lock().await;
-    let is_wanted = known.asked_at.is_some_and(|at| now.since(at) < KEPT_FRESH);
-    let is_old = known.good_until.is_none_or(|until| until <= now);
-    if is_wanted && is_old && known.took >= SLOW {
+    if known.good_until.is_none() || known.took >= SLOW && known.is_old(now) {
         known.sum(app, now).await?;
     }
     Ok(())
 }
 
 impl Known {
+    fn is_old(&self, now: Timestamp) -> bool {
+        self.good_until.is_none_or(|until| until <= now)
+    }
+
     async fn sum(&mut self, app: &App, now: Timestamp) -> Result<(), ServiceError> {
         let begin = Instant::now();
         self.clients = app.store.busiest_clients(now.minus(DAY), HOW_MANY).await?;
