@@ -23,7 +23,7 @@ use crate::directory::Directory;
 use crate::first_start::{self, FirstStartError};
 use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
 use crate::private_file::{create_private_file, create_private_folder};
-use crate::service::statistics::BusiestClients;
+use crate::service::statistics::OutstandingClients;
 use crate::service::{self, ServiceError, SignInThrottle};
 
 /// Why the server cannot start.
@@ -81,7 +81,7 @@ pub struct App {
     pub(crate) master_key: MasterKey,
     /// Held while signing keys are changed.
     pub(crate) rotating: Mutex<()>,
-    pub(crate) busiest: BusiestClients,
+    pub(crate) outstanding: OutstandingClients,
     pub(crate) sign_in_throttle: SignInThrottle,
     /// Who else may say who somebody is.
     pub(crate) oidc: Option<OidcConfig>,
@@ -150,7 +150,7 @@ impl App {
             entropy,
             master_key,
             rotating: Mutex::new(()),
-            busiest: BusiestClients::default(),
+            outstanding: OutstandingClients::default(),
             sign_in_throttle: SignInThrottle::default(),
             oidc: config.oidc.clone(),
             settings: config.settings.clone(),

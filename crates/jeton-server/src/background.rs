@@ -25,7 +25,7 @@ pub(crate) fn start(app: &Arc<App>) {
                 // Others want to write too.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            statistics::refresh_busiest_clients(&app).await
+            statistics::refresh_outstanding_clients(&app).await
         }
     });
     let keys = Arc::clone(app);

@@ -6,8 +6,10 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Query, State};
 use http::StatusCode;
-use jeton_core::{ClientSecret, KeyState, SecretOwner, SigningAlgorithm, Timestamp};
-use jeton_store::StoredKey;
+use jeton_core::{
+    Client, ClientId, ClientSecret, KeyState, SecretOwner, SigningAlgorithm, Timestamp,
+};
+use jeton_store::{StoredKey, TokenCount};
 use serde::Deserialize;
 
 use super::chart::{self, Range};
@@ -16,7 +18,6 @@ use super::{Nav, Page, PageError, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::service::statistics;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Secrets that expire within this are worth a look.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// A key that signs for longer should be rotated.
@@ -93,9 +94,8 @@ pub(crate) async fn overview(
     let clients = app.store.count_clients(None).await?;
     // The admin API's own first client is there from the start.
     let admin_clients = app.store.count_clients(Some(app.admin_api.id)).await?;
-    let sum = |of: fn(&jeton_store::TokenCount) -> i64| {
-        grouped(counts.iter().map(|(_, count)| of(count)).sum())
-    };
+    let sum = |of: fn(&TokenCount) -> i64| grouped(counts.iter().map(|(_, count)| of(count)).sum());
+    let outstanding = statistics::outstanding_clients(&app).await?;
     let page = OverviewPage {
         page: Page::new(&signed_in, Nav::Overview, "Overview"),
         no_servers: servers == 0,
@@ -113,9 +113,9 @@ pub(crate) async fn overview(
             })
             .collect(),
         chart: chart::svg(range, now, &counts),
-        busiest: busiest(&app).await?,
+        busiest: busiest(&app, &outstanding.busiest).await?,
         expiring: expiring(&app, now).await?,
-        unused: unused(&app, now).await?,
+        unused: unused(&outstanding.never_used, now),
         keys: keys(&app.store.signing_keys().await?, now),
         started: when(app.started_at, now),
         database_ok: app.store.ping().await.is_ok(),
@@ -124,11 +124,14 @@ pub(crate) async fn overview(
     html(StatusCode::OK, &page)
 }
 
-async fn busiest(app: &App) -> Result<Vec<BusyClient>, PageError> {
+async fn busiest(
+    app: &App,
+    clients: &[(ClientId, TokenCount)],
+) -> Result<Vec<BusyClient>, PageError> {
     let mut busy = Vec::new();
-    for (id, count) in statistics::busiest_clients(app).await? {
+    for (id, count) in clients {
         // One that is deleted is not worth a line.
-        if let Some(entry) = app.directory.find_client(id).await? {
+        if let Some(entry) = app.directory.find_client(*id).await? {
             busy.push(BusyClient {
                 id: id.to_string(),
                 name: entry.client.name.to_string(),
@@ -175,16 +178,15 @@ async fn owner(app: &App, secret: &ClientSecret) -> Result<Option<(String, Strin
     })
 }
 
-async fn unused(app: &App, now: Timestamp) -> Result<Vec<UnusedClient>, PageError> {
-    let clients = app.store.clients_never_used(now.minus(DAY), 6).await?;
-    Ok(clients
-        .into_iter()
+fn unused(clients: &[Client], now: Timestamp) -> Vec<UnusedClient> {
+    clients
+        .iter()
         .map(|client| UnusedClient {
             id: client.id.to_string(),
             name: client.name.to_string(),
             created: when(client.created_at, now),
         })
-        .collect())
+        .collect()
 }
 
 fn keys(keys: &[StoredKey], now: Timestamp) -> Vec<KeyView> {

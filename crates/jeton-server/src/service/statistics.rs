@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jeton_core::{ClientId, Timestamp};
+use jeton_core::{Client, ClientId, Timestamp};
 use jeton_store::TokenCount;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -28,15 +28,23 @@ pub(crate) async fn catch_up(app: &App, batches: u32) -> Result<bool, ServiceErr
     Ok(false)
 }
 
-/// The busiest clients of the last 24 hours. Summing them up takes next to nothing where there are
-/// few, and tens of milliseconds where there are many: the result is kept for a thousand times as
+/// Who stands out among the clients. Finding them takes next to nothing where there are few, and tens of milliseconds where there are many: the result is kept for a thousand times as
 /// long as it took, and where that is long, made anew in the background and not by a page.
 #[derive(Debug, Default)]
-pub(crate) struct BusiestClients(Mutex<Known>);
+pub(crate) struct OutstandingClients(Mutex<Known>);
+
+/// Clients that stand out.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Found {
+    /// Those with the most tokens in the last 24 hours.
+    pub(crate) busiest: Vec<(ClientId, TokenCount)>,
+    /// Those that are older than a day and never got a token.
+    pub(crate) never_used: Vec<Client>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
-    clients: Vec<(ClientId, TokenCount)>,
+    found: Found,
     good_until: Option<Timestamp>,
     took: Duration,
 }
@@ -46,22 +54,20 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const SLOW: Duration = Duration::from_millis(20);
 const HOW_MANY: u32 = 6;
 
-/// The busiest clients.
-pub(crate) async fn busiest_clients(
-    app: &App,
-) -> Result<Vec<(ClientId, TokenCount)>, ServiceError> {
+/// Who stands out.
+pub(crate) async fn outstanding_clients(app: &App) -> Result<Found, ServiceError> {
     let now = app.clock.now();
-    let mut known = app.busiest.0.lock().await;
+    let mut known = app.outstanding.0.lock().await;
     if known.took < SLOW && known.is_old(now) {
         known.sum(app, now).await?;
     }
-    Ok(known.clients.clone())
+    Ok(known.found.clone())
 }
 
-/// Sums them up ahead of time, where that is slow.
-pub(crate) async fn refresh_busiest_clients(app: &App) -> Result<(), ServiceError> {
+/// Finds them ahead of time, where that is slow.
+pub(crate) async fn refresh_outstanding_clients(app: &App) -> Result<(), ServiceError> {
     let now = app.clock.now();
-    let mut known = app.busiest.0.lock().await;
+    let mut known = app.outstanding.0.lock().await;
     if known.good_until.is_none() || known.took >= SLOW && known.is_old(now) {
         known.sum(app, now).await?;
     }
@@ -75,7 +81,11 @@ impl Known {
 
     async fn sum(&mut self, app: &App, now: Timestamp) -> Result<(), ServiceError> {
         let begin = Instant::now();
-        self.clients = app.store.busiest_clients(now.minus(DAY), HOW_MANY).await?;
+        let a_day_ago = now.minus(DAY);
+        self.found = Found {
+            busiest: app.store.busiest_clients(a_day_ago, HOW_MANY).await?,
+            never_used: app.store.clients_never_used(a_day_ago, HOW_MANY).await?,
+        };
         self.took = begin.elapsed();
         self.good_until = Some(now.plus(self.took * 1_000));
         Ok(())
