@@ -27,6 +27,13 @@ pub struct StoredKey {
     pub published_until: Option<Timestamp>,
 }
 
+impl StoredKey {
+    /// Whether its public half is published at `now`.
+    pub fn is_published(&self, now: Timestamp) -> bool {
+        self.state != KeyState::Retired || self.published_until.is_none_or(|until| until > now)
+    }
+}
+
 fn from_row(row: &AnyRow) -> Result<StoredKey, StoreError> {
     Ok(StoredKey {
         id: row.parsed("id")?,

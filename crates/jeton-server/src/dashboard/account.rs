@@ -20,7 +20,7 @@ use super::{Errors, PageError, PageResult, html};
 use crate::app::App;
 use crate::service::admins::NewAdmin;
 use crate::service::sessions::{ABSOLUTE, SignInError};
-use crate::service::{ServiceError, admins, sessions};
+use crate::service::{admins, sessions};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -208,13 +208,10 @@ pub(crate) async fn join(
             email,
             password: form.secret("password"),
         };
-        match admins::accept(&app, &early.context, &link, new).await {
-            Ok(admin) => {
-                let token = sessions::begin(&app, &early.context, &admin).await?;
-                return begin(&app, &token, "/dashboard");
-            }
-            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
-            Err(error) => return Err(error.into()),
+        let admin = admins::accept(&app, &early.context, &link, new).await;
+        if let Some(admin) = errors.accept(admin)? {
+            let token = sessions::begin(&app, &early.context, &admin).await?;
+            return begin(&app, &token, "/dashboard");
         }
     }
     let page = JoinPage {

@@ -142,10 +142,7 @@ pub(crate) async fn list(
             .directory
             .mcp_servers()
             .iter()
-            .map(|server| Named {
-                id: server.id.to_string(),
-                name: server.name.to_string(),
-            })
+            .map(|server| Named::server(server))
             .collect(),
         events: event_rows(&app, found.events).await?,
         older: found

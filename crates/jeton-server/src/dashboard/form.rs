@@ -11,6 +11,7 @@ use url::form_urlencoded;
 
 use super::PageError;
 use crate::http::{BodyError, has_media_type, read_body};
+use crate::service::ServiceError;
 
 /// The largest form, in bytes: 200 scopes with their descriptions.
 const MAX_FORM: usize = 512 * 1024;
@@ -104,6 +105,37 @@ impl Errors {
     /// A value, or a note of what is wrong with it.
     pub(crate) fn take<T, E: Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|problem| self.add(field, problem)).ok()
+    }
+
+    /// What a service made, or a note of the field that it found wrong. Other failures are no matter
+    /// of a field.
+    pub(crate) fn accept<T>(
+        &mut self,
+        made: Result<T, ServiceError>,
+    ) -> Result<Option<T>, PageError> {
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(ServiceError::Invalid { parameter, detail }) => {
+                self.add(parameter, detail);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same, where what contradicts the things that are there is a matter of `field`.
+    pub(crate) fn accept_with_conflict<T>(
+        &mut self,
+        field: &str,
+        made: Result<T, ServiceError>,
+    ) -> Result<Option<T>, PageError> {
+        match made {
+            Err(ServiceError::Conflict(detail)) => {
+                self.add(field, detail);
+                Ok(None)
+            }
+            other => self.accept(other),
+        }
     }
 
     /// What is wrong with a field, for a template.

@@ -7,13 +7,14 @@
 
 use std::time::Duration;
 
+use askama::Template;
 use axum::response::Response;
-use http::HeaderMap;
 use http::header::SET_COOKIE;
+use http::{HeaderMap, StatusCode};
 use jeton_core::{PlainSecret, Timestamp};
 
-use super::PageError;
 use super::session::{SignedIn, cookie, reveal_cookie, see, set_cookie};
+use super::{PageError, PageResult};
 use crate::app::App;
 
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
@@ -69,10 +70,13 @@ pub(super) fn take(
         .then(|| PlainSecret::presented(secret.to_owned()))
 }
 
-/// Takes the cookie away with the page that showed the secret.
-pub(super) fn shown(app: &App, response: &mut Response) -> Result<(), PageError> {
-    response
-        .headers_mut()
-        .append(SET_COOKIE, set_cookie(app, &reveal_cookie(app), "", 0)?);
-    Ok(())
+/// A page as an answer; one that shows a secret takes the cookie away.
+pub(super) fn html(app: &App, secret: Option<&PlainSecret>, page: &impl Template) -> PageResult {
+    let mut response = super::html(StatusCode::OK, page)?;
+    if secret.is_some() {
+        response
+            .headers_mut()
+            .append(SET_COOKIE, set_cookie(app, &reveal_cookie(app), "", 0)?);
+    }
+    Ok(response)
 }

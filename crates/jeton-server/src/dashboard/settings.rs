@@ -16,7 +16,7 @@ use super::view::{ScopeView, chosen_scopes, id};
 use super::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::config::Setting;
-use crate::service::{ServiceError, admins};
+use crate::service::admins;
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -72,11 +72,7 @@ pub(crate) async fn show(
     let link = reveal::take(&app, &signed_in, &headers, INVITATION);
     let mut page = assemble(&app, &signed_in).await?;
     page.invitation_link = link.as_ref().map(|link| admins::link(&app, link));
-    let mut response = html(StatusCode::OK, &page)?;
-    if link.is_some() {
-        reveal::shown(&app, &mut response)?;
-    }
-    Ok(response)
+    reveal::html(&app, link.as_ref(), &page)
 }
 
 /// Makes an invitation.
@@ -142,15 +138,14 @@ pub(crate) async fn change_password(
         change.form.secret("password"),
     );
     let operator = &change.signed_in.operator;
-    match admins::change_password(&app, operator, old, new).await {
-        Ok(()) => leave(&app, "password"),
-        Err(ServiceError::Invalid { parameter, detail }) => {
-            let mut page = assemble(&app, &change.signed_in).await?;
-            page.errors.add(parameter, detail);
-            html(StatusCode::UNPROCESSABLE_ENTITY, &page)
-        }
-        Err(error) => Err(error.into()),
+    let changed = admins::change_password(&app, operator, old, new).await;
+    let mut errors = Errors::default();
+    if errors.accept(changed)?.is_some() {
+        return leave(&app, "password");
     }
+    let mut page = assemble(&app, &change.signed_in).await?;
+    page.errors = errors;
+    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
 async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageError> {

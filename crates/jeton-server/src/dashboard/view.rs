@@ -115,6 +115,15 @@ pub(crate) struct Named {
     pub(crate) name: String,
 }
 
+impl Named {
+    pub(super) fn server(server: &McpServer) -> Self {
+        Self {
+            id: server.id.to_string(),
+            name: server.name.to_string(),
+        }
+    }
+}
+
 /// An event as the pages list it.
 #[derive(Debug)]
 pub(crate) struct EventRow {

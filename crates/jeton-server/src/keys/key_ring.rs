@@ -104,6 +104,11 @@ impl KeyRing {
         self.snapshot.load().verifying.find(kid).cloned()
     }
 
+    /// How many keys are published.
+    pub(crate) fn published_count(&self) -> usize {
+        self.snapshot.load().verifying.len()
+    }
+
     /// What `GET /keys` answers.
     pub(crate) fn published(&self) -> Arc<PublishedKeys> {
         Arc::clone(&self.snapshot.load().published)
@@ -158,8 +163,7 @@ async fn load(
     let mut jwks = Vec::new();
     for stored in store.signing_keys().await? {
         let key = open_key(&stored, master_key)?;
-        let expired = stored.published_until.is_some_and(|until| until <= now);
-        if stored.state != KeyState::Retired || !expired {
+        if stored.is_published(now) {
             jwks.push(key.public_jwk());
         }
         if stored.state == KeyState::Active {

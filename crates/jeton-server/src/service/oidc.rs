@@ -11,6 +11,7 @@ use jeton_jose::{
     ExpectedIdToken, IdTokenClaims, KeysLocation, RemoteKeys, UnverifiedToken, fetch_json,
     http_client, is_trustworthy_url, verify_id_token,
 };
+use reqwest::Client;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -78,7 +79,8 @@ struct TokenAnswer {
 /// Begins: the provider's page to go to, and what to hold until it sends the browser back.
 pub(crate) async fn begin(app: &App, next: String) -> Result<(String, Pending), OidcError> {
     let config = app.oidc.as_ref().ok_or(OidcError::NotConfigured)?;
-    let metadata = metadata(config).await?;
+    let client = http_client().map_err(|error| provider(&error))?;
+    let metadata = metadata(&client, config).await?;
     let pending = Pending {
         state: random(app)?,
         nonce: random(app)?,
@@ -212,8 +214,8 @@ async fn redeem(
     pending: &Pending,
     code: &str,
 ) -> Result<IdTokenClaims, OidcError> {
-    let metadata = metadata(config).await?;
-    let client = http_client().map_err(|error| OidcError::Provider(error.to_string()))?;
+    let client = http_client().map_err(|error| provider(&error))?;
+    let metadata = metadata(&client, config).await?;
     let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
     let (id, secret): (String, String) = (
         encode(&config.client_id),
@@ -254,11 +256,10 @@ async fn redeem(
     verify_id_token(&token, &key, expected, app.clock.now()).map_err(|error| provider(&error))
 }
 
-async fn metadata(config: &OidcConfig) -> Result<ProviderMetadata, OidcError> {
-    let client = http_client().map_err(|error| provider(&error))?;
+async fn metadata(client: &Client, config: &OidcConfig) -> Result<ProviderMetadata, OidcError> {
     let issuer = config.issuer.trim_end_matches('/');
     let url = format!("{issuer}/.well-known/openid-configuration");
-    let metadata: ProviderMetadata = fetch_json(&client, &url)
+    let metadata: ProviderMetadata = fetch_json(client, &url)
         .await
         .map_err(|error| provider(&error))?;
     if metadata.issuer != config.issuer {

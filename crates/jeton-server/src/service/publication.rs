@@ -3,6 +3,8 @@
 use jeton_core::{Challenge, McpServer, ProtectedResourceMetadata, ResourceUri};
 use jeton_jose::{fetch_json, http_client};
 
+use reqwest::Client;
+
 use crate::app::App;
 
 /// One thing that was looked at.
@@ -72,11 +74,15 @@ pub(crate) async fn check(app: &App, server: &McpServer) -> Vec<Check> {
     ));
     let well_known = ProtectedResourceMetadata::well_known_path(server.url.path());
     let location = location.unwrap_or_else(|| format!("{}{well_known}", server.url.origin()));
-    checks.extend(metadata_checks(app, server, &location).await);
+    checks.extend(metadata_checks(app, server, (&client, &location)).await);
     checks
 }
 
-async fn metadata_checks(app: &App, server: &McpServer, location: &str) -> Vec<Check> {
+async fn metadata_checks(
+    app: &App,
+    server: &McpServer,
+    (client, location): (&Client, &str),
+) -> Vec<Check> {
     // Only the MCP server's own host is asked: a challenge cannot send Jeton elsewhere.
     let same_host = location
         .parse::<ResourceUri>()
@@ -85,10 +91,7 @@ async fn metadata_checks(app: &App, server: &McpServer, location: &str) -> Vec<C
         let what = "The metadata is on the server's own host";
         return vec![Check::new(what, false, location)];
     }
-    let Ok(client) = http_client() else {
-        return Vec::new();
-    };
-    match fetch_json::<ProtectedResourceMetadata>(&client, location).await {
+    match fetch_json::<ProtectedResourceMetadata>(client, location).await {
         Ok(document) => document_checks(app, server, &document),
         Err(error) => vec![Check::new(
             "The metadata can be fetched",

@@ -67,7 +67,10 @@ pub(crate) async fn advance(app: &App) -> Result<(), ServiceError> {
     let due = |key: &&StoredKey| {
         key.state == KeyState::Pending && key.activated_at.is_some_and(|at| at <= now)
     };
+    let published = keys.iter().filter(|key| key.is_published(now)).count();
+    let mut changed = published != app.keys.published_count();
     for next in keys.iter().filter(due) {
+        changed = true;
         let mut tx = app.store.begin().await?;
         let mut events = Vec::new();
         let active = keys
@@ -97,7 +100,7 @@ pub(crate) async fn advance(app: &App) -> Result<(), ServiceError> {
         tx.append_audit(&events).await?;
         tx.commit().await?;
     }
-    reload(app).await
+    if changed { reload(app).await } else { Ok(()) }
 }
 
 async fn reload(app: &App) -> Result<(), ServiceError> {

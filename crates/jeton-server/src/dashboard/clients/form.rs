@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use jeton_core::{Client, CustomClaims, Description, DisplayName, Scope, ScopeSet, TokenTtl};
 use serde_json::{Map, Value};
 
 use crate::dashboard::format::{seconds, split_lifetime};
 use crate::dashboard::view::ScopeView;
-use crate::dashboard::{Errors, PostedForm};
+use crate::dashboard::{Errors, PageError, PostedForm};
 
 /// The longest life of a secret.
 const MAX_EXPIRY: i64 = 10 * 365 * 86_400;
@@ -139,6 +140,14 @@ pub(in crate::dashboard) fn optional_lifetime(
         return None;
     }
     Some(u64::try_from(seconds).ok().map(Duration::from_secs))
+}
+
+/// The scopes that are ticked, on a form that has nothing else to mend.
+pub(in crate::dashboard) fn required_scopes(form: &PostedForm) -> Result<ScopeSet, PageError> {
+    ticked_scopes(form, &mut Errors::default()).ok_or(PageError::Refused(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "One of the scopes is no scope name.",
+    ))
 }
 
 /// The scopes that are ticked.

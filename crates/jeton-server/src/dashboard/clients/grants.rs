@@ -7,13 +7,13 @@ use http::StatusCode;
 use jeton_core::{McpServerId, ScopeSet};
 use serde::Deserialize;
 
-use super::form::ticked_scopes;
+use super::form::required_scopes;
 use super::show::{GrantView, assemble};
 use super::{find, path};
 use crate::app::App;
 use crate::dashboard::session::see;
 use crate::dashboard::view::id;
-use crate::dashboard::{Change, Errors, PageError, PageResult, SignedIn, html, mcp_servers};
+use crate::dashboard::{Change, PageResult, SignedIn, html, mcp_servers};
 use crate::service::grants;
 
 /// On which server.
@@ -47,12 +47,7 @@ pub(crate) async fn put(
 ) -> PageResult {
     let entry = find(&app, &client_id).await?;
     let server_id: McpServerId = id(change.form.text("mcp_server_id"))?;
-    let Some(scopes) = ticked_scopes(&change.form, &mut Errors::default()) else {
-        return Err(PageError::Refused(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "One of the scopes is no scope name.",
-        ));
-    };
+    let scopes = required_scopes(&change.form)?;
     let operator = &change.signed_in.operator;
     grants::put(&app, operator, entry.client.id, server_id, scopes).await?;
     Ok(see(&format!("{}?done=saved", path(&client_id))))

@@ -12,7 +12,6 @@ use super::{ClientView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::session::see;
 use crate::dashboard::{Change, Errors, Page, PageResult, SignedIn, html};
-use crate::service::ServiceError;
 use crate::service::clients::{self, ClientChange};
 
 #[derive(Template)]
@@ -52,10 +51,9 @@ pub(crate) async fn save(
         };
         let operator = &change.signed_in.operator;
         let version = change.form.text("version").parse().ok();
-        match clients::update(&app, operator, entry.client.id, update, version).await {
-            Ok(_) => return Ok(see(&format!("{}/settings?done=saved", path(&id)))),
-            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
-            Err(error) => return Err(error.into()),
+        let saved = clients::update(&app, operator, entry.client.id, update, version).await;
+        if errors.accept(saved)?.is_some() {
+            return Ok(see(&format!("{}/settings?done=saved", path(&id))));
         }
     }
     let form = ClientForm::again(&change.form, Vec::new(), errors);

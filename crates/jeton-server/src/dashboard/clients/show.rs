@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use jeton_core::{McpServer, ScopeSet};
 
 use super::table::Refusal;
@@ -16,7 +16,7 @@ use crate::dashboard::reveal;
 use crate::dashboard::view::{
     Named, ScopeView, SecretRow, chosen_scopes, scope_choices, secret_rows,
 };
-use crate::dashboard::{Errors, Page, PageError, PageResult, SignedIn, html};
+use crate::dashboard::{Errors, Page, PageError, PageResult, SignedIn};
 use crate::directory::ClientEntry;
 use crate::service::statistics;
 
@@ -90,11 +90,7 @@ pub(crate) async fn show(
     let secret = reveal::take(&app, &signed_in, &headers, &id);
     let mut page = assemble(&app, &signed_in, &entry).await?;
     page.secret = secret.as_ref().map(|secret| secret.expose().to_owned());
-    let mut response = html(StatusCode::OK, &page)?;
-    if secret.is_some() {
-        reveal::shown(&app, &mut response)?;
-    }
-    Ok(response)
+    reveal::html(&app, secret.as_ref(), &page)
 }
 
 pub(super) async fn assemble(
@@ -137,10 +133,7 @@ pub(super) async fn assemble(
             .mcp_servers()
             .iter()
             .filter(|server| !granted(server.id))
-            .map(|server| Named {
-                id: server.id.to_string(),
-                name: server.name.to_string(),
-            })
+            .map(|server| Named::server(server))
             .collect(),
         secrets: secret_rows(secrets, now),
         form: SecretForm::empty(),

@@ -10,7 +10,9 @@ use jeton_store::ClientFilter;
 
 use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
-use crate::dashboard::clients::form::{ClientForm, fields, optional_lifetime, ticked_scopes};
+use crate::dashboard::clients::form::{
+    ClientForm, fields, optional_lifetime, required_scopes, ticked_scopes,
+};
 use crate::dashboard::clients::table::{ClientTable, TableQuery, client_table};
 use crate::dashboard::reveal;
 use crate::dashboard::session::see;
@@ -18,7 +20,7 @@ use crate::dashboard::snippets::{Snippet, get_token};
 use crate::dashboard::view::{ScopeView, id, scope_choices};
 use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn, html};
 use crate::service::clients::{self, NewClient};
-use crate::service::{ServiceError, grants};
+use crate::service::grants;
 
 #[derive(Template)]
 #[template(path = "mcp_server_clients.html")]
@@ -90,15 +92,12 @@ pub(crate) async fn create(
             custom_claims: fields.custom_claims,
             secret_expiry,
         };
-        match clients::create(&app, &change.signed_in.operator, new).await {
-            Ok(made) => {
-                let client_id = made.client.id.to_string();
-                let made_path = format!("{}/clients/{client_id}/created", path(&server.id));
-                let signed_in = &change.signed_in;
-                return reveal::redirect(&app, signed_in, &client_id, &made_path, &made.plain);
-            }
-            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
-            Err(error) => return Err(error.into()),
+        let made = clients::create(&app, &change.signed_in.operator, new).await;
+        if let Some(made) = errors.accept(made)? {
+            let client_id = made.client.id.to_string();
+            let made_path = format!("{}/clients/{client_id}/created", path(&server.id));
+            let signed_in = &change.signed_in;
+            return reveal::redirect(&app, signed_in, &client_id, &made_path, &made.plain);
         }
     }
     let choices = scope_choices(&server, &scopes.unwrap_or_default());
@@ -141,11 +140,7 @@ pub(crate) async fn created(
         id: client_id,
         secret: plain,
     });
-    let mut response = html(StatusCode::OK, &page)?;
-    if secret.is_some() {
-        reveal::shown(&app, &mut response)?;
-    }
-    Ok(response)
+    reveal::html(&app, secret.as_ref(), &page)
 }
 
 /// Save on that sheet: the scopes.
@@ -156,13 +151,7 @@ pub(crate) async fn save_scopes(
 ) -> PageResult {
     let server = find(&app, &server_id)?;
     let client_id: ClientId = id(&client_id)?;
-    let mut errors = Errors::default();
-    let Some(scopes) = ticked_scopes(&change.form, &mut errors) else {
-        return Err(PageError::Refused(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "One of the scopes is no scope name.",
-        ));
-    };
+    let scopes = required_scopes(&change.form)?;
     let operator = &change.signed_in.operator;
     grants::put(&app, operator, client_id, server.id, scopes).await?;
     Ok(see(&format!("{}/clients?done=saved", path(&server.id))))

@@ -15,8 +15,8 @@ use crate::dashboard::format::grouped;
 use crate::dashboard::session::see;
 use crate::dashboard::view::{ScopeView, address, page_of_rows, scope_choices};
 use crate::dashboard::{Change, Errors, Nav, Page, PageResult, SignedIn, html};
+use crate::service::Operator;
 use crate::service::mcp_servers::{self, NewMcpServer};
-use crate::service::{Operator, ServiceError};
 
 /// What is looked for.
 #[derive(Deserialize, Default)]
@@ -78,11 +78,9 @@ pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageR
             own_issuer: false,
         };
         let operator: &Operator = &change.signed_in.operator;
-        match mcp_servers::create(&app, operator, new).await {
-            Ok(server) => return Ok(see(&format!("{}?done=created", path(&server.id)))),
-            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
-            Err(ServiceError::Conflict(detail)) => errors.add("url", detail),
-            Err(error) => return Err(error.into()),
+        let made = mcp_servers::create(&app, operator, new).await;
+        if let Some(server) = errors.accept_with_conflict("url", made)? {
+            return Ok(see(&format!("{}?done=created", path(&server.id))));
         }
     }
     let form = ServerForm::again(&change.form, errors);

@@ -11,7 +11,6 @@ use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::session::see;
 use crate::dashboard::{Change, Errors, Page, PageResult, SignedIn, html};
-use crate::service::ServiceError;
 use crate::service::mcp_servers::{self, McpServerChange};
 
 #[derive(Template)]
@@ -52,10 +51,9 @@ pub(crate) async fn save(
         };
         let operator = &change.signed_in.operator;
         let version = change.form.text("version").parse().ok();
-        match mcp_servers::update(&app, operator, server.id, update, version).await {
-            Ok(_) => return Ok(see(&format!("{}/scopes?done=saved", path(&server.id)))),
-            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
-            Err(error) => return Err(error.into()),
+        let saved = mcp_servers::update(&app, operator, server.id, update, version).await;
+        if errors.accept(saved)?.is_some() {
+            return Ok(see(&format!("{}/scopes?done=saved", path(&server.id))));
         }
     }
     let page = ScopesPage {

@@ -16,7 +16,7 @@ use crate::dashboard::session::see;
 use crate::dashboard::view::{SecretRow, secret_rows};
 use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn, html};
 use crate::service::mcp_servers::{self, McpServerChange};
-use crate::service::{ServiceError, secrets};
+use crate::service::secrets;
 
 #[derive(Template)]
 #[template(path = "mcp_server_settings.html")]
@@ -41,11 +41,7 @@ pub(crate) async fn show(
     let secret = reveal::take(&app, &signed_in, &headers, &id);
     let mut page = assemble(&app, &signed_in, &server, ServerForm::of(&server)).await?;
     page.secret = secret.as_ref().map(|secret| secret.expose().to_owned());
-    let mut response = html(StatusCode::OK, &page)?;
-    if secret.is_some() {
-        reveal::shown(&app, &mut response)?;
-    }
-    Ok(response)
+    reveal::html(&app, secret.as_ref(), &page)
 }
 
 /// The fields, sent.
@@ -71,11 +67,9 @@ pub(crate) async fn save(
         };
         let operator = &change.signed_in.operator;
         let version = form.text("version").parse().ok();
-        match mcp_servers::update(&app, operator, server.id, update, version).await {
-            Ok(_) => return Ok(see(&format!("{}/settings?done=saved", path(&server.id)))),
-            Err(ServiceError::Invalid { parameter, detail }) => errors.add(parameter, detail),
-            Err(ServiceError::Conflict(detail)) => errors.add("", detail),
-            Err(error) => return Err(error.into()),
+        let saved = mcp_servers::update(&app, operator, server.id, update, version).await;
+        if errors.accept_with_conflict("", saved)?.is_some() {
+            return Ok(see(&format!("{}/settings?done=saved", path(&server.id))));
         }
     }
     let form = ServerForm::again(form, errors);
