@@ -25,8 +25,8 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn admins(&self) -> Result<Vec<Admin>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM admin ORDER BY id")
-            .fetch_all(&self.readers)
+        let rows = self
+            .rows(sqlx::query("SELECT * FROM admin ORDER BY id"))
             .await?;
         rows.iter().map(from_row).collect()
     }
@@ -37,9 +37,7 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_admin(&self, id: AdminId) -> Result<Option<Admin>, StoreError> {
-        sqlx::query("SELECT * FROM admin WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+        self.row(sqlx::query("SELECT * FROM admin WHERE id = $1").bind(id.to_string()))
             .await?
             .map(|row| from_row(&row))
             .transpose()
@@ -54,15 +52,15 @@ impl Store {
         &self,
         email: &EmailAddress,
     ) -> Result<Option<(Admin, Option<SecretString>)>, StoreError> {
-        sqlx::query("SELECT * FROM admin WHERE email_key = $1")
-            .bind(email.comparison_key())
-            .fetch_optional(&self.readers)
-            .await?
-            .map(|row| {
-                let hash = row.optional_text("password_hash")?;
-                Ok((from_row(&row)?, hash.map(SecretString::from)))
-            })
-            .transpose()
+        self.row(
+            sqlx::query("SELECT * FROM admin WHERE email_key = $1").bind(email.comparison_key()),
+        )
+        .await?
+        .map(|row| {
+            let hash = row.optional_text("password_hash")?;
+            Ok((from_row(&row)?, hash.map(SecretString::from)))
+        })
+        .transpose()
     }
 }
 
@@ -77,19 +75,20 @@ impl Transaction {
         admin: &Admin,
         password_hash: Option<&SecretString>,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO admin (id, name, email, email_key, role, password_hash, created_at, \
+        self.execute(
+            sqlx::query(
+                "INSERT INTO admin (id, name, email, email_key, role, password_hash, created_at, \
              last_sign_in_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .bind(admin.id.to_string())
+            .bind(admin.name.as_str())
+            .bind(admin.email.as_str())
+            .bind(admin.email.comparison_key())
+            .bind(admin.role.as_str())
+            .bind(password_hash.map(|hash| hash.expose_secret().to_owned()))
+            .bind(admin.created_at.as_millis())
+            .bind(admin.last_sign_in_at.map(Timestamp::as_millis)),
         )
-        .bind(admin.id.to_string())
-        .bind(admin.name.as_str())
-        .bind(admin.email.as_str())
-        .bind(admin.email.comparison_key())
-        .bind(admin.role.as_str())
-        .bind(password_hash.map(|hash| hash.expose_secret().to_owned()))
-        .bind(admin.created_at.as_millis())
-        .bind(admin.last_sign_in_at.map(Timestamp::as_millis))
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -100,8 +99,10 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn count_admins(&mut self) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) AS n FROM admin WHERE role = 'admin'")
-            .fetch_one(&mut *self.connection)
+        let row = self
+            .one(sqlx::query(
+                "SELECT COUNT(*) AS n FROM admin WHERE role = 'admin'",
+            ))
             .await?;
         row.integer("n")
     }
@@ -112,11 +113,12 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn set_admin_role(&mut self, id: AdminId, role: Role) -> Result<(), StoreError> {
-        sqlx::query("UPDATE admin SET role = $1 WHERE id = $2")
-            .bind(role.as_str())
-            .bind(id.to_string())
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("UPDATE admin SET role = $1 WHERE id = $2")
+                .bind(role.as_str())
+                .bind(id.to_string()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -130,11 +132,12 @@ impl Transaction {
         id: AdminId,
         password_hash: &SecretString,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE admin SET password_hash = $1 WHERE id = $2")
-            .bind(password_hash.expose_secret())
-            .bind(id.to_string())
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("UPDATE admin SET password_hash = $1 WHERE id = $2")
+                .bind(password_hash.expose_secret())
+                .bind(id.to_string()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -144,11 +147,12 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn touch_admin(&mut self, id: AdminId, at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("UPDATE admin SET last_sign_in_at = $1 WHERE id = $2")
-            .bind(at.as_millis())
-            .bind(id.to_string())
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("UPDATE admin SET last_sign_in_at = $1 WHERE id = $2")
+                .bind(at.as_millis())
+                .bind(id.to_string()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -158,10 +162,9 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn delete_admin(&mut self, id: AdminId) -> Result<bool, StoreError> {
-        let deleted = sqlx::query("DELETE FROM admin WHERE id = $1")
-            .bind(id.to_string())
-            .execute(&mut *self.connection)
+        let deleted = self
+            .execute(sqlx::query("DELETE FROM admin WHERE id = $1").bind(id.to_string()))
             .await?;
-        Ok(deleted.rows_affected() == 1)
+        Ok(deleted == 1)
     }
 }

@@ -32,14 +32,16 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn admin_invitations(&self, now: Timestamp) -> Result<Vec<Invitation>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT * FROM admin_invitation WHERE ",
-            works!(),
-            " ORDER BY id DESC"
-        ))
-        .bind(now.as_millis())
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = self
+            .rows(
+                sqlx::query(concat!(
+                    "SELECT * FROM admin_invitation WHERE ",
+                    works!(),
+                    " ORDER BY id DESC"
+                ))
+                .bind(now.as_millis()),
+            )
+            .await?;
         rows.iter().map(from_row).collect()
     }
 
@@ -53,13 +55,14 @@ impl Store {
         digest: SecretDigest,
         now: Timestamp,
     ) -> Result<Option<Invitation>, StoreError> {
-        sqlx::query(concat!(
-            "SELECT * FROM admin_invitation WHERE digest = $2 AND ",
-            works!()
-        ))
-        .bind(now.as_millis())
-        .bind(digest.to_hex())
-        .fetch_optional(&self.readers)
+        self.row(
+            sqlx::query(concat!(
+                "SELECT * FROM admin_invitation WHERE digest = $2 AND ",
+                works!()
+            ))
+            .bind(now.as_millis())
+            .bind(digest.to_hex()),
+        )
         .await?
         .map(|row| from_row(&row))
         .transpose()
@@ -77,7 +80,7 @@ impl Transaction {
         digest: SecretDigest,
         invitation: &Invitation,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        self.execute(sqlx::query(
             "INSERT INTO admin_invitation (id, digest, role, note, first, created_at, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -87,9 +90,7 @@ impl Transaction {
         .bind(invitation.note.as_str())
         .bind(i64::from(invitation.first))
         .bind(invitation.created_at.as_millis())
-        .bind(invitation.expires_at.as_millis())
-        .execute(&mut *self.connection)
-        .await?;
+        .bind(invitation.expires_at.as_millis())).await?;
         Ok(())
     }
 
@@ -103,15 +104,17 @@ impl Transaction {
         digest: SecretDigest,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let used = sqlx::query(concat!(
-            "UPDATE admin_invitation SET used_at = $1 WHERE digest = $2 AND ",
-            works!()
-        ))
-        .bind(now.as_millis())
-        .bind(digest.to_hex())
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(used.rows_affected() == 1)
+        let used = self
+            .execute(
+                sqlx::query(concat!(
+                    "UPDATE admin_invitation SET used_at = $1 WHERE digest = $2 AND ",
+                    works!()
+                ))
+                .bind(now.as_millis())
+                .bind(digest.to_hex()),
+            )
+            .await?;
+        Ok(used == 1)
     }
 
     /// Takes an invitation back; says whether it was there.
@@ -120,11 +123,13 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn delete_admin_invitation(&mut self, id: InvitationId) -> Result<bool, StoreError> {
-        let deleted = sqlx::query("DELETE FROM admin_invitation WHERE id = $1 AND used_at IS NULL")
-            .bind(id.to_string())
-            .execute(&mut *self.connection)
+        let deleted = self
+            .execute(
+                sqlx::query("DELETE FROM admin_invitation WHERE id = $1 AND used_at IS NULL")
+                    .bind(id.to_string()),
+            )
             .await?;
-        Ok(deleted.rows_affected() == 1)
+        Ok(deleted == 1)
     }
 
     /// Forgets the links of earlier starts.
@@ -133,8 +138,7 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn delete_first_invitations(&mut self) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM admin_invitation WHERE first = 1")
-            .execute(&mut *self.connection)
+        self.execute(sqlx::query("DELETE FROM admin_invitation WHERE first = 1"))
             .await?;
         Ok(())
     }

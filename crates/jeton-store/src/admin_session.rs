@@ -26,18 +26,21 @@ impl Store {
         &self,
         digest: SecretDigest,
     ) -> Result<Option<AdminSession>, StoreError> {
-        sqlx::query("SELECT admin_id, created_at, seen_at FROM admin_session WHERE digest = $1")
-            .bind(digest.to_hex())
-            .fetch_optional(&self.readers)
-            .await?
-            .map(|row| {
-                Ok(AdminSession {
-                    admin_id: row.parsed("admin_id")?,
-                    created_at: row.time("created_at")?,
-                    seen_at: row.time("seen_at")?,
-                })
+        self.row(
+            sqlx::query(
+                "SELECT admin_id, created_at, seen_at FROM admin_session WHERE digest = $1",
+            )
+            .bind(digest.to_hex()),
+        )
+        .await?
+        .map(|row| {
+            Ok(AdminSession {
+                admin_id: row.parsed("admin_id")?,
+                created_at: row.time("created_at")?,
+                seen_at: row.time("seen_at")?,
             })
-            .transpose()
+        })
+        .transpose()
     }
 }
 
@@ -52,15 +55,16 @@ impl Transaction {
         digest: SecretDigest,
         session: &AdminSession,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO admin_session (digest, admin_id, created_at, seen_at) \
+        self.execute(
+            sqlx::query(
+                "INSERT INTO admin_session (digest, admin_id, created_at, seen_at) \
              VALUES ($1, $2, $3, $4)",
+            )
+            .bind(digest.to_hex())
+            .bind(session.admin_id.to_string())
+            .bind(session.created_at.as_millis())
+            .bind(session.seen_at.as_millis()),
         )
-        .bind(digest.to_hex())
-        .bind(session.admin_id.to_string())
-        .bind(session.created_at.as_millis())
-        .bind(session.seen_at.as_millis())
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -75,11 +79,12 @@ impl Transaction {
         digest: SecretDigest,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE admin_session SET seen_at = $1 WHERE digest = $2")
-            .bind(at.as_millis())
-            .bind(digest.to_hex())
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("UPDATE admin_session SET seen_at = $1 WHERE digest = $2")
+                .bind(at.as_millis())
+                .bind(digest.to_hex()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -89,10 +94,10 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn delete_admin_session(&mut self, digest: SecretDigest) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM admin_session WHERE digest = $1")
-            .bind(digest.to_hex())
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("DELETE FROM admin_session WHERE digest = $1").bind(digest.to_hex()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -102,10 +107,10 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn delete_admin_sessions_of(&mut self, id: AdminId) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM admin_session WHERE admin_id = $1")
-            .bind(id.to_string())
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("DELETE FROM admin_session WHERE admin_id = $1").bind(id.to_string()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -119,11 +124,12 @@ impl Transaction {
         begun: Timestamp,
         seen: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM admin_session WHERE created_at < $1 OR seen_at < $2")
-            .bind(begun.as_millis())
-            .bind(seen.as_millis())
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("DELETE FROM admin_session WHERE created_at < $1 OR seen_at < $2")
+                .bind(begun.as_millis())
+                .bind(seen.as_millis()),
+        )
+        .await?;
         Ok(())
     }
 }

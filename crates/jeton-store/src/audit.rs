@@ -1,34 +1,24 @@
 //! The audit log: appended in batches, read newest first.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 
 use jeton_core::{Actor, AuditEvent, AuditKind, ClientId, McpServerId, Outcome, Timestamp};
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
 use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
+use crate::dialect::Dialect;
 use crate::row::{Columns as _, like, to_json};
+use crate::store::Query;
 use crate::{Page, PageRequest, Store, StoreError, Transaction};
 
-const COLUMNS: &str = "seq, id, at, kind, outcome, reason, actor, client_id, mcp_server_id, \
+pub(crate) const COLUMNS: &str = "seq, id, at, kind, outcome, reason, actor, client_id, mcp_server_id, \
                        secret_id, scope, resource, jti, source, request_id, detail, batch_hash";
-const COLUMN_COUNT: usize = 17;
+pub(crate) const COLUMN_COUNT: usize = 17;
 
-/// At most so many rows are inserted by one statement. Each number of rows has a statement of its
+/// At most so many rows are appended by one statement. Each number of rows has a statement of its
 /// own, prepared once.
-const MAX_ROWS: usize = 32;
-
-static INSERTS: LazyLock<Vec<String>> =
-    LazyLock::new(|| (1..=MAX_ROWS).map(insert_statement).collect());
-
-/// Anonymous placeholders: SQLite looks named ones up one by one, which for hundreds of them costs
-/// more than the insert.
-fn insert_statement(rows: usize) -> String {
-    let row = format!("({}?)", "?, ".repeat(COLUMN_COUNT - 1));
-    let rows = vec![row; rows].join(", ");
-    format!("INSERT INTO audit_event ({COLUMNS}) VALUES {rows}")
-}
+pub(crate) const MAX_ROWS: usize = 32;
 
 /// An event's columns but for its sequence number, as they are stored and hashed.
 #[derive(Debug)]
@@ -246,14 +236,14 @@ impl Store {
         }
         let _ = write!(sql, " ORDER BY seq DESC LIMIT ${}", conditions.len() + 1);
         // Nothing of the caller's is in the text: conditions are fixed, values are bound.
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(sql));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
         for (_, value) in conditions {
             query = match value {
                 Bind::Text(text) => query.bind(text),
                 Bind::Integer(integer) => query.bind(integer),
             };
         }
-        let rows = query.bind(page.probe()).fetch_all(&self.readers).await?;
+        let rows = self.rows(query.bind(page.probe())).await?;
         let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
         Ok(Page::from_probe(
             items,
@@ -310,9 +300,7 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_audit_event(&self, seq: i64) -> Result<Option<RecordedEvent>, StoreError> {
-        sqlx::query("SELECT * FROM audit_event WHERE seq = $1")
-            .bind(seq)
-            .fetch_optional(&self.readers)
+        self.row(sqlx::query("SELECT * FROM audit_event WHERE seq = $1").bind(seq))
             .await?
             .map(|row| from_row(&row))
             .transpose()
@@ -320,8 +308,10 @@ impl Store {
 
     /// One more than the number of the newest event.
     async fn end_of_audit(&self) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS seq FROM audit_event")
-            .fetch_one(&self.readers)
+        let row = self
+            .one(sqlx::query(
+                "SELECT COALESCE(MAX(seq), 0) AS seq FROM audit_event",
+            ))
             .await?;
         Ok(row.integer("seq")? + 1)
     }
@@ -332,11 +322,12 @@ impl Store {
         let (mut low, mut high) = (1, self.end_of_audit().await?);
         while low < high {
             let middle = low + (high - low) / 2;
-            let row =
-                sqlx::query("SELECT at FROM audit_event WHERE seq >= $1 ORDER BY seq LIMIT 1")
-                    .bind(middle)
-                    .fetch_optional(&self.readers)
-                    .await?;
+            let row = self
+                .row(
+                    sqlx::query("SELECT at FROM audit_event WHERE seq >= $1 ORDER BY seq LIMIT 1")
+                        .bind(middle),
+                )
+                .await?;
             match row {
                 Some(row) if row.time("at")? < at => low = middle + 1,
                 _ => high = middle,
@@ -356,11 +347,12 @@ impl Store {
         let mut batch: Vec<(i64, Columns)> = Vec::new();
         loop {
             let after = batch.last().map_or(first - 1, |(seq, _)| *seq);
-            let rows =
-                sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT 500")
-                    .bind(after)
-                    .fetch_all(&self.readers)
-                    .await?;
+            let rows = self
+                .rows(
+                    sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT 500")
+                        .bind(after),
+                )
+                .await?;
             if rows.is_empty() {
                 // Events without a hash after them belong to no batch.
                 return Ok((!batch.is_empty()).then_some(first));
@@ -388,97 +380,137 @@ impl Store {
     ///
     /// [`StoreError::Database`]; nothing was appended then.
     pub async fn append_audit(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
-        if events.len() > MAX_ROWS {
-            let mut tx = self.begin().await?;
-            tx.append_audit(events).await?;
-            return tx.commit().await;
+        if events.is_empty() {
+            return Ok(());
         }
         // One statement is a transaction of its own.
-        let mut connection = self.writer().await?;
-        let head = append(&mut connection, self.audit_head.take(), events).await?;
-        if let Some(head) = head {
-            self.audit_head.put(head);
+        if events.len() <= MAX_ROWS
+            && let Some(head) = self.audit_head.take()
+        {
+            let batch = Batch::after(&head, events)?;
+            let moved = match batch.queries(self.dialect).next() {
+                None => return Ok(()),
+                Some(query) => self.write(query).await? > 0,
+            };
+            if moved {
+                self.audit_head.put(batch.head);
+                return Ok(());
+            }
+            // Another server appended meanwhile.
         }
-        Ok(())
+        let mut tx = self.begin().await?;
+        tx.append_audit(events).await?;
+        tx.commit().await
     }
 }
 
 impl Transaction {
-    /// Appends events as one batch of the chain.
+    /// Appends events as one batch of the chain. From here on to the end of the transaction no
+    /// other server appends: it should be the last that a transaction does.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
     pub async fn append_audit(&mut self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
         let head = match self.new_audit_head.take() {
-            Some(head) => Some(head),
-            None => self.audit_head.take(),
+            Some(head) => head,
+            None => self.lock_audit_head().await?,
         };
-        self.new_audit_head = append(&mut self.connection, head, events).await?;
+        let batch = Batch::after(&head, events)?;
+        for query in batch.queries(self.dialect) {
+            if self.execute(query).await? == 0 {
+                return Err(StoreError::Stale);
+            }
+        }
+        self.new_audit_head = Some(batch.head);
         Ok(())
     }
-}
 
-/// Appends a batch after `head`, which is read where it is not known; gives the new head.
-async fn append(
-    connection: &mut AnyConnection,
-    head: Option<ChainHead>,
-    events: &[AuditEvent],
-) -> Result<Option<ChainHead>, StoreError> {
-    if events.is_empty() {
-        return Ok(head);
-    }
-    let head = match head {
-        Some(head) => head,
-        None => read_head(connection).await?,
-    };
-    let rows = events
-        .iter()
-        .map(Columns::of_event)
-        .collect::<Result<Vec<_>, _>>()?;
-    let first = head.last_seq + 1;
-    let hash = batch_hash(&head.hash, (first..).zip(&rows));
-    let last = head.last_seq + i64::try_from(rows.len()).unwrap_or(0);
-    let mut remaining = rows.len();
-    let mut numbered = (first..).zip(rows);
-    while remaining > 0 {
-        let size = remaining.min(MAX_ROWS);
-        let Some(statement) = INSERTS.get(size - 1) else {
-            break;
-        };
-        remaining -= size;
-        let mut query = sqlx::query::<Any>(AssertSqlSafe(statement.as_str()));
-        for (seq, columns) in numbered.by_ref().take(size) {
-            let mut texts = columns.texts.into_iter();
-            query = query
-                .bind(seq)
-                .bind(texts.next().flatten())
-                .bind(columns.at);
-            for text in texts {
-                query = query.bind(text);
-            }
-            query = query.bind((seq == last).then(|| hash.clone()));
+    async fn lock_audit_head(&mut self) -> Result<ChainHead, StoreError> {
+        // With one writer, what it wrote last is the end of the chain.
+        if !self.dialect.audit_head_is_kept
+            && let Some(head) = self.audit_head.take()
+        {
+            return Ok(head);
         }
-        query.execute(&mut *connection).await?;
+        let row = self.row(sqlx::query(self.dialect.lock_audit_head)).await?;
+        match row {
+            None => Ok(ChainHead {
+                last_seq: 0,
+                hash: GENESIS.to_owned(),
+            }),
+            Some(row) => Ok(ChainHead {
+                last_seq: row.integer("last_seq")?,
+                hash: row.text("batch_hash")?,
+            }),
+        }
     }
-    Ok(Some(ChainHead {
-        last_seq: last,
-        hash,
-    }))
 }
 
-async fn read_head(connection: &mut AnyConnection) -> Result<ChainHead, StoreError> {
-    let row = sqlx::query("SELECT seq, batch_hash FROM audit_event ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(&mut *connection)
-        .await?;
-    match row {
-        None => Ok(ChainHead {
-            last_seq: 0,
-            hash: GENESIS.to_owned(),
-        }),
-        Some(row) => Ok(ChainHead {
-            last_seq: row.integer("seq")?,
-            hash: row.text("batch_hash")?,
-        }),
+/// Events on their way into the log.
+struct Batch {
+    before: ChainHead,
+    rows: Vec<Columns>,
+    /// The end of the chain afterwards.
+    head: ChainHead,
+}
+
+impl Batch {
+    fn after(before: &ChainHead, events: &[AuditEvent]) -> Result<Self, StoreError> {
+        let rows = events
+            .iter()
+            .map(Columns::of_event)
+            .collect::<Result<Vec<_>, _>>()?;
+        let head = ChainHead {
+            last_seq: before.last_seq + i64::try_from(rows.len()).unwrap_or(0),
+            hash: batch_hash(&before.hash, (before.last_seq + 1..).zip(&rows)),
+        };
+        Ok(Self {
+            before: before.clone(),
+            rows,
+            head,
+        })
+    }
+
+    /// The statements that append it, one after the other.
+    fn queries(&self, dialect: &'static Dialect) -> impl Iterator<Item = Query<'_>> {
+        let mut numbered = (self.before.last_seq + 1..).zip(&self.rows);
+        let mut remaining = self.rows.len();
+        let mut before = self.before.last_seq;
+        std::iter::from_fn(move || {
+            let size = remaining.min(MAX_ROWS);
+            let statement = (dialect.append_audit)().get(size.checked_sub(1)?)?;
+            remaining -= size;
+            let mut query = sqlx::query(AssertSqlSafe(statement.as_str()));
+            let mut last = before;
+            for (seq, columns) in numbered.by_ref().take(size) {
+                let [id, texts @ ..] = &columns.texts;
+                query = query.bind(seq).bind(id.as_deref()).bind(columns.at);
+                for text in texts {
+                    query = query.bind(text.as_deref());
+                }
+                let ends = seq == self.head.last_seq;
+                query = query.bind(ends.then_some(self.head.hash.as_str()));
+                last = seq;
+            }
+            if dialect.audit_head_is_kept {
+                let ends = last == self.head.last_seq;
+                let hash = if ends {
+                    &self.head.hash
+                } else {
+                    &self.before.hash
+                };
+                query = query
+                    .bind(last)
+                    .bind(hash.as_str())
+                    .bind(before)
+                    .bind(self.before.hash.as_str());
+            }
+            before = last;
+            Some(query)
+        })
     }
 }

@@ -4,7 +4,7 @@ use jeton_core::{Client, ClientId, ClientStatus, McpServerId, Timestamp, TokenTt
 use sqlx::any::AnyRow;
 
 use crate::row::{Columns, like, to_json};
-use crate::{Page, PageRequest, Store, StoreError, Transaction};
+use crate::{Change, Page, PageRequest, Store, StoreError, Transaction};
 
 /// Which clients are wanted; every condition that is set has to hold.
 #[derive(Debug, Clone, Default)]
@@ -44,9 +44,7 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
-        sqlx::query("SELECT * FROM client WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+        self.row(sqlx::query("SELECT * FROM client WHERE id = $1").bind(id.to_string()))
             .await?
             .map(|row| from_row(&row))
             .transpose()
@@ -84,7 +82,7 @@ impl Store {
         if let Some(server) = filter.mcp_server_id {
             query = query.bind(server.to_string());
         }
-        let rows = query.fetch_all(&self.readers).await?;
+        let rows = self.rows(query).await?;
         let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
         Ok(Page::from_probe(items, page.limit, |client: &Client| {
             client.id
@@ -104,7 +102,7 @@ impl Store {
                     .bind(server.to_string())
             }
         };
-        query.fetch_one(&self.readers).await?.integer("n")
+        self.one(query).await?.integer("n")
     }
 
     /// Enabled clients registered before `before` that never got a token, oldest first.
@@ -117,16 +115,18 @@ impl Store {
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<Client>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM client WHERE status = 'enabled' AND created_at < $1 \
+        let rows = self
+            .rows(
+                sqlx::query(
+                    "SELECT * FROM client WHERE status = 'enabled' AND created_at < $1 \
              AND NOT EXISTS (SELECT 1 FROM client_hour \
                              WHERE client_hour.client_id = client.id AND client_hour.issued > 0) \
              ORDER BY id LIMIT $2",
-        )
-        .bind(before.as_millis())
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .await?;
+                )
+                .bind(before.as_millis())
+                .bind(i64::from(limit)),
+            )
+            .await?;
         rows.iter().map(from_row).collect()
     }
 }
@@ -138,20 +138,22 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn insert_client(&mut self, client: &Client) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO client (id, name, description, status, token_ttl, custom_claims, \
+        self.changed(Change::Client(client.id));
+        self.execute(
+            sqlx::query(
+                "INSERT INTO client (id, name, description, status, token_ttl, custom_claims, \
              created_at, updated_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            )
+            .bind(client.id.to_string())
+            .bind(client.name.as_str())
+            .bind(client.description.as_str())
+            .bind(client.status.as_str())
+            .bind(client.token_ttl.map(|ttl| i64::from(ttl.as_seconds())))
+            .bind(to_json(&client.custom_claims, "custom_claims")?)
+            .bind(client.created_at.as_millis())
+            .bind(client.updated_at.as_millis())
+            .bind(client.version),
         )
-        .bind(client.id.to_string())
-        .bind(client.name.as_str())
-        .bind(client.description.as_str())
-        .bind(client.status.as_str())
-        .bind(client.token_ttl.map(|ttl| i64::from(ttl.as_seconds())))
-        .bind(to_json(&client.custom_claims, "custom_claims")?)
-        .bind(client.created_at.as_millis())
-        .bind(client.updated_at.as_millis())
-        .bind(client.version)
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -162,22 +164,25 @@ impl Transaction {
     ///
     /// [`StoreError::Stale`] where somebody was faster.
     pub async fn update_client(&mut self, client: &Client) -> Result<(), StoreError> {
-        let updated = sqlx::query(
-            "UPDATE client SET name = $1, description = $2, status = $3, token_ttl = $4, \
+        self.changed(Change::Client(client.id));
+        let updated = self
+            .execute(
+                sqlx::query(
+                    "UPDATE client SET name = $1, description = $2, status = $3, token_ttl = $4, \
              custom_claims = $5, updated_at = $6, version = $7 WHERE id = $8 AND version = $9",
-        )
-        .bind(client.name.as_str())
-        .bind(client.description.as_str())
-        .bind(client.status.as_str())
-        .bind(client.token_ttl.map(|ttl| i64::from(ttl.as_seconds())))
-        .bind(to_json(&client.custom_claims, "custom_claims")?)
-        .bind(client.updated_at.as_millis())
-        .bind(client.version)
-        .bind(client.id.to_string())
-        .bind(client.version - 1)
-        .execute(&mut *self.connection)
-        .await?;
-        if updated.rows_affected() == 1 {
+                )
+                .bind(client.name.as_str())
+                .bind(client.description.as_str())
+                .bind(client.status.as_str())
+                .bind(client.token_ttl.map(|ttl| i64::from(ttl.as_seconds())))
+                .bind(to_json(&client.custom_claims, "custom_claims")?)
+                .bind(client.updated_at.as_millis())
+                .bind(client.version)
+                .bind(client.id.to_string())
+                .bind(client.version - 1),
+            )
+            .await?;
+        if updated == 1 {
             Ok(())
         } else {
             Err(StoreError::Stale)
@@ -190,15 +195,13 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn delete_client(&mut self, id: ClientId) -> Result<bool, StoreError> {
+        self.changed(Change::Client(id));
         let id = id.to_string();
-        sqlx::query("DELETE FROM client_secret WHERE owner = $1")
-            .bind(&id)
-            .execute(&mut *self.connection)
+        self.execute(sqlx::query("DELETE FROM client_secret WHERE owner = $1").bind(&id))
             .await?;
-        let deleted = sqlx::query("DELETE FROM client WHERE id = $1")
-            .bind(&id)
-            .execute(&mut *self.connection)
+        let deleted = self
+            .execute(sqlx::query("DELETE FROM client WHERE id = $1").bind(&id))
             .await?;
-        Ok(deleted.rows_affected() == 1)
+        Ok(deleted == 1)
     }
 }

@@ -4,7 +4,7 @@ use jeton_core::{ClientSecret, SecretDigest, SecretId, SecretOwner, Timestamp};
 use sqlx::any::AnyRow;
 
 use crate::row::Columns;
-use crate::{Store, StoreError, Transaction};
+use crate::{Change, Store, StoreError, Transaction};
 
 fn from_row(row: &AnyRow) -> Result<ClientSecret, StoreError> {
     Ok(ClientSecret {
@@ -27,9 +27,11 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn secrets_of(&self, owner: SecretOwner) -> Result<Vec<ClientSecret>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM client_secret WHERE owner = $1 ORDER BY id")
-            .bind(owner.to_string())
-            .fetch_all(&self.readers)
+        let rows = self
+            .rows(
+                sqlx::query("SELECT * FROM client_secret WHERE owner = $1 ORDER BY id")
+                    .bind(owner.to_string()),
+            )
             .await?;
         rows.iter().map(from_row).collect()
     }
@@ -45,15 +47,17 @@ impl Store {
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<ClientSecret>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM client_secret WHERE expires_at > $1 AND expires_at < $2 \
+        let rows = self
+            .rows(
+                sqlx::query(
+                    "SELECT * FROM client_secret WHERE expires_at > $1 AND expires_at < $2 \
              AND revoked_at IS NULL ORDER BY expires_at LIMIT $3",
-        )
-        .bind(now.as_millis())
-        .bind(before.as_millis())
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .await?;
+                )
+                .bind(now.as_millis())
+                .bind(before.as_millis())
+                .bind(i64::from(limit)),
+            )
+            .await?;
         rows.iter().map(from_row).collect()
     }
 
@@ -63,9 +67,7 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_secret(&self, id: SecretId) -> Result<Option<ClientSecret>, StoreError> {
-        sqlx::query("SELECT * FROM client_secret WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+        self.row(sqlx::query("SELECT * FROM client_secret WHERE id = $1").bind(id.to_string()))
             .await?
             .map(|row| from_row(&row))
             .transpose()
@@ -79,17 +81,19 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn insert_secret(&mut self, secret: &ClientSecret) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO client_secret (id, owner, digest, suffix, created_at, expires_at) \
+        self.secrets_changed(secret.owner);
+        self.execute(
+            sqlx::query(
+                "INSERT INTO client_secret (id, owner, digest, suffix, created_at, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(secret.id.to_string())
+            .bind(secret.owner.to_string())
+            .bind(secret.digest.to_hex())
+            .bind(secret.suffix.as_str())
+            .bind(secret.created_at.as_millis())
+            .bind(secret.expires_at.map(Timestamp::as_millis)),
         )
-        .bind(secret.id.to_string())
-        .bind(secret.owner.to_string())
-        .bind(secret.digest.to_hex())
-        .bind(secret.suffix.as_str())
-        .bind(secret.created_at.as_millis())
-        .bind(secret.expires_at.map(Timestamp::as_millis))
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -100,14 +104,20 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn revoke_secret(&mut self, id: SecretId, at: Timestamp) -> Result<bool, StoreError> {
-        let revoked = sqlx::query(
-            "UPDATE client_secret SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL",
-        )
-        .bind(at.as_millis())
-        .bind(id.to_string())
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(revoked.rows_affected() == 1)
+        let revoked = self
+            .row(
+                sqlx::query(
+                    "UPDATE client_secret SET revoked_at = $1 \
+                     WHERE id = $2 AND revoked_at IS NULL RETURNING owner",
+                )
+                .bind(at.as_millis())
+                .bind(id.to_string()),
+            )
+            .await?;
+        if let Some(row) = &revoked {
+            self.secrets_changed(row.parsed("owner")?);
+        }
+        Ok(revoked.is_some())
     }
 
     /// Lets all working secrets of an owner expire at `at`, unless they expire earlier anyway.
@@ -120,13 +130,15 @@ impl Transaction {
         owner: SecretOwner,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE client_secret SET expires_at = $1 WHERE owner = $2 AND revoked_at IS NULL \
+        self.secrets_changed(owner);
+        self.execute(
+            sqlx::query(
+                "UPDATE client_secret SET expires_at = $1 WHERE owner = $2 AND revoked_at IS NULL \
              AND (expires_at IS NULL OR expires_at > $1)",
+            )
+            .bind(at.as_millis())
+            .bind(owner.to_string()),
         )
-        .bind(at.as_millis())
-        .bind(owner.to_string())
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -137,11 +149,19 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn touch_secret(&mut self, id: SecretId, at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("UPDATE client_secret SET last_used_at = $1 WHERE id = $2")
-            .bind(at.as_millis())
-            .bind(id.to_string())
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("UPDATE client_secret SET last_used_at = $1 WHERE id = $2")
+                .bind(at.as_millis())
+                .bind(id.to_string()),
+        )
+        .await?;
         Ok(())
+    }
+
+    /// An MCP server's own secrets are read anew each time, so that nobody has to hear of them.
+    fn secrets_changed(&mut self, owner: SecretOwner) {
+        if let SecretOwner::Client(id) = owner {
+            self.changed(Change::Client(id));
+        }
     }
 }

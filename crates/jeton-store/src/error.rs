@@ -6,6 +6,12 @@ pub enum StoreError {
     /// The database refused or could not be reached.
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
+    /// The database did not answer in time.
+    #[error("the database did not answer in time")]
+    Timeout,
+    /// Somebody else was changing the same; the whole write may be tried again.
+    #[error("others were changing the same at that moment")]
+    Busy,
     /// Something with the same unique value exists.
     #[error("it exists already")]
     Exists,
@@ -35,6 +41,12 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Database(database) if database.is_unique_violation() => Self::Exists,
+            // PostgreSQL: a serialization failure, a deadlock.
+            sqlx::Error::Database(database)
+                if matches!(database.code().as_deref(), Some("40001" | "40P01")) =>
+            {
+                Self::Busy
+            }
             _ => Self::Database(error),
         }
     }

@@ -4,7 +4,7 @@ use jeton_core::{ClientId, Grant, McpServerId};
 use sqlx::any::AnyRow;
 
 use crate::row::Columns;
-use crate::{Store, StoreError, Transaction};
+use crate::{Change, Store, StoreError, Transaction};
 
 fn from_row(row: &AnyRow) -> Result<Grant, StoreError> {
     Ok(Grant {
@@ -22,12 +22,10 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn grants_of_client(&self, id: ClientId) -> Result<Vec<Grant>, StoreError> {
-        let rows = sqlx::query(
+        let rows = self.rows(sqlx::query(
             "SELECT * FROM client_grant WHERE client_id = $1 ORDER BY created_at, mcp_server_id",
         )
-        .bind(id.to_string())
-        .fetch_all(&self.readers)
-        .await?;
+        .bind(id.to_string())).await?;
         rows.iter().map(from_row).collect()
     }
 
@@ -37,9 +35,11 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn grants_on_mcp_server(&self, id: McpServerId) -> Result<Vec<Grant>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM client_grant WHERE mcp_server_id = $1")
-            .bind(id.to_string())
-            .fetch_all(&self.readers)
+        let rows = self
+            .rows(
+                sqlx::query("SELECT * FROM client_grant WHERE mcp_server_id = $1")
+                    .bind(id.to_string()),
+            )
             .await?;
         rows.iter().map(from_row).collect()
     }
@@ -52,16 +52,18 @@ impl Transaction {
     ///
     /// [`StoreError::Database`], also where the client or the MCP server is gone.
     pub async fn put_grant(&mut self, grant: &Grant) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO client_grant (client_id, mcp_server_id, scopes, created_at) \
+        self.changed(Change::Client(grant.client_id));
+        self.execute(
+            sqlx::query(
+                "INSERT INTO client_grant (client_id, mcp_server_id, scopes, created_at) \
              VALUES ($1, $2, $3, $4) \
              ON CONFLICT (client_id, mcp_server_id) DO UPDATE SET scopes = excluded.scopes",
+            )
+            .bind(grant.client_id.to_string())
+            .bind(grant.mcp_server_id.to_string())
+            .bind(grant.scopes.to_string())
+            .bind(grant.created_at.as_millis()),
         )
-        .bind(grant.client_id.to_string())
-        .bind(grant.mcp_server_id.to_string())
-        .bind(grant.scopes.to_string())
-        .bind(grant.created_at.as_millis())
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -72,13 +74,15 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn narrow_grant(&mut self, grant: &Grant) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE client_grant SET scopes = $1 WHERE client_id = $2 AND mcp_server_id = $3",
+        self.changed(Change::Client(grant.client_id));
+        self.execute(
+            sqlx::query(
+                "UPDATE client_grant SET scopes = $1 WHERE client_id = $2 AND mcp_server_id = $3",
+            )
+            .bind(grant.scopes.to_string())
+            .bind(grant.client_id.to_string())
+            .bind(grant.mcp_server_id.to_string()),
         )
-        .bind(grant.scopes.to_string())
-        .bind(grant.client_id.to_string())
-        .bind(grant.mcp_server_id.to_string())
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -93,12 +97,14 @@ impl Transaction {
         client: ClientId,
         server: McpServerId,
     ) -> Result<bool, StoreError> {
-        let deleted =
-            sqlx::query("DELETE FROM client_grant WHERE client_id = $1 AND mcp_server_id = $2")
-                .bind(client.to_string())
-                .bind(server.to_string())
-                .execute(&mut *self.connection)
-                .await?;
-        Ok(deleted.rows_affected() == 1)
+        self.changed(Change::Client(client));
+        let deleted = self
+            .execute(
+                sqlx::query("DELETE FROM client_grant WHERE client_id = $1 AND mcp_server_id = $2")
+                    .bind(client.to_string())
+                    .bind(server.to_string()),
+            )
+            .await?;
+        Ok(deleted == 1)
     }
 }

@@ -4,16 +4,20 @@
 //! committed together, so that neither can be lost without the other. The store takes digests
 //! only: a secret in the clear has no way in.
 //!
-//! One set of SQL serves every database, through sqlx's `Any` driver, with `$n` binds and the
-//! portable column types of `migrations/`.
+//! One set of SQL serves both databases, through sqlx's `Any` driver, with `$n` binds and the
+//! portable column types of `migrations/`; the few places where they differ are in `dialect.rs`.
 
 mod admin;
 mod admin_invitation;
 mod admin_session;
 mod audit;
 mod audit_chain;
+mod change;
+mod change_feed;
 mod client;
 mod client_secret;
+mod connect;
+mod dialect;
 mod error;
 mod grant;
 mod mcp_server;
@@ -27,9 +31,12 @@ mod store;
 
 pub use admin_session::AdminSession;
 pub use audit::{AuditFilter, AuditSearch, RecordedEvent};
+pub use change::Change;
+pub use change_feed::ChangeFeed;
 pub use client::ClientFilter;
+pub use connect::{Database, Postgres};
 pub use error::StoreError;
 pub use page::{Page, PageRequest};
 pub use signing_key::StoredKey;
 pub use statistics::{ClientActivity, TokenCount};
-pub use store::{Store, Transaction};
+pub use store::{Lock, Locked, Store, Transaction};

@@ -4,7 +4,7 @@ use jeton_core::{McpServer, McpServerId, TokenTtl};
 use sqlx::any::AnyRow;
 
 use crate::row::{Columns, to_json};
-use crate::{Page, PageRequest, Store, StoreError, Transaction};
+use crate::{Change, Page, PageRequest, Store, StoreError, Transaction};
 
 fn from_row(row: &AnyRow) -> Result<McpServer, StoreError> {
     Ok(McpServer {
@@ -35,9 +35,7 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_mcp_server(&self, id: McpServerId) -> Result<Option<McpServer>, StoreError> {
-        sqlx::query("SELECT * FROM mcp_server WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+        self.row(sqlx::query("SELECT * FROM mcp_server WHERE id = $1").bind(id.to_string()))
             .await?
             .map(|row| from_row(&row))
             .transpose()
@@ -52,9 +50,7 @@ impl Store {
         &self,
         key: &str,
     ) -> Result<Option<McpServer>, StoreError> {
-        sqlx::query("SELECT * FROM mcp_server WHERE url_key = $1")
-            .bind(key)
-            .fetch_optional(&self.readers)
+        self.row(sqlx::query("SELECT * FROM mcp_server WHERE url_key = $1").bind(key))
             .await?
             .map(|row| from_row(&row))
             .transpose()
@@ -66,9 +62,7 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn all_mcp_servers(&self) -> Result<Vec<McpServer>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM mcp_server")
-            .fetch_all(&self.readers)
-            .await?;
+        let rows = self.rows(sqlx::query("SELECT * FROM mcp_server")).await?;
         rows.iter().map(from_row).collect()
     }
 
@@ -83,15 +77,17 @@ impl Store {
         page: PageRequest<McpServerId>,
     ) -> Result<Page<McpServer>, StoreError> {
         let after = page.after.map(|id| id.to_string());
-        let rows = sqlx::query(
-            "SELECT * FROM mcp_server WHERE system = $1 AND ($2 IS NULL OR id < $2) \
+        let rows = self
+            .rows(
+                sqlx::query(
+                    "SELECT * FROM mcp_server WHERE system = $1 AND ($2 IS NULL OR id < $2) \
              ORDER BY id DESC LIMIT $3",
-        )
-        .bind(i64::from(system))
-        .bind(after)
-        .bind(page.probe())
-        .fetch_all(&self.readers)
-        .await?;
+                )
+                .bind(i64::from(system))
+                .bind(after)
+                .bind(page.probe()),
+            )
+            .await?;
         let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
         Ok(Page::from_probe(items, page.limit, |server: &McpServer| {
             server.id
@@ -106,26 +102,28 @@ impl Transaction {
     ///
     /// [`StoreError::Exists`] where the URL is taken.
     pub async fn insert_mcp_server(&mut self, server: &McpServer) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO mcp_server (id, name, description, url, url_key, scopes, token_ttl, \
+        self.changed(Change::McpServer(server.id));
+        self.execute(
+            sqlx::query(
+                "INSERT INTO mcp_server (id, name, description, url, url_key, scopes, token_ttl, \
              signing_alg, token_profile, own_issuer, system, created_at, updated_at, version) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            )
+            .bind(server.id.to_string())
+            .bind(server.name.as_str())
+            .bind(server.description.as_str())
+            .bind(server.url.as_given())
+            .bind(server.url.comparison_key())
+            .bind(to_json(&server.scopes, "scopes")?)
+            .bind(i64::from(server.token_ttl.as_seconds()))
+            .bind(server.signing_alg.as_str())
+            .bind(server.token_profile.as_str())
+            .bind(i64::from(server.own_issuer))
+            .bind(i64::from(server.system))
+            .bind(server.created_at.as_millis())
+            .bind(server.updated_at.as_millis())
+            .bind(server.version),
         )
-        .bind(server.id.to_string())
-        .bind(server.name.as_str())
-        .bind(server.description.as_str())
-        .bind(server.url.as_given())
-        .bind(server.url.comparison_key())
-        .bind(to_json(&server.scopes, "scopes")?)
-        .bind(i64::from(server.token_ttl.as_seconds()))
-        .bind(server.signing_alg.as_str())
-        .bind(server.token_profile.as_str())
-        .bind(i64::from(server.own_issuer))
-        .bind(i64::from(server.system))
-        .bind(server.created_at.as_millis())
-        .bind(server.updated_at.as_millis())
-        .bind(server.version)
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -137,27 +135,30 @@ impl Transaction {
     /// [`StoreError::Stale`] where somebody was faster; [`StoreError::Exists`] where the URL is
     /// taken.
     pub async fn update_mcp_server(&mut self, server: &McpServer) -> Result<(), StoreError> {
-        let updated = sqlx::query(
-            "UPDATE mcp_server SET name = $1, description = $2, url = $3, url_key = $4, \
+        self.changed(Change::McpServer(server.id));
+        let updated = self
+            .execute(
+                sqlx::query(
+                    "UPDATE mcp_server SET name = $1, description = $2, url = $3, url_key = $4, \
              scopes = $5, token_ttl = $6, signing_alg = $7, token_profile = $8, own_issuer = $9, \
              updated_at = $10, version = $11 WHERE id = $12 AND version = $13",
-        )
-        .bind(server.name.as_str())
-        .bind(server.description.as_str())
-        .bind(server.url.as_given())
-        .bind(server.url.comparison_key())
-        .bind(to_json(&server.scopes, "scopes")?)
-        .bind(i64::from(server.token_ttl.as_seconds()))
-        .bind(server.signing_alg.as_str())
-        .bind(server.token_profile.as_str())
-        .bind(i64::from(server.own_issuer))
-        .bind(server.updated_at.as_millis())
-        .bind(server.version)
-        .bind(server.id.to_string())
-        .bind(server.version - 1)
-        .execute(&mut *self.connection)
-        .await?;
-        if updated.rows_affected() == 1 {
+                )
+                .bind(server.name.as_str())
+                .bind(server.description.as_str())
+                .bind(server.url.as_given())
+                .bind(server.url.comparison_key())
+                .bind(to_json(&server.scopes, "scopes")?)
+                .bind(i64::from(server.token_ttl.as_seconds()))
+                .bind(server.signing_alg.as_str())
+                .bind(server.token_profile.as_str())
+                .bind(i64::from(server.own_issuer))
+                .bind(server.updated_at.as_millis())
+                .bind(server.version)
+                .bind(server.id.to_string())
+                .bind(server.version - 1),
+            )
+            .await?;
+        if updated == 1 {
             Ok(())
         } else {
             Err(StoreError::Stale)
@@ -170,15 +171,13 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn delete_mcp_server(&mut self, id: McpServerId) -> Result<bool, StoreError> {
+        self.changed(Change::McpServer(id));
         let id = id.to_string();
-        sqlx::query("DELETE FROM client_secret WHERE owner = $1")
-            .bind(&id)
-            .execute(&mut *self.connection)
+        self.execute(sqlx::query("DELETE FROM client_secret WHERE owner = $1").bind(&id))
             .await?;
-        let deleted = sqlx::query("DELETE FROM mcp_server WHERE id = $1")
-            .bind(&id)
-            .execute(&mut *self.connection)
+        let deleted = self
+            .execute(sqlx::query("DELETE FROM mcp_server WHERE id = $1").bind(&id))
             .await?;
-        Ok(deleted.rows_affected() == 1)
+        Ok(deleted == 1)
     }
 }

@@ -11,9 +11,8 @@ impl Store {
     ///
     /// [`StoreError::Database`].
     pub async fn is_token_revoked(&self, jti: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM revoked_token WHERE jti = $1")
-            .bind(jti)
-            .fetch_optional(&self.readers)
+        let row = self
+            .row(sqlx::query("SELECT 1 FROM revoked_token WHERE jti = $1").bind(jti))
             .await?;
         Ok(row.is_some())
     }
@@ -32,19 +31,22 @@ impl Transaction {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         // An hour of grace, for clocks that disagree.
-        sqlx::query("DELETE FROM revoked_token WHERE expires_at < $1")
-            .bind(now.as_millis().saturating_sub(3_600_000))
-            .execute(&mut *self.connection)
-            .await?;
-        let inserted = sqlx::query(
-            "INSERT INTO revoked_token (jti, expires_at, revoked_at) VALUES ($1, $2, $3) \
-             ON CONFLICT (jti) DO NOTHING",
+        self.execute(
+            sqlx::query("DELETE FROM revoked_token WHERE expires_at < $1")
+                .bind(now.as_millis().saturating_sub(3_600_000)),
         )
-        .bind(jti)
-        .bind(expires_at.as_millis())
-        .bind(now.as_millis())
-        .execute(&mut *self.connection)
         .await?;
-        Ok(inserted.rows_affected() == 1)
+        let inserted = self
+            .execute(
+                sqlx::query(
+                    "INSERT INTO revoked_token (jti, expires_at, revoked_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (jti) DO NOTHING",
+                )
+                .bind(jti)
+                .bind(expires_at.as_millis())
+                .bind(now.as_millis()),
+            )
+            .await?;
+        Ok(inserted == 1)
     }
 }

@@ -3,8 +3,10 @@
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
+use crate::dialect::Dialect;
+
 /// Every migration, in order: number, description, SQL.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "initial",
@@ -15,18 +17,22 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         "dashboard",
         include_str!("../../../migrations/0002_dashboard.sql"),
     ),
+    (
+        3,
+        "replicas",
+        include_str!("../../../migrations/0003_replicas.sql"),
+    ),
 ];
 
-/// What SQLite calls a primary key that needs no index of its own.
-const ROW_NUMBER: &str = "INTEGER PRIMARY KEY";
-
-pub(crate) fn migrator() -> Migrator {
-    Migrator::with_migrations(
+/// The migrations as `dialect` writes them; to be run by one server at a time.
+pub(crate) fn migrator(dialect: &Dialect) -> Migrator {
+    let mut migrator = Migrator::with_migrations(
         MIGRATIONS
             .into_iter()
             .map(|(number, description, sql)| {
                 // Fixed texts of this crate; nothing of a caller's is in them.
-                let sql = AssertSqlSafe(sql.replace("{row_number}", ROW_NUMBER)).into_sql_str();
+                let sql =
+                    AssertSqlSafe(sql.replace("{row_number}", dialect.row_number)).into_sql_str();
                 Migration::new(
                     number,
                     description.into(),
@@ -36,5 +42,8 @@ pub(crate) fn migrator() -> Migrator {
                 )
             })
             .collect(),
-    )
+    );
+    // sqlx locks the session, which a pooler may give to somebody else.
+    migrator.set_locking(false);
+    migrator
 }

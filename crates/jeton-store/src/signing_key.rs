@@ -4,7 +4,7 @@ use jeton_core::{KeyId, KeyState, SigningAlgorithm, Timestamp};
 use sqlx::any::AnyRow;
 
 use crate::row::Columns;
-use crate::{Store, StoreError, Transaction};
+use crate::{Change, Store, StoreError, Transaction};
 
 /// A signing key as it is kept: the private half encrypted under the master key.
 #[derive(Debug, Clone)]
@@ -54,8 +54,8 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn signing_keys(&self) -> Result<Vec<StoredKey>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM signing_key ORDER BY id")
-            .fetch_all(&self.readers)
+        let rows = self
+            .rows(sqlx::query("SELECT * FROM signing_key ORDER BY id"))
             .await?;
         rows.iter().map(from_row).collect()
     }
@@ -68,19 +68,21 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn insert_signing_key(&mut self, key: &StoredKey) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO signing_key (id, algorithm, state, sealed, created_at, activated_at, \
+        self.changed(Change::SigningKeys);
+        self.execute(
+            sqlx::query(
+                "INSERT INTO signing_key (id, algorithm, state, sealed, created_at, activated_at, \
              retired_at, published_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .bind(key.id.to_string())
+            .bind(key.algorithm.as_str())
+            .bind(key.state.as_str())
+            .bind(key.sealed.as_str())
+            .bind(key.created_at.as_millis())
+            .bind(key.activated_at.map(Timestamp::as_millis))
+            .bind(key.retired_at.map(Timestamp::as_millis))
+            .bind(key.published_until.map(Timestamp::as_millis)),
         )
-        .bind(key.id.to_string())
-        .bind(key.algorithm.as_str())
-        .bind(key.state.as_str())
-        .bind(key.sealed.as_str())
-        .bind(key.created_at.as_millis())
-        .bind(key.activated_at.map(Timestamp::as_millis))
-        .bind(key.retired_at.map(Timestamp::as_millis))
-        .bind(key.published_until.map(Timestamp::as_millis))
-        .execute(&mut *self.connection)
         .await?;
         Ok(())
     }
@@ -96,18 +98,21 @@ impl Transaction {
         key: &StoredKey,
         from: KeyState,
     ) -> Result<bool, StoreError> {
-        let updated = sqlx::query(
-            "UPDATE signing_key SET state = $1, activated_at = $2, retired_at = $3, \
+        self.changed(Change::SigningKeys);
+        let updated = self
+            .execute(
+                sqlx::query(
+                    "UPDATE signing_key SET state = $1, activated_at = $2, retired_at = $3, \
              published_until = $4 WHERE id = $5 AND state = $6",
-        )
-        .bind(key.state.as_str())
-        .bind(key.activated_at.map(Timestamp::as_millis))
-        .bind(key.retired_at.map(Timestamp::as_millis))
-        .bind(key.published_until.map(Timestamp::as_millis))
-        .bind(key.id.to_string())
-        .bind(from.as_str())
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(updated.rows_affected() == 1)
+                )
+                .bind(key.state.as_str())
+                .bind(key.activated_at.map(Timestamp::as_millis))
+                .bind(key.retired_at.map(Timestamp::as_millis))
+                .bind(key.published_until.map(Timestamp::as_millis))
+                .bind(key.id.to_string())
+                .bind(from.as_str()),
+            )
+            .await?;
+        Ok(updated == 1)
     }
 }

@@ -43,15 +43,17 @@ impl Store {
         since: Timestamp,
         minutes: i64,
     ) -> Result<Vec<(Timestamp, TokenCount)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT minute / $1 AS span, CAST(SUM(issued) AS BIGINT) AS issued, \
+        let rows = self
+            .rows(
+                sqlx::query(
+                    "SELECT minute / $1 AS span, CAST(SUM(issued) AS BIGINT) AS issued, \
              CAST(SUM(refused) AS BIGINT) AS refused \
              FROM token_minute WHERE minute >= $2 GROUP BY minute / $1 ORDER BY minute / $1",
-        )
-        .bind(minutes)
-        .bind(since.as_millis() / MINUTE)
-        .fetch_all(&self.readers)
-        .await?;
+                )
+                .bind(minutes)
+                .bind(since.as_millis() / MINUTE),
+            )
+            .await?;
         rows.iter()
             .map(|row| {
                 let begin = Timestamp::from_millis(row.integer("span")? * minutes * MINUTE);
@@ -76,16 +78,18 @@ impl Store {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<(ClientId, TokenCount)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT client_id, CAST(SUM(issued) AS BIGINT) AS issued, \
+        let rows = self
+            .rows(
+                sqlx::query(
+                    "SELECT client_id, CAST(SUM(issued) AS BIGINT) AS issued, \
              CAST(SUM(refused) AS BIGINT) AS refused \
              FROM client_hour WHERE hour >= $1 GROUP BY client_id \
              ORDER BY SUM(issued) DESC, client_id LIMIT $2",
-        )
-        .bind(since.as_millis() / HOUR)
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .await?;
+                )
+                .bind(since.as_millis() / HOUR)
+                .bind(i64::from(limit)),
+            )
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok((
@@ -109,15 +113,17 @@ impl Store {
         id: ClientId,
         since: Timestamp,
     ) -> Result<TokenCount, StoreError> {
-        let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(issued), 0) AS BIGINT) AS issued, \
+        let row = self
+            .one(
+                sqlx::query(
+                    "SELECT CAST(COALESCE(SUM(issued), 0) AS BIGINT) AS issued, \
              CAST(COALESCE(SUM(refused), 0) AS BIGINT) AS refused \
              FROM client_hour WHERE client_id = $1 AND hour >= $2",
-        )
-        .bind(id.to_string())
-        .bind(since.as_millis() / HOUR)
-        .fetch_one(&self.readers)
-        .await?;
+                )
+                .bind(id.to_string())
+                .bind(since.as_millis() / HOUR),
+            )
+            .await?;
         Ok(TokenCount {
             issued: row.integer("issued")?,
             refused: row.integer("refused")?,
@@ -130,16 +136,20 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn client_activity(&self, id: ClientId) -> Result<ClientActivity, StoreError> {
-        let issued = sqlx::query(
-            "SELECT last_issued_at FROM client_hour WHERE client_id = $1 AND issued > 0 \
+        let issued = self
+            .row(
+                sqlx::query(
+                    "SELECT last_issued_at FROM client_hour WHERE client_id = $1 AND issued > 0 \
              ORDER BY hour DESC LIMIT 1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&self.readers)
-        .await?;
-        let refusal = sqlx::query("SELECT at, reason FROM client_refusal WHERE client_id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+                )
+                .bind(id.to_string()),
+            )
+            .await?;
+        let refusal = self
+            .row(
+                sqlx::query("SELECT at, reason FROM client_refusal WHERE client_id = $1")
+                    .bind(id.to_string()),
+            )
             .await?;
         let mut activity = ClientActivity::default();
         if let Some(row) = issued {
@@ -160,28 +170,25 @@ impl Transaction {
     ///
     /// [`StoreError::Database`].
     pub async fn count_tokens(&mut self, limit: i64) -> Result<i64, StoreError> {
-        let row = sqlx::query(
-            "SELECT p.seq AS done, COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS last \
+        let row = self
+            .one(sqlx::query(
+                "SELECT p.seq AS done, COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS last \
              FROM statistics_progress p WHERE p.id = 1",
-        )
-        .fetch_one(&mut *self.connection)
-        .await?;
+            ))
+            .await?;
         let done = row.integer("done")?;
         let until = row.integer("last")?.min(done + limit);
         if until <= done {
             return Ok(0);
         }
         for statement in [COUNT_MINUTES, COUNT_HOURS, NOTE_REFUSALS] {
-            sqlx::query(statement)
-                .bind(done)
-                .bind(until)
-                .execute(&mut *self.connection)
+            self.execute(sqlx::query(statement).bind(done).bind(until))
                 .await?;
         }
-        sqlx::query("UPDATE statistics_progress SET seq = $1 WHERE id = 1")
-            .bind(until)
-            .execute(&mut *self.connection)
-            .await?;
+        self.execute(
+            sqlx::query("UPDATE statistics_progress SET seq = $1 WHERE id = 1").bind(until),
+        )
+        .await?;
         Ok(until - done)
     }
 }

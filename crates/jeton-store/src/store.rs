@@ -1,55 +1,121 @@
 //! Opening the database, and the two ways into it.
 
-use std::fmt::Write as _;
-use std::path::Path;
+use std::future::Future;
 use std::time::Duration;
 
-use sqlx::any::AnyPoolOptions;
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{Any, AnyPool, Connection as _};
+use tokio::time::timeout;
 
 use crate::audit_chain::{ChainHead, HeadCache};
-use crate::{StoreError, schema};
+use crate::change::{Change, Changes};
+use crate::dialect::Dialect;
+use crate::row::Columns as _;
+use crate::{Database, StoreError, connect, schema};
 
 /// The database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) readers: AnyPool,
+    readers: AnyPool,
     writers: AnyPool,
+    pub(crate) dialect: &'static Dialect,
     pub(crate) audit_head: HeadCache,
+    /// Between this and the database there is something that may hand each transaction to another
+    /// connection (`PgBouncer` in transaction mode): then no statement outlives its transaction.
+    pooled: bool,
 }
 
 /// A write: everything in it is committed together, durably, or not at all.
 #[derive(Debug)]
 pub struct Transaction {
-    pub(crate) connection: sqlx::Transaction<'static, Any>,
+    connection: sqlx::Transaction<'static, Any>,
+    pub(crate) dialect: &'static Dialect,
     pub(crate) audit_head: HeadCache,
     /// The end of the audit chain, once this is committed.
     pub(crate) new_audit_head: Option<ChainHead>,
+    pub(crate) changes: Changes,
+    pooled: bool,
+}
+
+/// What only one server does at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Bringing the database up to date, and the first start.
+    Start,
+    /// Changing MCP servers and grants.
+    McpServers,
+    /// Changing signing keys.
+    SigningKeys,
+    /// Counting for the dashboard.
+    Statistics,
+    /// Checkpoints and pruning of the audit log.
+    AuditLog,
+    /// Forwarding the audit log.
+    AuditForward,
+    /// Forgetting what is over.
+    Expiry,
+}
+
+/// Held until dropped, or until its server dies.
+#[derive(Debug)]
+pub struct Locked {
+    _transaction: Option<Transaction>,
+}
+
+impl Lock {
+    /// An advisory lock's number, beginning with "jeton" in ASCII so that it is nobody else's.
+    fn number(self) -> i64 {
+        let own: i64 = match self {
+            Self::Start => 1,
+            Self::McpServers => 2,
+            Self::SigningKeys => 3,
+            Self::Statistics => 4,
+            Self::AuditLog => 5,
+            Self::AuditForward => 6,
+            Self::Expiry => 7,
+        };
+        0x6a65_746f_6e00_0000 + own
+    }
+}
+
+pub(crate) type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
+
+/// A statement that takes longer has failed: the network, or a database that stands still.
+const MAX_STATEMENT: Duration = Duration::from_secs(15);
+
+async fn limited<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match timeout(MAX_STATEMENT, work).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(StoreError::Timeout),
+    }
 }
 
 impl Store {
-    /// Opens, and if necessary makes, the SQLite database in `file`, and brings it up to date.
+    /// Opens the database, makes it if it is a SQLite file that is not there, and brings it up to
+    /// date.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Newer`] where a newer version wrote it; [`StoreError::Database`] where the file
+    /// [`StoreError::Newer`] where a newer version wrote it; [`StoreError::Database`] where it
     /// cannot be used.
-    pub async fn open_sqlite(file: &Path) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        let url = format!(
-            "sqlite://{}?mode=rwc",
-            percent_encode(&file.to_string_lossy())
-        );
-        // One writer: SQLite has one at a time, and waiting in the pool is fairer than busy locks.
-        let writers = sqlite_pool(1).connect(&url).await?;
-        schema::migrator().run(&writers).await?;
-        let readers = sqlite_pool(4).connect(&url).await?;
-        Ok(Self {
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        let mut direct = connect::direct(database).await?;
+        let connect::Pools {
             readers,
             writers,
+            dialect,
+        } = connect::open(database)?;
+        let store = Self {
+            readers,
+            writers,
+            dialect,
             audit_head: HeadCache::default(),
-        })
+            pooled: database.is_pooled(),
+        };
+        let _one_at_a_time = store.lock(Lock::Start).await?;
+        schema::migrator(dialect).run(&mut direct).await?;
+        direct.close().await?;
+        Ok(store)
     }
 
     /// Begins a write.
@@ -59,15 +125,95 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(Transaction {
-            connection: self.writers.begin().await?,
+            connection: limited(self.writers.begin()).await?,
+            dialect: self.dialect,
             audit_head: self.audit_head.clone(),
             new_audit_head: None,
+            changes: Changes::default(),
+            pooled: self.pooled,
         })
     }
 
-    /// The connection that writes.
-    pub(crate) async fn writer(&self) -> Result<PoolConnection<Any>, StoreError> {
-        Ok(self.writers.acquire().await?)
+    /// Waits until no other server holds `lock`. One server alone has nobody to wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn lock(&self, lock: Lock) -> Result<Locked, StoreError> {
+        let Some(statement) = self.dialect.lock else {
+            return Ok(Locked { _transaction: None });
+        };
+        let mut transaction = self.begin().await?;
+        transaction
+            .execute(sqlx::query(statement).bind(lock.number()))
+            .await?;
+        Ok(Locked {
+            _transaction: Some(transaction),
+        })
+    }
+
+    /// Takes `lock` unless another server holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn try_lock(&self, lock: Lock) -> Result<Option<Locked>, StoreError> {
+        let Some(statement) = self.dialect.try_lock else {
+            return Ok(Some(Locked { _transaction: None }));
+        };
+        let mut transaction = self.begin().await?;
+        let row = transaction
+            .one(sqlx::query(statement).bind(lock.number()))
+            .await?;
+        Ok(row.truth("taken")?.then_some(Locked {
+            _transaction: Some(transaction),
+        }))
+    }
+
+    pub(crate) async fn rows(&self, query: Query<'_>) -> Result<Vec<AnyRow>, StoreError> {
+        let query = query.persistent(!self.pooled);
+        limited(async {
+            if self.pooled {
+                let mut transaction = self.readers.begin().await?;
+                let rows = query.fetch_all(&mut *transaction).await?;
+                transaction.commit().await?;
+                return Ok(rows);
+            }
+            query.fetch_all(&self.readers).await
+        })
+        .await
+    }
+
+    pub(crate) async fn row(&self, query: Query<'_>) -> Result<Option<AnyRow>, StoreError> {
+        let query = query.persistent(!self.pooled);
+        limited(async {
+            if self.pooled {
+                let mut transaction = self.readers.begin().await?;
+                let row = query.fetch_optional(&mut *transaction).await?;
+                transaction.commit().await?;
+                return Ok(row);
+            }
+            query.fetch_optional(&self.readers).await
+        })
+        .await
+    }
+
+    pub(crate) async fn one(&self, query: Query<'_>) -> Result<AnyRow, StoreError> {
+        self.row(query)
+            .await?
+            .ok_or(StoreError::Database(sqlx::Error::RowNotFound))
+    }
+
+    /// One statement that is a write by itself; gives how many rows it touched.
+    pub(crate) async fn write(&self, query: Query<'_>) -> Result<u64, StoreError> {
+        if self.pooled {
+            let mut transaction = self.begin().await?;
+            let touched = transaction.execute(query).await?;
+            transaction.commit().await?;
+            return Ok(touched);
+        }
+        let done = limited(query.execute(&self.writers)).await?;
+        Ok(done.rows_affected())
     }
 
     /// Whether the database answers.
@@ -76,7 +222,7 @@ impl Store {
     ///
     /// [`StoreError::Database`] where it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        limited(sqlx::query("SELECT 1").execute(&self.readers)).await?;
         Ok(())
     }
 
@@ -88,56 +234,44 @@ impl Store {
 }
 
 impl Transaction {
-    /// Makes everything in this write durable.
+    /// Makes everything in this write durable, and tells other servers what changed.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`]; nothing was changed then.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        self.connection.commit().await?;
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        if let Some(notify) = self.dialect.notify {
+            for change in self.changes.take() {
+                self.row(sqlx::query(notify).bind(change.to_string()))
+                    .await?;
+            }
+        }
+        limited(self.connection.commit()).await?;
         if let Some(head) = self.new_audit_head {
             self.audit_head.put(head);
         }
         Ok(())
     }
-}
 
-fn sqlite_pool(connections: u32) -> AnyPoolOptions {
-    AnyPoolOptions::new()
-        .max_connections(connections)
-        .min_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .acquire_timeout(Duration::from_secs(10))
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                for pragma in [
-                    "PRAGMA journal_mode = WAL",
-                    "PRAGMA synchronous = FULL",
-                    "PRAGMA foreign_keys = ON",
-                    "PRAGMA busy_timeout = 5000",
-                ] {
-                    sqlx::query(pragma).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        })
-}
-
-/// A path as it may stand in a URL.
-fn percent_encode(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
-                encoded.push(char::from(byte));
-            }
-            other => {
-                // Writing to a String cannot fail.
-                let _ = write!(encoded, "%{other:02X}");
-            }
-        }
+    /// Tells other servers of a change that is theirs to hear of, once this is committed.
+    pub(crate) fn changed(&mut self, change: Change) {
+        self.changes.push(change);
     }
-    encoded
+
+    pub(crate) async fn execute(&mut self, query: Query<'_>) -> Result<u64, StoreError> {
+        let query = query.persistent(!self.pooled);
+        let done = limited(query.execute(&mut *self.connection)).await?;
+        Ok(done.rows_affected())
+    }
+
+    pub(crate) async fn row(&mut self, query: Query<'_>) -> Result<Option<AnyRow>, StoreError> {
+        let query = query.persistent(!self.pooled);
+        limited(query.fetch_optional(&mut *self.connection)).await
+    }
+
+    pub(crate) async fn one(&mut self, query: Query<'_>) -> Result<AnyRow, StoreError> {
+        self.row(query)
+            .await?
+            .ok_or(StoreError::Database(sqlx::Error::RowNotFound))
+    }
 }

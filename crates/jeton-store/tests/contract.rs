@@ -8,21 +8,92 @@ use jeton_core::{
     PlainSecret, Role, ScopeDefinition, SecretId, SecretOwner, SecretState, SystemClock, Timestamp,
 };
 use jeton_jose::OsEntropy;
-use jeton_store::{AuditFilter, ClientFilter, PageRequest, Store, StoreError};
+use jeton_store::{AuditFilter, ClientFilter, Database, PageRequest, Postgres, Store, StoreError};
+use secrecy::ExposeSecret as _;
+use sqlx::Connection as _;
 
+/// A database of its own: SQLite, or PostgreSQL where `TEST_POSTGRES_URL` names a cluster.
 struct World {
     store: Store,
-    folder: tempfile::TempDir,
+    database: Database,
+    _folder: tempfile::TempDir,
 }
 
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open_sqlite(&folder.path().join("jeton test%20.db"))
+        let database = match std::env::var("TEST_POSTGRES_URL") {
+            Ok(cluster) => {
+                let url = new_postgres_database(&cluster).await;
+                // Through PgBouncer in transaction mode, where it is there.
+                let pooler = std::env::var("TEST_PGBOUNCER_URL").ok().map(|pooler| {
+                    let (base, _) = pooler.rsplit_once('/').unwrap();
+                    let (_, name) = url.rsplit_once('/').unwrap();
+                    format!("{base}/{name}")
+                });
+                Database::Postgres(Postgres {
+                    notification_url: pooler.as_ref().map(|_| url.clone().into()),
+                    url: pooler.unwrap_or(url).into(),
+                    connections: 8,
+                })
+            }
+            Err(_) => Database::Sqlite(folder.path().join("jeton test%20.db")),
+        };
+        let store = Store::open(&database).await.unwrap();
+        Self {
+            store,
+            database,
+            _folder: folder,
+        }
+    }
+
+    /// As if by another server, or after a restart.
+    async fn open_again(&self) -> Store {
+        Store::open(&self.database).await.unwrap()
+    }
+
+    /// Behind the store's back.
+    async fn sql(&self, statement: &str) {
+        let url = match &self.database {
+            Database::Sqlite(file) => format!(
+                "sqlite://{}",
+                file.to_string_lossy()
+                    .replace('%', "%25")
+                    .replace(' ', "%20")
+            ),
+            Database::Postgres(postgres) => {
+                let direct = postgres.notification_url.as_ref();
+                direct.unwrap_or(&postgres.url).expose_secret().to_owned()
+            }
+        };
+        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+            .execute(&mut connection)
             .await
             .unwrap();
-        Self { store, folder }
+        connection.close().await.unwrap();
     }
+}
+
+/// In the cluster, whose URL ends in a database of its own.
+async fn new_postgres_database(cluster: &str) -> String {
+    sqlx::any::install_default_drivers();
+    let name = format!(
+        "contract_{}_{}",
+        std::process::id(),
+        EventId::generate(now(), &OsEntropy)
+            .unwrap()
+            .to_string()
+            .to_lowercase()
+    );
+    let mut connection = sqlx::AnyConnection::connect(cluster).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let (base, _) = cluster.rsplit_once('/').unwrap();
+    format!("{base}/{name}")
 }
 
 fn now() -> Timestamp {
@@ -91,9 +162,7 @@ async fn what_was_written_reads_back_and_survives_reopening() {
     tx.commit().await.unwrap();
     world.store.close().await;
 
-    let store = Store::open_sqlite(&world.folder.path().join("jeton test%20.db"))
-        .await
-        .unwrap();
+    let store = world.open_again().await;
     assert_eq!(
         store.find_mcp_server(server.id).await.unwrap(),
         Some(server.clone())
@@ -329,10 +398,7 @@ async fn an_altered_deleted_or_added_event_breaks_the_chain() {
                 .unwrap();
         }
         assert_eq!(world.store.first_broken_audit_batch().await.unwrap(), None);
-        let file = world.folder.path().join("jeton test%20.db");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        sqlx::query(tampering).execute(&pool).await.unwrap();
+        world.sql(tampering).await;
         assert_eq!(
             world.store.first_broken_audit_batch().await.unwrap(),
             Some(first_broken),
@@ -369,18 +435,18 @@ async fn single_appends_and_transactions_share_one_chain() {
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
     let world = World::new().await;
-    let file = world.folder.path().join("jeton test%20.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'later', TRUE, x'00', 0)",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
+    let checksum = match world.database {
+        Database::Sqlite(_) => "x'00'",
+        Database::Postgres(_) => "'\\x00'",
+    };
+    world
+        .sql(&format!(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+             execution_time) VALUES (9999, 'later', TRUE, {checksum}, 0)"
+        ))
+        .await;
     world.store.close().await;
-    let error = Store::open_sqlite(&file).await.unwrap_err();
+    let error = Store::open(&world.database).await.unwrap_err();
     assert!(
         matches!(error, StoreError::Newer { found: 9999 }),
         "{error}"

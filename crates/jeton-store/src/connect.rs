@@ -1,0 +1,195 @@
+//! Which database, and how its connections are set up.
+
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyConnection, AnyPool, Connection as _};
+
+use crate::StoreError;
+use crate::dialect::{self, Dialect};
+
+/// Where the data is kept.
+#[derive(Clone)]
+pub enum Database {
+    /// A file of this machine.
+    Sqlite(PathBuf),
+    /// A server.
+    Postgres(Postgres),
+}
+
+/// A PostgreSQL database.
+#[derive(Clone)]
+pub struct Postgres {
+    /// `postgres://…`, which may hold a password.
+    pub url: SecretString,
+    /// Where `url` leads to a pooler that gives each transaction another connection (`PgBouncer` in
+    /// transaction mode): the database itself, for the connection that hears of changes.
+    pub notification_url: Option<SecretString>,
+    /// The most connections of one server, at least 4.
+    pub connections: u32,
+}
+
+impl Database {
+    pub(crate) fn is_pooled(&self) -> bool {
+        matches!(self, Self::Postgres(postgres) if postgres.notification_url.is_some())
+    }
+
+    /// How it is named to people: without password.
+    pub fn redacted(&self) -> String {
+        match self {
+            Self::Sqlite(file) => format!("sqlite:{}", file.display()),
+            Self::Postgres(postgres) => redacted(postgres.url.expose_secret()),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+/// Scheme, host and database; nothing of the user and the parameters.
+fn redacted(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", ""));
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let place = rest.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{place}")
+}
+
+pub(crate) struct Pools {
+    pub(crate) readers: AnyPool,
+    pub(crate) writers: AnyPool,
+    pub(crate) dialect: &'static Dialect,
+}
+
+pub(crate) fn open(database: &Database) -> Result<Pools, StoreError> {
+    sqlx::any::install_default_drivers();
+    match database {
+        Database::Sqlite(file) => {
+            let url = sqlite_url(file);
+            Ok(Pools {
+                readers: sqlite_pool(4).connect_lazy(&url)?,
+                // One writer: SQLite has one at a time, and waiting in the pool is fairer than busy
+                // locks.
+                writers: sqlite_pool(1).connect_lazy(&url)?,
+                dialect: &dialect::SQLITE,
+            })
+        }
+        Database::Postgres(postgres) => {
+            let url = postgres.url.expose_secret();
+            // Apart, so that pages that read do not keep tokens from being recorded.
+            let writers = (postgres.connections / 2).max(2);
+            let readers = postgres.connections.saturating_sub(writers).max(2);
+            Ok(Pools {
+                readers: postgres_pool(readers).connect_lazy(url)?,
+                writers: postgres_pool(writers).connect_lazy(url)?,
+                dialect: &dialect::POSTGRES,
+            })
+        }
+    }
+}
+
+/// One connection without anything between, whose failure says why.
+pub(crate) async fn direct(database: &Database) -> Result<AnyConnection, StoreError> {
+    sqlx::any::install_default_drivers();
+    let (url, statements) = match database {
+        Database::Sqlite(file) => (sqlite_url(file), SQLITE_SET_UP),
+        Database::Postgres(postgres) => {
+            let url = postgres.notification_url.as_ref().unwrap_or(&postgres.url);
+            (url.expose_secret().to_owned(), &[][..])
+        }
+    };
+    let connecting = async {
+        let mut connection = AnyConnection::connect(&url).await?;
+        set_up(&mut connection, statements).await?;
+        Ok::<_, sqlx::Error>(connection)
+    };
+    match tokio::time::timeout(Duration::from_secs(10), connecting).await {
+        Ok(connection) => Ok(connection?),
+        Err(_) => Err(StoreError::Timeout),
+    }
+}
+
+const SQLITE_SET_UP: &[&str] = &[
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+];
+
+fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(10))
+        .after_connect(|connection, _| Box::pin(set_up(connection, SQLITE_SET_UP)))
+}
+
+fn postgres_pool(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .test_before_acquire(false)
+        // A request waits so long for a database that is away; then it is told to come again.
+        .acquire_timeout(Duration::from_secs(2))
+        .before_acquire(|connection, metadata| {
+            Box::pin(async move {
+                // One that was idle may have been cut; one that just worked costs no question.
+                if metadata.idle_for > Duration::from_secs(1) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(|connection, _| {
+            Box::pin(set_up(
+                connection,
+                &[
+                    "SET statement_timeout = '10s'",
+                    // Locks of a server that stands still are not held for ever.
+                    "SET idle_in_transaction_session_timeout = '10s'",
+                    "SET synchronous_commit = on",
+                ],
+            ))
+        })
+}
+
+async fn set_up(
+    connection: &mut AnyConnection,
+    statements: &'static [&'static str],
+) -> Result<(), sqlx::Error> {
+    for statement in statements {
+        sqlx::raw_sql(*statement).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+fn sqlite_url(file: &Path) -> String {
+    format!(
+        "sqlite://{}?mode=rwc",
+        percent_encode(&file.to_string_lossy())
+    )
+}
+
+/// A path as it may stand in a URL.
+fn percent_encode(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
+                encoded.push(char::from(byte));
+            }
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(encoded, "%{other:02X}");
+            }
+        }
+    }
+    encoded
+}

@@ -1,0 +1,92 @@
+//! Where the two databases differ, each in one value: no query asks which one it runs on.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use crate::audit::{COLUMN_COUNT, COLUMNS, MAX_ROWS};
+
+/// What the SQL of one database has that the other's has not.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    /// What a primary key of 64 bits is called.
+    pub(crate) row_number: &'static str,
+    /// Reads the end of the audit chain, as `last_seq` and `batch_hash`, and keeps others from
+    /// appending until the transaction ends.
+    pub(crate) lock_audit_head: &'static str,
+    /// Appends so many rows to the audit log; the first is for one row.
+    pub(crate) append_audit: fn() -> &'static [String],
+    /// Whether appending moves the end of the chain, from where the last four binds say.
+    pub(crate) audit_head_is_kept: bool,
+    /// Tells every server of a change, once it is committed.
+    pub(crate) notify: Option<&'static str>,
+    /// Waits for a lock that ends with the transaction.
+    pub(crate) lock: Option<&'static str>,
+    /// Takes the same lock as `taken`, if it is free.
+    pub(crate) try_lock: Option<&'static str>,
+}
+
+pub(crate) static SQLITE: Dialect = Dialect {
+    // SQLite keeps this without an index of its own.
+    row_number: "INTEGER PRIMARY KEY",
+    lock_audit_head: "SELECT seq AS last_seq, batch_hash FROM audit_event ORDER BY seq DESC LIMIT 1",
+    append_audit: || &SQLITE_APPEND,
+    audit_head_is_kept: false,
+    notify: None,
+    lock: None,
+    try_lock: None,
+};
+
+pub(crate) static POSTGRES: Dialect = Dialect {
+    row_number: "BIGINT PRIMARY KEY",
+    lock_audit_head: "SELECT last_seq, batch_hash FROM audit_head WHERE id = 1 FOR UPDATE",
+    append_audit: || &POSTGRES_APPEND,
+    audit_head_is_kept: true,
+    notify: Some("SELECT pg_notify('jeton_changes', $1)"),
+    lock: Some("SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) AS waited"),
+    try_lock: Some(
+        "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN CAST(1 AS BIGINT) \
+         ELSE CAST(0 AS BIGINT) END AS taken",
+    ),
+};
+
+/// Anonymous placeholders: SQLite looks named ones up one by one, which for hundreds of them costs
+/// more than the insert.
+static SQLITE_APPEND: LazyLock<Vec<String>> = LazyLock::new(|| {
+    (1..=MAX_ROWS)
+        .map(|rows| {
+            let row = format!("({}?)", "?, ".repeat(COLUMN_COUNT - 1));
+            let rows = vec![row; rows].join(", ");
+            format!("INSERT INTO audit_event ({COLUMNS}) VALUES {rows}")
+        })
+        .collect()
+});
+
+/// In one statement: moves the end of the chain, if it is still where the caller believes, and
+/// appends. Who comes second waits for the first, then finds the end moved and appends nothing.
+static POSTGRES_APPEND: LazyLock<Vec<String>> = LazyLock::new(|| {
+    (1..=MAX_ROWS)
+        .map(|rows| {
+            let mut values = String::new();
+            for row in 0..rows {
+                values.push_str(if row == 0 { "(" } else { ", (" });
+                for column in 1..=COLUMN_COUNT {
+                    let comma = if column == 1 { "" } else { ", " };
+                    // Writing to a String cannot fail.
+                    let _ = write!(values, "{comma}${}", row * COLUMN_COUNT + column);
+                }
+                values.push(')');
+            }
+            let guard = rows * COLUMN_COUNT;
+            format!(
+                "WITH moved AS (UPDATE audit_head SET last_seq = ${}, batch_hash = ${} \
+                 WHERE id = 1 AND last_seq = ${} AND batch_hash = ${} RETURNING id) \
+                 INSERT INTO audit_event ({COLUMNS}) SELECT v.* FROM (VALUES {values}) AS v \
+                 WHERE EXISTS (SELECT 1 FROM moved)",
+                guard + 1,
+                guard + 2,
+                guard + 3,
+                guard + 4
+            )
+        })
+        .collect()
+});
