@@ -10,7 +10,7 @@ use jeton_core::{
     TokenProfile, TokenTtl,
 };
 use jeton_jose::OsEntropy;
-use jeton_store::Store;
+use jeton_store::{Database, Store};
 
 /// Events are spread over so many milliseconds: eight days.
 const SPAN: i64 = 8 * 24 * 60 * 60 * 1000;
@@ -22,7 +22,7 @@ pub(crate) async fn seed(
     clients: u32,
     events: u32,
 ) -> Result<String, Box<dyn Error>> {
-    let store = Store::open_sqlite(database).await?;
+    let store = Store::open(&Database::Sqlite(database.to_owned())).await?;
     let now = SystemClock.now();
     let begin = Timestamp::from_millis(now.as_millis() - SPAN);
     let server = server(begin)?;

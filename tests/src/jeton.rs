@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{Operator, Process, binary};
+use crate::{Operator, Process, TestDatabase, binary};
 
 /// How it is started.
 #[derive(Default)]
@@ -20,12 +20,15 @@ pub struct JetonOptions<'a> {
     pub log: Option<&'a str>,
     /// Variables of its environment.
     pub environment: Vec<(&'a str, &'a str)>,
+    /// A database of others.
+    pub database: Option<TestDatabase>,
 }
 
 /// A running server in a folder of its own.
 pub struct Jeton {
     process: Process,
     folder: TempDir,
+    database: TestDatabase,
     pub url: String,
 }
 
@@ -35,10 +38,15 @@ impl Jeton {
     }
 
     pub async fn start_with(options: JetonOptions<'_>) -> Self {
-        Self::start_in(TempDir::new().unwrap(), options).await
+        let folder = TempDir::new().unwrap();
+        let database = match &options.database {
+            Some(database) => database.clone(),
+            None => TestDatabase::new(&folder.path().join("data")).await,
+        };
+        Self::start_in(folder, database, options).await
     }
 
-    async fn start_in(folder: TempDir, options: JetonOptions<'_>) -> Self {
+    async fn start_in(folder: TempDir, database: TestDatabase, options: JetonOptions<'_>) -> Self {
         let listen = format!("127.0.0.1:{}", options.port.unwrap_or(0));
         let mut command = Command::new(binary("jeton"));
         clean(&mut command)
@@ -48,6 +56,9 @@ impl Jeton {
             .args(&options.flags)
             .envs(options.environment)
             .current_dir(folder.path());
+        if let TestDatabase::Postgres(url) = &database {
+            command.env("JETON_DATABASE_URL", url);
+        }
         let mut process = Process::start(&mut command);
         process.wait_for("issuer=").await;
         let output = process.output();
@@ -62,6 +73,7 @@ impl Jeton {
         Self {
             process,
             folder,
+            database,
             url,
         }
     }
@@ -69,7 +81,7 @@ impl Jeton {
     /// `kill -9`, then a new start in the same folder.
     pub async fn crash_and_restart(mut self, options: JetonOptions<'_>) -> Self {
         self.process.kill().await;
-        Self::start_in(self.folder, options).await
+        Self::start_in(self.folder, self.database, options).await
     }
 
     /// `kill -9`.
@@ -79,7 +91,7 @@ impl Jeton {
 
     /// A new start after [`Self::kill`] or [`Self::terminate`].
     pub async fn restart(self, options: JetonOptions<'_>) -> Self {
-        Self::start_in(self.folder, options).await
+        Self::start_in(self.folder, self.database, options).await
     }
 
     /// SIGTERM, and the exit code.
@@ -89,6 +101,11 @@ impl Jeton {
 
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Where it keeps its data.
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
     pub fn folder(&self) -> &Path {

@@ -3,6 +3,7 @@
 
 mod admin;
 mod credentials;
+mod database;
 mod jeton;
 mod operator;
 mod process;
@@ -10,6 +11,7 @@ mod todo_server;
 
 pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, set_cookie};
 pub use credentials::{Answer, Credentials, claims, form};
+pub use database::{TestDatabase, postgres_cluster};
 pub use jeton::{Jeton, JetonOptions};
 pub use operator::Operator;
 pub use process::{Process, binary, free_port, workspace};

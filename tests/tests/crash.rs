@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jeton_store::Store;
-use jeton_tests::{Credentials, Jeton, JetonOptions, claims, form, free_port, http};
+use jeton_store::{Database, Postgres, Store};
+use jeton_tests::{Credentials, Jeton, JetonOptions, TestDatabase, claims, form, free_port, http};
 use serde_json::Value;
 
 const ROUNDS: usize = 20;
@@ -106,9 +106,15 @@ async fn every_token_that_was_received_survives_kill_9_in_the_audit_log() {
     );
 
     assert_eq!(jeton.terminate().await, Some(0));
-    let store = Store::open_sqlite(&jeton.data_dir().join("jeton.db"))
-        .await
-        .unwrap();
+    let database = match jeton.database() {
+        TestDatabase::Sqlite(file) => Database::Sqlite(file.clone()),
+        TestDatabase::Postgres(url) => Database::Postgres(Postgres {
+            url: url.clone().into(),
+            notification_url: None,
+            connections: 4,
+        }),
+    };
+    let store = Store::open(&database).await.unwrap();
     assert_eq!(store.first_broken_audit_batch().await.unwrap(), None);
 }
 

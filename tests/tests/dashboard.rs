@@ -436,19 +436,10 @@ async fn a_new_secret_is_shown_once_to_the_one_who_made_it() {
 #[tokio::test]
 async fn sessions_end_by_time_and_cannot_be_used_when_stolen_later() {
     let world = World::new().await;
-    let database = world.jeton.data_dir().join("jeton.db");
+    let database = world.jeton.database();
     let age = async |column: &str, hours: u32| {
-        let script = format!(
-            "import sqlite3,sys; c=sqlite3.connect(sys.argv[1], timeout=10); \
-             c.execute('UPDATE admin_session SET {column} = {column} - {hours} * 3600000'); c.commit()"
-        );
-        let status = Command::new("python3")
-            .args(["-c", &script])
-            .arg(&database)
-            .status()
-            .await
-            .unwrap();
-        assert!(status.success());
+        let by = format!("UPDATE admin_session SET {column} = {column} - {hours} * 3600000");
+        database.sql(&by).await;
     };
     let status = async || world.admin.get("/dashboard").send().await.unwrap().status();
     age("seen_at", 7).await;
@@ -552,7 +543,7 @@ async fn the_first_link_works_once_and_a_restart_makes_a_new_one() {
     assert_eq!(jeton.get(&first).await.status(), 410, "of an earlier start");
     Admin::join(&jeton, &second, "Ada", "ada@example.com").await;
     assert_eq!(jeton.get(&second).await.status(), 410, "used");
-    let database = std::fs::read(jeton.data_dir().join("jeton.db")).unwrap();
+    let database = jeton.database().everything().await;
     let link = second.rsplit('/').next().unwrap();
     let holds = |needle: &str| {
         database
@@ -771,15 +762,9 @@ async fn a_rotated_key_is_published_first_signs_a_day_later_and_breaks_no_token(
 
     // A day passes.
     jeton.terminate().await;
-    let script = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); \
-                  c.execute(\"UPDATE signing_key SET activated_at = activated_at - 86400001 WHERE state = 'pending'\"); c.commit()";
-    let status = Command::new("python3")
-        .args(["-c", script])
-        .arg(jeton.data_dir().join("jeton.db"))
-        .status()
-        .await
-        .unwrap();
-    assert!(status.success());
+    let day = "UPDATE signing_key SET activated_at = activated_at - 86400001 \
+               WHERE state = 'pending'";
+    jeton.database().sql(day).await;
     let jeton = jeton.restart(options()).await;
     eventually("the new key signs", async || {
         kid(&client.token(&jeton.url, &[]).await) != kid(&old_token)

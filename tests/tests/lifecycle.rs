@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use jeton_tests::{Jeton, JetonOptions, Process, binary, http};
+use jeton_tests::{Jeton, JetonOptions, Process, TestDatabase, binary, http};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -20,8 +20,11 @@ async fn the_first_start_makes_everything_private() {
         let path = entry.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
-    for file in ["admin.json", "master.key", "jeton.db"] {
+    for file in ["admin.json", "master.key"] {
         assert!(jeton.data_dir().join(file).is_file(), "{file}");
+    }
+    if let TestDatabase::Sqlite(file) = jeton.database() {
+        assert!(file.is_file());
     }
 }
 
@@ -157,12 +160,19 @@ async fn what_cannot_be_served_is_refused_with_what_to_do() {
     )
     .await;
     assert!(slash.contains("\"https://auth.example.com\""), "{slash}");
-    let database = [("JETON_DATABASE_URL", "postgres://jeton:hunter2@db/jeton")];
-    let postgres = refused(folder.path(), &fresh, &database).await;
+    let database = [("JETON_DATABASE_URL", "mysql://jeton:hunter2@db/jeton")];
+    let mysql = refused(folder.path(), &fresh, &database).await;
     assert!(
-        postgres.contains("postgres") && !postgres.contains("hunter2"),
-        "{postgres}"
+        mysql.contains("mysql") && !mysql.contains("hunter2"),
+        "{mysql}"
     );
+    let database = "postgres://jeton:hunter2@127.0.0.1:1/jeton";
+    let away = refused(folder.path(), &fresh, &[("JETON_DATABASE_URL", database)]).await;
+    assert!(
+        away.contains("postgres://127.0.0.1:1/jeton") && away.contains("refused"),
+        "{away}"
+    );
+    assert!(!away.contains("hunter2"), "{away}");
     let key = refused(folder.path(), &fresh, &[("JETON_MASTER_KEY", "hunter2")]).await;
     assert!(
         key.contains("JETON_MASTER_KEY") && !key.contains("hunter2"),
@@ -193,15 +203,17 @@ async fn another_or_a_missing_master_key_is_refused_and_nothing_is_changed() {
         data.to_str().unwrap(),
     ];
     let kept = fs::read(data.join("master.key")).unwrap();
+    let database = jeton.database().url();
+    let database = ("JETON_DATABASE_URL", database.as_str());
 
-    let other = [(
+    let other = (
         "JETON_MASTER_KEY",
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-    )];
-    let message = refused(jeton.folder(), &arguments, &other).await;
+    );
+    let message = refused(jeton.folder(), &arguments, &[database, other]).await;
     assert!(message.contains("another master key"), "{message}");
     fs::remove_file(data.join("master.key")).unwrap();
-    let message = refused(jeton.folder(), &arguments, &[]).await;
+    let message = refused(jeton.folder(), &arguments, &[database]).await;
     assert!(message.contains("Restore it"), "{message}");
     assert!(!data.join("master.key").exists());
 

@@ -11,18 +11,20 @@ use jeton_core::{
     McpServer, SystemClock, Timestamp,
 };
 use jeton_jose::{MasterKey, OsEntropy, TokenVerifier, UnverifiedToken, VerifyError};
-use jeton_store::{Store, StoreError};
+use jeton_store::{Database, Lock, Store, StoreError};
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, UsedSecrets};
 use crate::background;
 use crate::config::{AuditDurability, Config, Issuer, OidcConfig, Setting};
-use crate::directory::Directory;
+use crate::directory::{Directory, DirectoryOptions, Freshness};
 use crate::first_start::{self, FirstStartError};
 use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
 use crate::private_file::{create_private_file, create_private_folder};
+use crate::propagation;
 use crate::service::statistics::OutstandingClients;
 use crate::service::{self, ServiceError, SignInThrottle};
 
@@ -44,10 +46,10 @@ pub enum OpenError {
     )]
     InUse(PathBuf),
     /// The database.
-    #[error("the database {path} cannot be opened")]
+    #[error("the database {database} cannot be opened")]
     Store {
-        /// Which.
-        path: PathBuf,
+        /// Which, without its password.
+        database: String,
         /// Why.
         #[source]
         source: StoreError,
@@ -68,12 +70,17 @@ pub enum OpenError {
 #[error("the link for the first admin of the dashboard cannot be made")]
 pub struct FirstAdminLinkError(#[from] ServiceError);
 
+/// How long a server that stops waits for its audit log to be written.
+const MAX_FLUSH: Duration = Duration::from_secs(10);
+
 /// See the module.
 #[derive(Debug)]
 pub struct App {
     pub(crate) issuer: Issuer,
     pub(crate) store: Store,
     pub(crate) directory: Directory,
+    pub(crate) freshness: Arc<Freshness>,
+    pub(crate) used_secrets: UsedSecrets,
     pub(crate) keys: KeyRing,
     pub(crate) audit: AuditLog,
     pub(crate) clock: Arc<dyn Clock>,
@@ -107,17 +114,19 @@ impl App {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
         let lock = lock_data_dir(config)?;
         let store_error = |source| OpenError::Store {
-            path: config.database_file.clone(),
+            database: config.database.redacted(),
             source,
         };
-        // SQLite gives the files beside it the mode of this one.
-        create_private_file(&config.database_file).map_err(|source| OpenError::DataDir {
-            path: config.database_file.clone(),
-            source,
-        })?;
-        let store = Store::open_sqlite(&config.database_file)
-            .await
-            .map_err(store_error)?;
+        if let Database::Sqlite(file) = &config.database {
+            // SQLite gives the files beside it the mode of this one.
+            create_private_file(file).map_err(|source| OpenError::DataDir {
+                path: file.clone(),
+                source,
+            })?;
+        }
+        let store = Store::open(&config.database).await.map_err(store_error)?;
+        // Of several servers that start for the first time, one makes what is not there yet.
+        let first_start = store.lock(Lock::Start).await.map_err(store_error)?;
         let keys_exist = !store.signing_keys().await.map_err(store_error)?.is_empty();
         let master_key = keys::load_or_create(config, keys_exist, entropy.as_ref())?;
         let first = first_start::FirstStart {
@@ -132,7 +141,16 @@ impl App {
         }
         let keys = KeyRing::open(&store, &master_key, clock.now()).await?;
         let admin_api = first.ensure_admin(keys_exist).await?;
-        let directory = Directory::open(store.clone()).await.map_err(store_error)?;
+        drop(first_start);
+        let freshness = Arc::new(Freshness::of(&config.database));
+        let directory = Directory::open(DirectoryOptions {
+            store: store.clone(),
+            freshness: Arc::clone(&freshness),
+            // Who gave up records for speed gives up freshness too, where there is no choice.
+            stale_rather_than_none: config.audit_durability == AuditDurability::Async,
+        })
+        .await
+        .map_err(store_error)?;
         if config.audit_durability == AuditDurability::Async {
             tracing::warn!(
                 "audit.durability is async: a crash may lose the records of tokens issued in its last moments"
@@ -144,6 +162,8 @@ impl App {
             issuer,
             store,
             directory,
+            freshness,
+            used_secrets: UsedSecrets::default(),
             keys,
             audit,
             clock,
@@ -160,6 +180,7 @@ impl App {
             _lock: lock,
         });
         background::start(&app);
+        propagation::start(&app, &config.database);
         Ok(app)
     }
 
@@ -222,8 +243,15 @@ impl App {
     /// Writes what is still waiting to be written, then closes the store.
     pub async fn close(&self) {
         self.stopping.cancel();
-        if self.audit.flush().await.is_err() {
-            tracing::error!("the audit log could not be flushed");
+        match timeout(MAX_FLUSH, self.audit.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => tracing::error!("the audit log could not be flushed"),
+        }
+        if let Err(error) = self.used_secrets.write(&self.store).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "when secrets were last used could not be written"
+            );
         }
         self.store.close().await;
     }

@@ -1,8 +1,13 @@
 //! Work that nobody waits for: counting for the dashboard, moving signing keys on, forgetting old
-//! sessions.
+//! sessions, noting which secrets are used.
+//!
+//! Of several servers, one does each of these at a time: whichever takes the lock. Should it die,
+//! another takes it.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use jeton_store::Lock;
 
 use crate::app::App;
 use crate::job;
@@ -15,12 +20,18 @@ const KEYS_EVERY: Duration = Duration::from_secs(30);
 /// How often old sessions are forgotten.
 const SESSIONS_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often it is written when secrets were last used.
+const USED_EVERY: Duration = Duration::from_secs(10);
+
 /// Starts all of it; it stops with the app.
 pub(crate) fn start(app: &Arc<App>) {
     let counting = Arc::clone(app);
     every(app, "statistics", COUNT_EVERY, move || {
         let app = Arc::clone(&counting);
         async move {
+            let Some(_alone) = app.store.try_lock(Lock::Statistics).await? else {
+                return statistics::refresh_outstanding_clients(&app).await;
+            };
             while !statistics::catch_up(&app, 1).await? {
                 // Others want to write too.
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -36,7 +47,17 @@ pub(crate) fn start(app: &Arc<App>) {
     let old = Arc::clone(app);
     every(app, "sessions", SESSIONS_EVERY, move || {
         let app = Arc::clone(&old);
-        async move { sessions::forget_old(&app).await }
+        async move {
+            match app.store.try_lock(Lock::Expiry).await? {
+                Some(_alone) => sessions::forget_old(&app).await,
+                None => Ok(()),
+            }
+        }
+    });
+    let used = Arc::clone(app);
+    every(app, "used secrets", USED_EVERY, move || {
+        let app = Arc::clone(&used);
+        async move { Ok(app.used_secrets.write(&app.store).await?) }
     });
 }
 

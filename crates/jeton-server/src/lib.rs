@@ -17,13 +17,15 @@ mod job;
 mod keys;
 mod oauth;
 mod private_file;
+mod propagation;
 mod request_context;
 mod service;
 mod telemetry;
 
 pub use app::{App, FirstAdminLinkError, OpenError};
 pub use config::{
-    AuditDurability, Config, ConfigError, Issuer, IssuerError, RawAudit, RawConfig, RawOidc,
+    AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, RawAudit, RawConfig,
+    RawOidc,
 };
 pub use first_start::AdminCredentials;
 pub use http::{Server, ServerError, openapi_json};

@@ -1,6 +1,9 @@
 //! Secrets of clients and MCP servers: their digests.
 
+use std::fmt::Write as _;
+
 use jeton_core::{ClientSecret, SecretDigest, SecretId, SecretOwner, Timestamp};
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::row::Columns;
@@ -74,6 +77,37 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Notes when secrets were last used, where that is later than what is noted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn touch_secrets(&self, used: &[(SecretId, Timestamp)]) -> Result<(), StoreError> {
+        if used.is_empty() {
+            return Ok(());
+        }
+        let mut values = String::new();
+        for index in 0..used.len() {
+            let comma = if index == 0 { "" } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = write!(values, "{comma}(${}, ${})", 2 * index + 1, 2 * index + 2);
+        }
+        // Column names of VALUES are the same in both databases.
+        let statement = format!(
+            "UPDATE client_secret SET last_used_at = v.column2 FROM (VALUES {values}) AS v \
+             WHERE client_secret.id = v.column1 AND (last_used_at IS NULL OR last_used_at < v.column2)"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (id, at) in used {
+            query = query.bind(id.to_string()).bind(at.as_millis());
+        }
+        // Texts of any length: not worth keeping prepared.
+        self.write(query.persistent(false)).await?;
+        Ok(())
+    }
+}
+
 impl Transaction {
     /// Keeps a new secret's digest.
     ///
@@ -138,21 +172,6 @@ impl Transaction {
             )
             .bind(at.as_millis())
             .bind(owner.to_string()),
-        )
-        .await?;
-        Ok(())
-    }
-
-    /// Notes when a secret was last used.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn touch_secret(&mut self, id: SecretId, at: Timestamp) -> Result<(), StoreError> {
-        self.execute(
-            sqlx::query("UPDATE client_secret SET last_used_at = $1 WHERE id = $2")
-                .bind(at.as_millis())
-                .bind(id.to_string()),
         )
         .await?;
         Ok(())

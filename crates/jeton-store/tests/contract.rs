@@ -289,8 +289,18 @@ async fn a_secret_is_revoked_once_and_expires_when_rotated() {
     tx.insert_secret(&forever).await.unwrap();
     tx.insert_secret(&soon).await.unwrap();
     tx.expire_secrets(owner, at(100)).await.unwrap();
-    tx.touch_secret(forever.id, at(7)).await.unwrap();
     tx.commit().await.unwrap();
+    world
+        .store
+        .touch_secrets(&[(forever.id, at(7)), (soon.id, at(8))])
+        .await
+        .unwrap();
+    // Told late, and of an earlier use.
+    world
+        .store
+        .touch_secrets(&[(forever.id, at(6))])
+        .await
+        .unwrap();
     let forever_now = world.store.find_secret(forever.id).await.unwrap().unwrap();
     let soon_now = world.store.find_secret(soon.id).await.unwrap().unwrap();
     assert_eq!(forever_now.expires_at, Some(at(100)));

@@ -1,7 +1,9 @@
 //! The audit log: writing it, for there is no token without a record, and what the outside reads.
 
 mod document;
+mod used_secrets;
 mod writer;
 
 pub(crate) use document::AuditEventView;
-pub(crate) use writer::{AuditLog, UsedSecret};
+pub(crate) use used_secrets::{UsedSecret, UsedSecrets};
+pub(crate) use writer::AuditLog;

@@ -3,13 +3,16 @@
 //!
 //! One task owns the writing. It takes what is queued, waits a few milliseconds at most while
 //! other token requests are still on their way, commits, and only then lets the answers leave.
+//!
+//! While the database is away, requests are told so and nothing is issued; with
+//! `audit.durability = "async"`, events wait in memory until it is back, as many as there is room
+//! for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jeton_core::{AuditEvent, SecretId, Timestamp};
+use jeton_core::AuditEvent;
 use jeton_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -21,27 +24,21 @@ use crate::job;
 const MAX_BATCH: usize = 256;
 /// The most events waiting for the writer; beyond that, requests wait to queue.
 const MAX_QUEUE: usize = 4096;
+/// The same where nobody waits for the writer; beyond that, nothing is issued.
+const MAX_QUEUE_ASYNC: usize = 100_000;
+/// How long the writer waits before it tries again to write what nobody waits for.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// How long a commit waits for requests that are under way.
 const MAX_WAIT: Duration = Duration::from_millis(2);
-/// A secret's last use is noted at most so often.
-const TOUCH_EVERY: Duration = Duration::from_secs(10);
 
 /// The audit log cannot be written; nothing may be issued.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the audit log cannot be written")]
 pub(crate) struct AuditUnavailable;
 
-/// A secret that just authenticated somebody.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UsedSecret {
-    pub(crate) id: SecretId,
-    pub(crate) at: Timestamp,
-}
-
 enum Message {
     Record {
         event: Box<AuditEvent>,
-        used: Option<UsedSecret>,
         written: Option<oneshot::Sender<Result<(), AuditUnavailable>>>,
     },
     Flush(oneshot::Sender<()>),
@@ -67,13 +64,16 @@ impl Drop for UnderWay {
 
 impl AuditLog {
     pub(crate) fn start(store: Store, durability: AuditDurability) -> Self {
-        let (sender, receiver) = mpsc::channel(MAX_QUEUE);
+        let (sender, receiver) = mpsc::channel(match durability {
+            AuditDurability::Sync => MAX_QUEUE,
+            AuditDurability::Async => MAX_QUEUE_ASYNC,
+        });
         let under_way = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
             store,
             receiver,
             under_way: Arc::clone(&under_way),
-            touched: HashMap::new(),
+            durability,
         };
         job::spawn("audit writer", writer.run());
         Self {
@@ -94,27 +94,21 @@ impl AuditLog {
         &self,
         under_way: UnderWay,
         event: AuditEvent,
-        used: Option<UsedSecret>,
     ) -> Result<(), AuditUnavailable> {
-        let written = self.hand_in(event, used).await?;
+        let written = self.hand_in(event).await?;
         drop(under_way);
         wait(written).await
     }
 
     /// Records an event. With `audit.durability = "sync"` it is on disk when this returns.
-    pub(crate) async fn record(
-        &self,
-        event: AuditEvent,
-        used: Option<UsedSecret>,
-    ) -> Result<(), AuditUnavailable> {
-        wait(self.hand_in(event, used).await?).await
+    pub(crate) async fn record(&self, event: AuditEvent) -> Result<(), AuditUnavailable> {
+        wait(self.hand_in(event).await?).await
     }
 
     /// Queues an event; what is returned tells when it is on disk, where anybody has to wait.
     async fn hand_in(
         &self,
         event: AuditEvent,
-        used: Option<UsedSecret>,
     ) -> Result<Option<oneshot::Receiver<Result<(), AuditUnavailable>>>, AuditUnavailable> {
         let (written, outcome) = match self.durability {
             AuditDurability::Sync => {
@@ -123,12 +117,18 @@ impl AuditLog {
             }
             AuditDurability::Async => (None, None),
         };
-        self.send(Message::Record {
+        let message = Message::Record {
             event: Box::new(event),
-            used,
             written,
-        })
-        .await?;
+        };
+        match self.durability {
+            AuditDurability::Sync => self.send(message).await?,
+            AuditDurability::Async => {
+                self.sender
+                    .try_send(message)
+                    .map_err(|_| AuditUnavailable)?;
+            }
+        }
         Ok(outcome)
     }
 
@@ -159,7 +159,6 @@ async fn wait(
 #[derive(Default)]
 struct Batch {
     events: Vec<AuditEvent>,
-    used: Vec<UsedSecret>,
     written: Vec<oneshot::Sender<Result<(), AuditUnavailable>>>,
     flushed: Vec<oneshot::Sender<()>>,
 }
@@ -167,13 +166,8 @@ struct Batch {
 impl Batch {
     fn push(&mut self, message: Message) {
         match message {
-            Message::Record {
-                event,
-                used,
-                written,
-            } => {
+            Message::Record { event, written } => {
                 self.events.push(*event);
-                self.used.extend(used);
                 self.written.extend(written);
             }
             Message::Flush(done) => self.flushed.push(done),
@@ -189,8 +183,7 @@ struct Writer {
     store: Store,
     receiver: mpsc::Receiver<Message>,
     under_way: Arc<AtomicUsize>,
-    /// When each secret's last use was last written.
-    touched: HashMap<SecretId, Timestamp>,
+    durability: AuditDurability,
 }
 
 impl Writer {
@@ -199,13 +192,7 @@ impl Writer {
             let mut batch = Batch::default();
             batch.push(first);
             self.gather(&mut batch).await;
-            let outcome = self.commit(&batch).await.map_err(|error| {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "writing the audit log failed"
-                );
-                AuditUnavailable
-            });
+            let outcome = self.commit(&batch).await;
             for written in batch.written {
                 // A caller that is gone needs no answer.
                 let _ = written.send(outcome);
@@ -243,32 +230,30 @@ impl Writer {
         }
     }
 
-    async fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let touches = self.due_touches(&batch.used);
-        if touches.is_empty() {
-            return self.store.append_audit(&batch.events).await;
+    async fn commit(&self, batch: &Batch) -> Result<(), AuditUnavailable> {
+        let mut waiting = false;
+        loop {
+            let Err(error) = self.store.append_audit(&batch.events).await else {
+                if waiting {
+                    tracing::info!("the audit log is written again");
+                }
+                return Ok(());
+            };
+            if !waiting {
+                log(&error);
+            }
+            if self.durability == AuditDurability::Sync {
+                return Err(AuditUnavailable);
+            }
+            waiting = true;
+            tokio::time::sleep(RETRY_AFTER).await;
         }
-        let mut tx = self.store.begin().await?;
-        tx.append_audit(&batch.events).await?;
-        for (id, at) in &touches {
-            tx.touch_secret(*id, *at).await?;
-        }
-        tx.commit().await?;
-        if self.touched.len() > 100_000 {
-            self.touched.clear();
-        }
-        self.touched.extend(touches);
-        Ok(())
     }
+}
 
-    fn due_touches(&self, used: &[UsedSecret]) -> HashMap<SecretId, Timestamp> {
-        used.iter()
-            .filter(|used| {
-                self.touched
-                    .get(&used.id)
-                    .is_none_or(|last| used.at.since(*last) >= TOUCH_EVERY)
-            })
-            .map(|used| (used.id, used.at))
-            .collect()
-    }
+fn log(error: &StoreError) {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "writing the audit log failed"
+    );
 }

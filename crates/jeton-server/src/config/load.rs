@@ -8,6 +8,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::Deserializer;
 use zeroize::Zeroizing;
 
+use super::database;
 use super::settings;
 use super::{Config, Issuer, IssuerError, MasterKeyText, OidcConfig, RawConfig, TlsFiles};
 
@@ -34,17 +35,27 @@ pub enum ConfigError {
     Oidc(String),
     /// Another database.
     #[error(
-        "the database URL must be sqlite:PATH; {0:?} is not supported by this version of Jeton"
+        "the database URL must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE; one that begins with {0:?} is neither"
     )]
     Database(String),
+    /// Without a pooler there is nothing to go round.
+    #[error(
+        "database_notification_url goes with a database_url that leads to a PostgreSQL pooler, and is the postgres:// URL of the database itself"
+    )]
+    NotificationUrl,
+    /// Too few to do one thing beside another.
+    #[error("database_connections must be at least 4, not {0}")]
+    DatabaseConnections(u32),
 }
 
 /// The settings that may come from the environment, as `JETON_…`.
-const ENVIRONMENT: [&str; 8] = [
+const ENVIRONMENT: [&str; 10] = [
     "data_dir",
     "listen",
     "issuer",
     "database_url",
+    "database_notification_url",
+    "database_connections",
     "master_key_file",
     "insecure_http",
     "tls_cert",
@@ -123,7 +134,12 @@ impl Config {
                 .listen
                 .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8420))),
             issuer,
-            database_file: database_file(raw.database_url, &data_dir)?,
+            database: database::database(
+                raw.database_url.as_ref(),
+                raw.database_notification_url,
+                raw.database_connections,
+                &data_dir,
+            )?,
             master_key: master_key.map(|text| MasterKeyText(Zeroizing::new(text))),
             master_key_file_is_given: raw.master_key_file.is_some(),
             master_key_file: raw
@@ -165,24 +181,6 @@ pub(super) fn optional_truth<'de, D: Deserializer<'de>>(
     figment::util::bool_from_str_or_int(deserializer).map(Some)
 }
 
-fn database_file(url: Option<String>, data_dir: &Path) -> Result<PathBuf, ConfigError> {
-    let Some(url) = url else {
-        return Ok(data_dir.join("jeton.db"));
-    };
-    let path = url
-        .strip_prefix("sqlite://")
-        .or_else(|| url.strip_prefix("sqlite:"));
-    match path {
-        Some(path) if !path.is_empty() => Ok(path.into()),
-        // The URL may hold a password: only its scheme is shown.
-        _ => Err(ConfigError::Database(
-            url.split_once(':')
-                .map_or("", |(scheme, _)| scheme)
-                .to_owned(),
-        )),
-    }
-}
-
 /// A secret from the environment, which never becomes part of a document that could be printed.
 #[expect(
     clippy::disallowed_methods,
@@ -211,11 +209,15 @@ mod tests {
             raw(|raw| raw.issuer = Some("http://auth.example.com".into()))
                 .contains("--insecure-http")
         );
-        let database = raw(|raw| raw.database_url = Some("postgres://u:hunter2@h/d".into()));
+        let database = raw(|raw| raw.database_url = "mysql://u:hunter2@h/d".parse().ok());
         assert!(
-            database.contains("postgres") && !database.contains("hunter2"),
+            database.contains("mysql") && !database.contains("hunter2"),
             "{database}"
         );
+        assert!(raw(|raw| raw.database_connections = Some(1)).contains("at least 4"));
+        let url =
+            |raw: &mut RawConfig| raw.database_notification_url = "postgres://h/d".parse().ok();
+        assert!(raw(url).contains("database_notification_url"));
     }
 
     #[test]

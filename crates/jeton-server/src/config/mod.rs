@@ -1,6 +1,7 @@
 //! How the server is set up: defaults, then `jeton.toml`, then `JETON_*` in the environment, then
 //! flags; the later wins.
 
+mod database;
 mod issuer;
 mod load;
 mod oidc;
@@ -9,8 +10,10 @@ mod settings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use jeton_store::Database;
 use serde::{Deserialize, Serialize};
 
+pub use database::DatabaseUrl;
 pub use issuer::{Issuer, IssuerError};
 pub use load::ConfigError;
 pub(crate) use oidc::OidcConfig;
@@ -43,7 +46,13 @@ pub struct RawConfig {
     pub issuer: Option<String>,
     /// Where the data is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub database_url: Option<String>,
+    pub database_url: Option<DatabaseUrl>,
+    /// The PostgreSQL database itself, where `database_url` leads to a pooler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_notification_url: Option<DatabaseUrl>,
+    /// The most connections to PostgreSQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_connections: Option<u32>,
     /// The file with the master key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key_file: Option<PathBuf>,
@@ -93,8 +102,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The issuer as configured; absent, it follows from the address.
     pub(crate) issuer: Option<Issuer>,
-    /// The SQLite file.
-    pub(crate) database_file: PathBuf,
+    /// Where the data is kept.
+    pub(crate) database: Database,
     /// The master key from the environment, if it is there.
     pub(crate) master_key: Option<MasterKeyText>,
     /// The file with the master key otherwise.

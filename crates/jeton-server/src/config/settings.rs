@@ -1,6 +1,7 @@
 //! Each setting as it took effect, and where its value came from.
 
 use figment::Figment;
+use jeton_store::Database;
 
 use super::{AuditDurability, Config};
 
@@ -31,9 +32,21 @@ pub(super) fn settings(config: &Config, figment: &Figment) -> Vec<Setting> {
                 .as_ref()
                 .map_or_else(|| "from the address".to_owned(), ToString::to_string),
         ),
+        ("database_url", config.database.redacted()),
         (
-            "database_url",
-            format!("sqlite:{}", config.database_file.display()),
+            "database_notification_url",
+            match &config.database {
+                Database::Postgres(postgres) if postgres.notification_url.is_some() => "set",
+                _ => "not set",
+            }
+            .to_owned(),
+        ),
+        (
+            "database_connections",
+            match &config.database {
+                Database::Postgres(postgres) => postgres.connections.to_string(),
+                Database::Sqlite(_) => "not used".to_owned(),
+            },
         ),
         (
             "master_key_file",

@@ -57,7 +57,7 @@ pub(crate) async fn create(
     operator: &Operator,
     new: NewClient,
 ) -> Result<CreatedClient, ServiceError> {
-    let server = mcp_servers::find(app, new.mcp_server_id)?;
+    let server = mcp_servers::find(app, new.mcp_server_id).await?;
     let scopes = match new.scopes {
         Some(scopes) => check_scopes(&server, scopes)?,
         None => server.scope_set(),

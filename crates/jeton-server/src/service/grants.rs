@@ -13,9 +13,9 @@ pub(crate) async fn put(
     mcp_server_id: McpServerId,
     scopes: ScopeSet,
 ) -> Result<Grant, ServiceError> {
-    let _in_order = app.directory.changing_mcp_servers().await;
+    let _in_order = app.directory.changing_mcp_servers().await?;
     clients::find(app, client_id).await?;
-    let server = mcp_servers::find(app, mcp_server_id)?;
+    let server = mcp_servers::find(app, mcp_server_id).await?;
     let scopes = check_scopes(&server, scopes)?;
     let before = app
         .store
@@ -62,7 +62,7 @@ pub(crate) async fn delete(
     let mut event = operator.event(app, AuditKind::GrantDeleted)?;
     event.client_id = Some(client_id);
     event.mcp_server_id = Some(mcp_server_id);
-    let _in_order = app.directory.changing_mcp_servers().await;
+    let _in_order = app.directory.changing_mcp_servers().await?;
     let mut tx = app.store.begin().await?;
     if tx.delete_grant(client_id, mcp_server_id).await? {
         tx.append_audit(&[event]).await?;

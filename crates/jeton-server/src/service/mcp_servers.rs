@@ -40,9 +40,14 @@ pub(crate) struct McpServerChange {
 }
 
 /// Finds one, for an operator.
-pub(crate) fn find(app: &App, id: McpServerId) -> Result<Arc<McpServer>, ServiceError> {
+pub(crate) async fn find(app: &App, id: McpServerId) -> Result<Arc<McpServer>, ServiceError> {
+    if let Some(server) = app.directory.find_mcp_server(id) {
+        return Ok(server);
+    }
+    // Registered on another server a moment ago, perhaps.
     app.directory
-        .find_mcp_server(id)
+        .read_mcp_server(id)
+        .await?
         .ok_or_else(|| ServiceError::not_found("MCP server", &id))
 }
 
@@ -100,7 +105,7 @@ pub(crate) async fn update(
     change: McpServerChange,
     expected: Option<i64>,
 ) -> Result<McpServer, ServiceError> {
-    let _in_order = app.directory.changing_mcp_servers().await;
+    let _in_order = app.directory.changing_mcp_servers().await?;
     let before = app
         .store
         .find_mcp_server(id)
@@ -149,7 +154,7 @@ pub(crate) async fn delete(
     operator: &Operator,
     id: McpServerId,
 ) -> Result<(), ServiceError> {
-    let _in_order = app.directory.changing_mcp_servers().await;
+    let _in_order = app.directory.changing_mcp_servers().await?;
     let Some(server) = app.store.find_mcp_server(id).await? else {
         return Ok(());
     };

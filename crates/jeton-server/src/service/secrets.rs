@@ -84,6 +84,8 @@ pub(crate) async fn rotate(
 /// All secrets of an owner.
 pub(crate) async fn list(app: &App, owner: SecretOwner) -> Result<Vec<ClientSecret>, ServiceError> {
     require_owner(app, owner).await?;
+    // What was used a moment ago is to be seen.
+    app.used_secrets.write(&app.store).await?;
     Ok(app.store.secrets_of(owner).await?)
 }
 
@@ -120,7 +122,7 @@ fn announce(app: &App, owner: SecretOwner) {
 async fn require_owner(app: &App, owner: SecretOwner) -> Result<(), ServiceError> {
     match owner {
         SecretOwner::Client(id) => clients::find(app, id).await.map(drop),
-        SecretOwner::McpServer(id) => mcp_servers::find(app, id).map(drop),
+        SecretOwner::McpServer(id) => mcp_servers::find(app, id).await.map(drop),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jeton_core::{Actor, AuditEvent, AuditKind, KeyState, SigningAlgorithm};
-use jeton_store::StoredKey;
+use jeton_store::{Lock, StoredKey};
 
 use super::{Operator, ServiceError};
 use crate::app::App;
@@ -25,6 +25,7 @@ pub(crate) async fn rotate(
     algorithm: SigningAlgorithm,
 ) -> Result<StoredKey, ServiceError> {
     let _in_order = app.rotating.lock().await;
+    let _elsewhere = app.store.lock(Lock::SigningKeys).await?;
     let waiting = app
         .store
         .signing_keys()
@@ -62,6 +63,9 @@ pub(crate) async fn rotate(
 /// those whose last token has expired.
 pub(crate) async fn advance(app: &App) -> Result<(), ServiceError> {
     let _in_order = app.rotating.lock().await;
+    let Some(_alone) = app.store.try_lock(Lock::SigningKeys).await? else {
+        return Ok(());
+    };
     let now = app.clock.now();
     let keys = app.store.signing_keys().await?;
     let due = |key: &&StoredKey| {

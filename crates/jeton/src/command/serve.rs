@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jeton_server::{
-    App, AuditDurability, Config, LogFormat, RawAudit, RawConfig, Server, init_telemetry,
+    App, AuditDurability, Config, DatabaseUrl, LogFormat, RawAudit, RawConfig, Server,
+    init_telemetry,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -27,10 +28,18 @@ pub(crate) struct Serve {
     /// and the address].
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// Where the data is kept [env: JETON_DATABASE_URL] [default: sqlite:jeton.db in the data
-    /// directory].
+    /// Where the data is kept: sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE for
+    /// several servers [env: JETON_DATABASE_URL] [default: sqlite:jeton.db in the data directory].
     #[arg(long, value_name = "URL")]
-    database_url: Option<String>,
+    database_url: Option<DatabaseUrl>,
+    /// Where the database URL leads to a pooler (PgBouncer in transaction mode): the database
+    /// itself, for the one connection that hears of changes [env: JETON_DATABASE_NOTIFICATION_URL].
+    #[arg(long, value_name = "URL")]
+    database_notification_url: Option<DatabaseUrl>,
+    /// The most connections of this server to PostgreSQL [env: JETON_DATABASE_CONNECTIONS]
+    /// [default: 16].
+    #[arg(long, value_name = "NUMBER")]
+    database_connections: Option<u32>,
     /// The file with the master key [env: JETON_MASTER_KEY_FILE] [default: master.key in the data
     /// directory, made if it is not there]. JETON_MASTER_KEY may hold the key itself.
     #[arg(long, value_name = "FILE")]
@@ -85,6 +94,8 @@ impl Serve {
             listen: self.listen,
             issuer: self.issuer.clone(),
             database_url: self.database_url.clone(),
+            database_notification_url: self.database_notification_url.clone(),
+            database_connections: self.database_connections,
             master_key_file: self.master_key_file.clone(),
             insecure_http: self.insecure_http.then_some(true),
             tls_cert: self.tls_cert.clone(),

@@ -47,7 +47,7 @@ pub(crate) async fn list(
     ApiQuery(query): ApiQuery<ClientQuery>,
 ) -> Result<Json<PageOf<ClientView>>, Problem> {
     if let Some(id) = query.mcp_server_id {
-        mcp_servers::find(&app, id)?;
+        mcp_servers::find(&app, id).await?;
     }
     let page = page_request(query.cursor.as_deref(), query.limit)?;
     let filter = ClientFilter {

@@ -27,7 +27,7 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<McpServerId>,
 ) -> Result<Tagged<McpServerView>, Problem> {
-    let server = mcp_servers::find(&app, id)?;
+    let server = mcp_servers::find(&app, id).await?;
     Ok(Tagged {
         status: StatusCode::OK,
         version: server.version,

@@ -30,7 +30,7 @@ pub(crate) async fn new(
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &id).await?;
-    let server = mcp_servers::find(&app, &query.mcp_server)?;
+    let server = mcp_servers::find(&app, &query.mcp_server).await?;
     let mut page = assemble(&app, &signed_in, &entry).await?;
     if signed_in.may_change() {
         page.new_grant = Some(GrantView::new(&server, &ScopeSet::empty()));

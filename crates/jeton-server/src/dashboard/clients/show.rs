@@ -18,7 +18,7 @@ use crate::dashboard::view::{
 };
 use crate::dashboard::{Errors, Page, PageError, PageResult, SignedIn};
 use crate::directory::ClientEntry;
-use crate::service::statistics;
+use crate::service::{secrets, statistics};
 
 #[derive(Template)]
 #[template(path = "client_overview.html")]
@@ -105,10 +105,7 @@ pub(super) async fn assemble(
     let activity = app.store.client_activity(client.id).await?;
     let granted = |id| entry.grants.iter().any(|grant| grant.mcp_server_id == id);
     // Read from the store: the last use is not in the directory's view.
-    let secrets = app
-        .store
-        .secrets_of(jeton_core::SecretOwner::Client(client.id))
-        .await?;
+    let secrets = secrets::list(app, jeton_core::SecretOwner::Client(client.id)).await?;
     Ok(ShowPage {
         page: page(signed_in, client),
         client: ClientView::new(client, Tab::Overview),

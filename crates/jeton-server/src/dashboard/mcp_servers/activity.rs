@@ -35,7 +35,7 @@ pub(crate) async fn activity(
     Query(query): Query<ActivityQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let filter = AuditFilter {
         mcp_server_id: Some(server.id),
         ..AuditFilter::default()

@@ -48,7 +48,7 @@ pub(crate) async fn list(
     Query(query): Query<TableQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let page = assemble(&app, &signed_in, &server, &query).await?;
     html(StatusCode::OK, &page)
 }
@@ -59,7 +59,7 @@ pub(crate) async fn new(
     Path(id): Path<String>,
     signed_in: SignedIn,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let mut page = assemble(&app, &signed_in, &server, &TableQuery::default()).await?;
     if signed_in.may_change() {
         page.form = Some(ClientForm::empty(scope_choices(
@@ -77,7 +77,7 @@ pub(crate) async fn create(
     Path(id): Path<String>,
     change: Change,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let mut errors = Errors::default();
     let scopes = ticked_scopes(&change.form, &mut errors);
     let expiry = optional_lifetime(&change.form, "secret_expiry", &mut errors);
@@ -115,7 +115,7 @@ pub(crate) async fn created(
     headers: HeaderMap,
     signed_in: SignedIn,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let entry = app
         .directory
         .find_client(self::id(&client_id)?)
@@ -149,7 +149,7 @@ pub(crate) async fn save_scopes(
     Path((server_id, client_id)): Path<(String, String)>,
     change: Change,
 ) -> PageResult {
-    let server = find(&app, &server_id)?;
+    let server = find(&app, &server_id).await?;
     let client_id: ClientId = id(&client_id)?;
     let scopes = required_scopes(&change.form)?;
     let operator = &change.signed_in.operator;

@@ -43,7 +43,7 @@ pub(crate) async fn metadata(
     Query(query): Query<MetadataQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     // It makes this server send requests, so viewers do not.
     let checks = match query.check {
         Some(_) if signed_in.may_change() => Some(publication::check(&app, &server).await),

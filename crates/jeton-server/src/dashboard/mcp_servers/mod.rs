@@ -80,9 +80,9 @@ pub(super) fn path(id: &impl std::fmt::Display) -> String {
 }
 
 /// The server that an address names.
-pub(super) fn find(app: &App, text: &str) -> Result<Arc<McpServer>, PageError> {
+pub(super) async fn find(app: &App, text: &str) -> Result<Arc<McpServer>, PageError> {
     let id: McpServerId = id(text)?;
-    Ok(mcp_servers::find(app, id)?)
+    Ok(mcp_servers::find(app, id).await?)
 }
 
 fn page(signed_in: &SignedIn, server: &McpServer) -> Page {

@@ -35,7 +35,7 @@ pub(crate) async fn overview(
     Path(id): Path<String>,
     signed_in: SignedIn,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let issuer = app.issuer.as_str();
     let page = OverviewPage {
         page: page(&signed_in, &server),

@@ -27,7 +27,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
     signed_in: SignedIn,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let page = ScopesPage {
         page: page(&signed_in, &server),
         form: ServerForm::of(&server),
@@ -42,7 +42,7 @@ pub(crate) async fn save(
     Path(id): Path<String>,
     change: Change,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let mut errors = Errors::default();
     if let Some(scopes) = scopes(&change.form, &mut errors) {
         let update = McpServerChange {

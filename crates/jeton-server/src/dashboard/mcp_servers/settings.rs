@@ -37,7 +37,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
     signed_in: SignedIn,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let secret = reveal::take(&app, &signed_in, &headers, &id);
     let mut page = assemble(&app, &signed_in, &server, ServerForm::of(&server)).await?;
     page.secret = secret.as_ref().map(|secret| secret.expose().to_owned());
@@ -50,7 +50,7 @@ pub(crate) async fn save(
     Path(id): Path<String>,
     change: Change,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let form = &change.form;
     let mut errors = Errors::default();
     let token_profile = form.parse("token_profile", &mut errors);
@@ -83,7 +83,7 @@ pub(crate) async fn create_secret(
     Path(id): Path<String>,
     change: Change,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     let owner = SecretOwner::McpServer(server.id);
     let signed_in = &change.signed_in;
     let (_, plain) = secrets::create(&app, &signed_in.operator, owner, None).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
     change: Change,
 ) -> PageResult {
-    let server = find(&app, &id)?;
+    let server = find(&app, &id).await?;
     if change.form.text("confirm").trim() == server.name.as_str() {
         mcp_servers::delete(&app, &change.signed_in.operator, server.id).await?;
         return Ok(see("/dashboard/mcp-servers?done=server-deleted"));

@@ -182,7 +182,7 @@ async fn refused(
     event.reason = Some(reason);
     event.client_id = client_id;
     event.secret_id = secret_id;
-    match app.audit.record(event, None).await {
+    match app.audit.record(event).await {
         Ok(()) => error,
         Err(_) => OAuthError::unavailable(),
     }

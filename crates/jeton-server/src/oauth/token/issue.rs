@@ -1,7 +1,9 @@
 //! Claims, signature, audit: the only place where a token comes to be.
 
+use std::time::{Duration, Instant};
+
 use jeton_core::{
-    AccessTokenClaims, AuditKind, ClientId, Outcome, Timestamp, TokenId, TokenProfile,
+    AccessTokenClaims, AuditKind, ClientId, Outcome, SecretState, Timestamp, TokenId, TokenProfile,
     TokenRequest, TokenResponse, TokenType, looks_secret, redact,
 };
 
@@ -11,12 +13,16 @@ use crate::http::OAuthError;
 use crate::oauth::client_auth::{Authenticated, Caller};
 use crate::service::TokenPreview;
 
+/// What takes longer is decided again before the token leaves.
+const SLOW: Duration = Duration::from_millis(200);
+
 /// Issues a token. Its record is durable before it is returned; without a record there is no token.
 pub(super) async fn issue(
     app: &App,
     authenticated: &Authenticated,
     issue: Issue,
 ) -> Result<TokenResponse, OAuthError> {
+    let decided = Instant::now();
     let under_way = app.audit.under_way();
     let now = app.clock.now();
     let claims = claims(app, &issue, now)?;
@@ -51,9 +57,13 @@ pub(super) async fn issue(
         .detail
         .insert("key_id".into(), key.id().to_string().into());
     app.audit
-        .record_after(under_way, event, Some(authenticated.used))
+        .record_after(under_way, event)
         .await
         .map_err(|_| OAuthError::unavailable())?;
+    app.used_secrets.note(authenticated.used);
+    if decided.elapsed() > SLOW {
+        still_entitled(app, client_id, authenticated, decided).await?;
+    }
 
     Ok(TokenResponse {
         access_token,
@@ -61,6 +71,33 @@ pub(super) async fn issue(
         expires_in: Some(i64::from(issue.token_ttl.as_seconds())),
         scope: Some(issue.scope),
     })
+}
+
+/// A client that was disabled meanwhile, somewhere, gets no token, nor does a secret that was revoked:
+/// where recording took long, the decision may be older than the second that is promised.
+async fn still_entitled(
+    app: &App,
+    client_id: ClientId,
+    authenticated: &Authenticated,
+    decided: Instant,
+) -> Result<(), OAuthError> {
+    let entry = app
+        .directory
+        .find_client_since(client_id, decided)
+        .await
+        .map_err(|error| OAuthError::unavailable_because(&error))?;
+    let now = app.clock.now();
+    let entitled = entry.is_some_and(|entry| {
+        entry.client.is_enabled()
+            && entry.secrets.iter().any(|secret| {
+                secret.id == authenticated.used.id && secret.state(now) == SecretState::Active
+            })
+    });
+    if entitled {
+        Ok(())
+    } else {
+        Err(OAuthError::unavailable())
+    }
 }
 
 /// What [`issue`] would put into the token.
@@ -131,7 +168,8 @@ pub(super) async fn refuse(
             .resource
             .map(|resource| redact(resource.as_given()).into_owned());
     }
-    match app.audit.record(event, Some(authenticated.used)).await {
+    app.used_secrets.note(authenticated.used);
+    match app.audit.record(event).await {
         Ok(()) => error,
         Err(_) => OAuthError::unavailable(),
     }

@@ -3,20 +3,27 @@
 //! Clients with their secrets and grants are cached as they are asked for, at most
 //! [`MAX_CLIENTS`] of them; that one is not there is cached too, so that asking twice for an
 //! unknown client costs what asking twice for a known one does. MCP servers are few and all in
-//! memory. A change is announced after its commit and seen by the next request.
+//! memory. A change is announced after its commit and seen by the next request, here at once and on
+//! other servers as soon as they hear of it; while one of them hears nothing, it believes what it
+//! read for less than a second.
+
+mod freshness;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use jeton_core::{
     Client, ClientId, ClientSecret, Grant, McpServer, McpServerId, ResourceUri, Scope, ScopeSet,
     SecretOwner,
 };
-use jeton_store::{Store, StoreError};
+use jeton_store::{Lock, Locked, Store, StoreError};
 use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, MutexGuard};
+
+pub(crate) use freshness::Freshness;
 
 const MAX_CLIENTS: usize = 50_000;
 const MAX_MISSING: usize = 10_000;
@@ -27,6 +34,8 @@ pub(crate) struct ClientEntry {
     pub(crate) client: Client,
     pub(crate) secrets: Vec<ClientSecret>,
     pub(crate) grants: Vec<Grant>,
+    /// It was so then.
+    read_at: Instant,
 }
 
 /// All MCP servers.
@@ -49,26 +58,42 @@ impl McpServers {
 pub(crate) struct Directory {
     store: Store,
     clients: Cache<ClientId, Arc<ClientEntry>>,
-    missing: Cache<ClientId, ()>,
+    missing: Cache<ClientId, Instant>,
     changes: AtomicU64,
     mcp_servers: ArcSwap<McpServers>,
     changing: Mutex<()>,
+    freshness: Arc<Freshness>,
+    stale_rather_than_none: bool,
+}
+
+pub(crate) struct DirectoryOptions {
+    pub(crate) store: Store,
+    pub(crate) freshness: Arc<Freshness>,
+    /// Whether to go on with what is in memory while the database is away.
+    pub(crate) stale_rather_than_none: bool,
+}
+
+/// Held while MCP servers and grants are changed, here and on other servers.
+#[derive(Debug)]
+pub(crate) struct Changing<'a> {
+    _here: MutexGuard<'a, ()>,
+    _elsewhere: Locked,
 }
 
 impl Directory {
-    pub(crate) async fn open(store: Store) -> Result<Self, StoreError> {
-        let mut servers = McpServers::default();
-        for server in store.all_mcp_servers().await? {
-            servers.insert(Arc::new(server));
-        }
-        Ok(Self {
-            store,
+    pub(crate) async fn open(options: DirectoryOptions) -> Result<Self, StoreError> {
+        let directory = Self {
+            store: options.store,
             clients: Cache::new(MAX_CLIENTS),
             missing: Cache::new(MAX_MISSING),
             changes: AtomicU64::new(0),
-            mcp_servers: ArcSwap::from_pointee(servers),
+            mcp_servers: ArcSwap::from_pointee(McpServers::default()),
             changing: Mutex::new(()),
-        })
+            freshness: options.freshness,
+            stale_rather_than_none: options.stale_rather_than_none,
+        };
+        directory.read_mcp_servers().await?;
+        Ok(directory)
     }
 
     /// A client, from memory or from the store.
@@ -76,17 +101,45 @@ impl Directory {
         &self,
         id: ClientId,
     ) -> Result<Option<Arc<ClientEntry>>, StoreError> {
-        if let Some(entry) = self.clients.get(&id) {
-            return Ok(Some(entry));
+        let known = self.clients.get(&id);
+        if let Some(entry) = &known
+            && self.freshness.covers(entry.read_at)
+        {
+            return Ok(known);
         }
-        if self.missing.get(&id).is_some() {
+        if let Some(read_at) = self.missing.get(&id)
+            && self.freshness.covers(read_at)
+        {
             return Ok(None);
         }
+        match self.read_client(id).await {
+            Err(_) if self.stale_rather_than_none && known.is_some() => Ok(known),
+            read => read,
+        }
+    }
+
+    /// A client as it is now, or was at `moment` or later.
+    pub(crate) async fn find_client_since(
+        &self,
+        id: ClientId,
+        moment: Instant,
+    ) -> Result<Option<Arc<ClientEntry>>, StoreError> {
+        if self.freshness.is_hearing() {
+            return self.find_client(id).await;
+        }
+        match self.clients.get(&id) {
+            Some(entry) if entry.read_at >= moment => Ok(Some(entry)),
+            _ => self.read_client(id).await,
+        }
+    }
+
+    async fn read_client(&self, id: ClientId) -> Result<Option<Arc<ClientEntry>>, StoreError> {
         let changes = self.changes.load(Ordering::SeqCst);
-        let found = self.load_client(id).await?.map(Arc::new);
+        let read_at = Instant::now();
+        let found = self.load_client(id, read_at).await?.map(Arc::new);
         match &found {
             Some(entry) => self.clients.insert(id, Arc::clone(entry)),
-            None => self.missing.insert(id, ()),
+            None => self.missing.insert(id, read_at),
         }
         // A change committed while this was loading may have been missed: forget it then. A change
         // after this check removes the entry itself.
@@ -96,16 +149,27 @@ impl Directory {
         Ok(found)
     }
 
-    async fn load_client(&self, id: ClientId) -> Result<Option<ClientEntry>, StoreError> {
+    async fn load_client(
+        &self,
+        id: ClientId,
+        read_at: Instant,
+    ) -> Result<Option<ClientEntry>, StoreError> {
         let Some(client) = self.store.find_client(id).await? else {
             return Ok(None);
         };
         let secrets = self.store.secrets_of(SecretOwner::Client(id)).await?;
         let grants = self.store.grants_of_client(id).await?;
+        for grant in &grants {
+            // Registered elsewhere a moment ago, and not heard of yet.
+            if self.find_mcp_server(grant.mcp_server_id).is_none() {
+                self.read_mcp_server(grant.mcp_server_id).await?;
+            }
+        }
         Ok(Some(ClientEntry {
             client,
             secrets,
             grants,
+            read_at,
         }))
     }
 
@@ -115,6 +179,13 @@ impl Directory {
         self.forget_client(id);
     }
 
+    /// To be called where changes may have been missed.
+    pub(crate) fn forget_clients(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.clients.clear();
+        self.missing.clear();
+    }
+
     fn forget_client(&self, id: ClientId) {
         self.clients.remove(&id);
         self.missing.remove(&id);
@@ -122,8 +193,32 @@ impl Directory {
 
     /// To be held from before a change of an MCP server or of a grant is read for and committed
     /// until it is announced: changes then follow one another, and are announced in that order.
-    pub(crate) async fn changing_mcp_servers(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().await
+    pub(crate) async fn changing_mcp_servers(&self) -> Result<Changing<'_>, StoreError> {
+        let here = self.changing.lock().await;
+        Ok(Changing {
+            _here: here,
+            _elsewhere: self.store.lock(Lock::McpServers).await?,
+        })
+    }
+
+    /// Reads all MCP servers anew.
+    pub(crate) async fn read_mcp_servers(&self) -> Result<(), StoreError> {
+        let mut servers = McpServers::default();
+        for server in self.store.all_mcp_servers().await? {
+            servers.insert(Arc::new(server));
+        }
+        self.mcp_servers.store(Arc::new(servers));
+        Ok(())
+    }
+
+    /// Reads one MCP server anew, after somebody else changed it.
+    pub(crate) async fn read_mcp_server(
+        &self,
+        id: McpServerId,
+    ) -> Result<Option<Arc<McpServer>>, StoreError> {
+        let server = self.store.find_mcp_server(id).await?.map(Arc::new);
+        self.replace_mcp_server(id, server.as_ref());
+        Ok(server)
     }
 
     /// To be called after an MCP server was registered or changed.
