@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// The workspace's folder.
 pub fn workspace() -> PathBuf {
@@ -47,6 +48,7 @@ pub fn free_port() -> u16 {
 pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
+    collecting: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -60,9 +62,15 @@ impl Process {
             .spawn()
             .unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().unwrap(), Arc::clone(&output));
-        collect(child.stderr.take().unwrap(), Arc::clone(&output));
-        Self { child, output }
+        let collecting = vec![
+            collect(child.stdout.take().unwrap(), Arc::clone(&output)),
+            collect(child.stderr.take().unwrap(), Arc::clone(&output)),
+        ];
+        Self {
+            child,
+            output,
+            collecting,
+        }
     }
 
     /// Everything it printed so far.
@@ -102,16 +110,23 @@ impl Process {
             .await
             .unwrap();
         assert!(status.success());
-        self.child.wait().await.unwrap().code()
+        self.wait().await
     }
 
-    /// Its exit code, once it ends.
+    /// Its exit code, once it ended and all it printed was collected.
     pub async fn wait(&mut self) -> Option<i32> {
-        self.child.wait().await.unwrap().code()
+        let code = self.child.wait().await.unwrap().code();
+        for collecting in self.collecting.drain(..) {
+            collecting.await.unwrap();
+        }
+        code
     }
 }
 
-fn collect(stream: impl AsyncRead + Unpin + Send + 'static, output: Arc<Mutex<String>>) {
+fn collect(
+    stream: impl AsyncRead + Unpin + Send + 'static,
+    output: Arc<Mutex<String>>,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(line)) = lines.next_line().await {
@@ -119,5 +134,5 @@ fn collect(stream: impl AsyncRead + Unpin + Send + 'static, output: Arc<Mutex<St
             output.push_str(&line);
             output.push('\n');
         }
-    });
+    })
 }

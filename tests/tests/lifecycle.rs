@@ -119,7 +119,6 @@ async fn refused(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]
         .envs(environment.iter().copied());
     let mut process = Process::start(&mut command);
     assert_eq!(process.wait().await, Some(1), "{}", process.output());
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     process.output()
 }
 
