@@ -103,6 +103,13 @@ impl Jeton {
         self.folder.path().join("data")
     }
 
+    /// Where it listens, which is not its URL where the issuer is another.
+    pub fn listening(&self) -> String {
+        let output = self.process.output();
+        let address = output.split("listen=").nth(1).unwrap();
+        format!("http://{}", address.split(' ').next().unwrap())
+    }
+
     /// Where it keeps its data.
     pub fn database(&self) -> &TestDatabase {
         &self.database

@@ -66,6 +66,10 @@ kinds! {
     KeyActivated = "key.activated",
     /// A signing key stopped signing.
     KeyRetired = "key.retired",
+    /// The signing keys were sealed under another master key.
+    KeysRewrapped = "key.rewrapped",
+    /// Old events of the audit log were removed, as the retention says.
+    AuditPruned = "audit.pruned",
     /// Somebody was invited to the dashboard.
     AdminInvited = "admin.invited",
     /// An invitation was taken back.

@@ -92,6 +92,8 @@ pub struct App {
     pub(crate) sign_in_throttle: SignInThrottle,
     /// Who else may say who somebody is.
     pub(crate) oidc: Option<OidcConfig>,
+    /// How long audit events are kept; nothing means for ever.
+    pub(crate) audit_retention: Option<Duration>,
     /// The settings, for the dashboard to show.
     pub(crate) settings: Vec<Setting>,
     /// When the server is told to stop, so are its jobs.
@@ -173,6 +175,7 @@ impl App {
             outstanding: OutstandingClients::default(),
             sign_in_throttle: SignInThrottle::default(),
             oidc: config.oidc.clone(),
+            audit_retention: config.audit_retention,
             settings: config.settings.clone(),
             stopping: CancellationToken::new(),
             started_at: now,
@@ -246,6 +249,12 @@ impl App {
         match timeout(MAX_FLUSH, self.audit.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => tracing::error!("the audit log could not be flushed"),
+        }
+        if let Err(error) = service::audit_proof::sign_end(self).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the end of the audit log could not be signed"
+            );
         }
         if let Err(error) = self.used_secrets.write(&self.store).await {
             tracing::warn!(

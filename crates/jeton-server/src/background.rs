@@ -11,7 +11,7 @@ use jeton_store::Lock;
 
 use crate::app::App;
 use crate::job;
-use crate::service::{ServiceError, sessions, signing_keys, statistics};
+use crate::service::{ServiceError, audit_proof, sessions, signing_keys, statistics};
 
 /// How often the counts are brought up to the audit log.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
@@ -20,6 +20,10 @@ const KEYS_EVERY: Duration = Duration::from_secs(30);
 /// How often old sessions are forgotten.
 const SESSIONS_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often the end of the audit log is signed.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+/// How often old events are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often it is written when secrets were last used.
 const USED_EVERY: Duration = Duration::from_secs(10);
 
@@ -54,6 +58,28 @@ pub(crate) fn start(app: &Arc<App>) {
             }
         }
     });
+    let proving = Arc::clone(app);
+    every(app, "audit checkpoints", CHECKPOINT_EVERY, move || {
+        let app = Arc::clone(&proving);
+        async move {
+            match app.store.try_lock(Lock::AuditLog).await? {
+                Some(_alone) => audit_proof::sign_end(&app).await,
+                None => Ok(()),
+            }
+        }
+    });
+    if let Some(retention) = app.audit_retention {
+        let pruning = Arc::clone(app);
+        every(app, "audit retention", PRUNE_EVERY, move || {
+            let app = Arc::clone(&pruning);
+            async move {
+                match app.store.try_lock(Lock::Expiry).await? {
+                    Some(_alone) => audit_proof::prune(&app, retention).await,
+                    None => Ok(()),
+                }
+            }
+        });
+    }
     let used = Arc::clone(app);
     every(app, "used secrets", USED_EVERY, move || {
         let app = Arc::clone(&used);

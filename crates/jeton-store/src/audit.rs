@@ -50,7 +50,7 @@ impl Columns {
         })
     }
 
-    fn of_row(row: &AnyRow) -> Result<Self, StoreError> {
+    pub(crate) fn of_row(row: &AnyRow) -> Result<Self, StoreError> {
         let mut texts = [const { None }; COLUMN_COUNT - 3];
         let names = [
             "id",
@@ -123,7 +123,7 @@ pub struct AuditSearch {
     pub next: Option<i64>,
 }
 
-fn from_row(row: &AnyRow) -> Result<RecordedEvent, StoreError> {
+pub(crate) fn from_row(row: &AnyRow) -> Result<RecordedEvent, StoreError> {
     Ok(RecordedEvent {
         seq: row.integer("seq")?,
         event: AuditEvent {
@@ -163,7 +163,7 @@ const TEXT_LIKE: &str = "LOWER(id || ' ' || kind || ' ' || actor || ' ' || COALE
 const SEARCH_WINDOW: i64 = 20_000;
 /// Events are numbered in the order of their commits, which may differ from that of their times by
 /// less than this.
-const OUT_OF_ORDER: std::time::Duration = std::time::Duration::from_secs(60);
+pub(crate) const OUT_OF_ORDER: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl AuditFilter {
     /// Whether an index leads to what is wanted, or nothing else is asked for.
@@ -318,7 +318,7 @@ impl Store {
 
     /// The number of the first event at or after `at`, or one more than the newest: by bisection,
     /// for an index on the time would cost every token.
-    async fn first_seq_at(&self, at: Timestamp) -> Result<i64, StoreError> {
+    pub(crate) async fn first_seq_at(&self, at: Timestamp) -> Result<i64, StoreError> {
         let (mut low, mut high) = (1, self.end_of_audit().await?);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -334,44 +334,6 @@ impl Store {
             }
         }
         Ok(low)
-    }
-
-    /// Checks the chain from its first batch to its last, and gives the number of the first event of
-    /// the first batch that does not fit, if any.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn first_broken_audit_batch(&self) -> Result<Option<i64>, StoreError> {
-        let (mut previous, mut first) = (GENESIS.to_owned(), 1);
-        let mut batch: Vec<(i64, Columns)> = Vec::new();
-        loop {
-            let after = batch.last().map_or(first - 1, |(seq, _)| *seq);
-            let rows = self
-                .rows(
-                    sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT 500")
-                        .bind(after),
-                )
-                .await?;
-            if rows.is_empty() {
-                // Events without a hash after them belong to no batch.
-                return Ok((!batch.is_empty()).then_some(first));
-            }
-            for row in &rows {
-                batch.push((row.integer("seq")?, Columns::of_row(row)?));
-                let Some(hash) = row.optional_text("batch_hash")? else {
-                    continue;
-                };
-                let events = batch.iter().map(|(seq, columns)| (*seq, columns));
-                let computed = batch_hash(&previous, events);
-                if hash != computed {
-                    return Ok(Some(first));
-                }
-                first += i64::try_from(batch.len()).unwrap_or(0);
-                previous = hash;
-                batch.clear();
-            }
-        }
     }
 
     /// Appends events as one batch of the chain, durably, in one step where it can.

@@ -61,6 +61,14 @@ impl HeadCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Looks without taking.
+    pub(crate) fn peek(&self) -> Option<ChainHead> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Keeps the later of two heads: a commit may be told here after the one that followed it.
     pub(crate) fn put(&self, head: ChainHead) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,7 @@ mod admin_invitation;
 mod admin_session;
 mod audit;
 mod audit_chain;
+mod audit_proof;
 mod change;
 mod change_feed;
 mod client;
@@ -31,6 +32,7 @@ mod store;
 
 pub use admin_session::AdminSession;
 pub use audit::{AuditFilter, AuditSearch, RecordedEvent};
+pub use audit_proof::{AuditCheckpoint, AuditSpan, BrokenAudit, BrokenReason};
 pub use change::Change;
 pub use change_feed::ChangeFeed;
 pub use client::ClientFilter;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use jeton_agent::{ClientSecret, request_token};
 use jeton_core::{ScopeSet, ServerMetadata};
 use jeton_jose::{fetch_json, http_client};
@@ -150,6 +150,27 @@ impl Admin {
             }
         }
         Ok(items)
+    }
+
+    /// Reads one page of lines, and after what the next one begins.
+    pub(crate) async fn read_lines(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<(String, Option<i64>)> {
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let request = self.request(Method::GET, &with_query(path, &query));
+        let response = request.send().await?;
+        if !response.status().is_success() {
+            let refused = document(response).await.err();
+            return Err(refused.unwrap_or_else(|| anyhow!("the server did not say why")));
+        }
+        let next = response.headers().get("x-next-after");
+        let next = next.and_then(|next| next.to_str().ok()?.parse().ok());
+        Ok((response.text().await?, next))
     }
 
     /// Sends a document.

@@ -1,7 +1,8 @@
 //! Data to stdout, words to stderr.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -25,6 +26,45 @@ pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
 )]
 pub(crate) fn say(words: &str) {
     eprintln!("{words}");
+}
+
+/// How far long work has come: one line that renews itself for a person at a terminal, nothing
+/// elsewhere.
+pub(crate) struct Progress {
+    verb: &'static str,
+    noun: &'static str,
+    shown: bool,
+    last: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new(verb: &'static str, noun: &'static str) -> Self {
+        Self {
+            verb,
+            noun,
+            shown: false,
+            last: Instant::now(),
+        }
+    }
+
+    /// So many so far.
+    pub(crate) fn show(&mut self, count: i64) {
+        let often_enough = self.last.elapsed() < Duration::from_millis(200);
+        if often_enough || !io::stderr().is_terminal() {
+            return;
+        }
+        self.last = Instant::now();
+        self.shown = true;
+        // A terminal that cannot be written to is no reason to stop.
+        let _ = write!(io::stderr(), "\r{} {count} {} ...", self.verb, self.noun);
+    }
+
+    /// Takes the line away.
+    pub(crate) fn end(&mut self) {
+        if self.shown {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 /// Says what failed and why, cause by cause.

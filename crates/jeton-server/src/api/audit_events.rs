@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use jeton_core::Timestamp;
 use jeton_store::AuditFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -14,7 +18,7 @@ use super::{AdminRead, PageOf, ReadErrors};
 use crate::app::App;
 use crate::audit::AuditEventView;
 use crate::http::{ApiQuery, Problem};
-use crate::service::ServiceError;
+use crate::service::{ServiceError, audit_export};
 
 /// Which events; every condition given has to hold.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -48,6 +52,61 @@ pub(crate) struct AuditQuery {
     limit: Option<u32>,
 }
 
+/// Which part of the log to export.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExportQuery {
+    /// The `seq` of the last event that is there already.
+    after: Option<i64>,
+    /// At or after this time, RFC 3339.
+    since: Option<String>,
+    /// Before this time, RFC 3339.
+    until: Option<String>,
+    /// How many at most, 1 to 2000; 1000 if absent.
+    #[param(minimum = 1, maximum = 2000)]
+    limit: Option<u32>,
+}
+
+const TIME: &str = "a time like 2026-01-31T12:00:00Z";
+
+/// Export audit events as JSON Lines, oldest first, one page of it. Each line is an event as
+/// elsewhere, and `batch_hash` where it ends a batch of the chain. The header `X-Next-After` is
+/// the `after` of the next page; it is absent at the end.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit-events/export",
+    operation_id = "export_audit_events",
+    tag = "Audit log",
+    params(ExportQuery),
+    security(("oauth2" = ["admin:read"])),
+    responses(
+        (status = 200, content_type = "application/jsonl", body = String, headers(("X-Next-After" = i64))),
+        ReadErrors
+    )
+)]
+pub(crate) async fn export(
+    _: AdminRead,
+    State(app): State<Arc<App>>,
+    ApiQuery(query): ApiQuery<ExportQuery>,
+) -> Result<Response, Problem> {
+    let limit = query.limit.unwrap_or(1_000);
+    if !(1..=2_000).contains(&limit) {
+        let detail = format!("a page has 1 to 2000 events, not {limit}");
+        return Err(Problem::invalid("limit", detail));
+    }
+    let since: Option<Timestamp> = parsed("since", query.since.as_deref(), TIME)?;
+    let until: Option<Timestamp> = parsed("until", query.until.as_deref(), TIME)?;
+    let page = audit_export::page(&app, query.after, since, until, limit).await?;
+    let mut response = page.lines.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
+    if let Some(next) = page.next_after {
+        headers.insert("x-next-after", HeaderValue::from(next));
+    }
+    Ok(response)
+}
+
 fn parsed<T: FromStr>(
     parameter: &'static str,
     value: Option<&str>,
@@ -62,7 +121,6 @@ fn parsed<T: FromStr>(
 impl AuditQuery {
     fn filter(&self) -> Result<AuditFilter, Problem> {
         let kind = self.kind.as_deref().map(str::parse).transpose();
-        let time = "a time like 2026-01-31T12:00:00Z";
         Ok(AuditFilter {
             kind: kind.map_err(|error: String| Problem::invalid("kind", error))?,
             outcome: parsed("outcome", self.outcome.as_deref(), "success or refused")?,
@@ -80,8 +138,8 @@ impl AuditQuery {
             actor: self.actor.clone(),
             request_id: self.request_id.clone(),
             source: self.source.clone(),
-            since: parsed("since", self.since.as_deref(), time)?,
-            until: parsed("until", self.until.as_deref(), time)?,
+            since: parsed("since", self.since.as_deref(), TIME)?,
+            until: parsed("until", self.until.as_deref(), TIME)?,
             text: None,
         })
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin_invitations;
 pub(crate) mod audit_events;
+pub(crate) mod audit_verification;
 mod authorization;
 pub(crate) mod clients;
 mod entity_tag;

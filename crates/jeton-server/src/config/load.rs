@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
@@ -38,6 +39,9 @@ pub enum ConfigError {
         "the database URL must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE; one that begins with {0:?} is neither"
     )]
     Database(String),
+    /// Nothing kept is nothing recorded.
+    #[error("audit.retention_days must be at least 1; leave it out to keep events for ever")]
+    AuditRetention,
     /// Without a pooler there is nothing to go round.
     #[error(
         "database_notification_url goes with a database_url that leads to a PostgreSQL pooler, and is the postgres:// URL of the database itself"
@@ -86,6 +90,11 @@ impl Config {
                     .only(&["audit_durability"])
                     .map(|_| "audit.durability".into()),
             )
+            .merge(
+                Env::prefixed("JETON_")
+                    .only(&["audit_retention_days"])
+                    .map(|_| "audit.retention_days".into()),
+            )
             .merge(Serialized::defaults(flags));
         let raw: RawConfig = figment.extract().map_err(Box::new)?;
         let oidc = raw.oidc.clone();
@@ -129,6 +138,7 @@ impl Config {
                 issuer.require_secure()?;
             }
         }
+        let audit = raw.audit.unwrap_or_default();
         Ok(Self {
             listen: raw
                 .listen
@@ -147,10 +157,8 @@ impl Config {
                 .unwrap_or_else(|| data_dir.join("master.key")),
             insecure_http,
             tls,
-            audit_durability: raw
-                .audit
-                .and_then(|audit| audit.durability)
-                .unwrap_or_default(),
+            audit_durability: audit.durability.unwrap_or_default(),
+            audit_retention: audit_retention(audit.retention_days)?,
             data_dir,
             oidc: None,
             settings: Vec::new(),
@@ -171,6 +179,13 @@ impl Config {
             issuer.require_secure()?;
         }
         Ok(issuer)
+    }
+}
+
+fn audit_retention(days: Option<u32>) -> Result<Option<Duration>, ConfigError> {
+    match days {
+        Some(0) => Err(ConfigError::AuditRetention),
+        days => Ok(days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60))),
     }
 }
 

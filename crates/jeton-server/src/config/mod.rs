@@ -9,6 +9,7 @@ mod settings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jeton_store::Database;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,9 @@ pub struct RawAudit {
     /// `sync` or `async`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durability: Option<AuditDurability>,
+    /// How many days events are kept; absent, for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 /// A certificate chain and its private key.
@@ -113,6 +117,7 @@ pub struct Config {
     pub(crate) insecure_http: bool,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) audit_durability: AuditDurability,
+    pub(crate) audit_retention: Option<Duration>,
     pub(crate) oidc: Option<OidcConfig>,
     /// Each setting as it took effect, for people to read.
     pub(crate) settings: Vec<Setting>,

@@ -74,6 +74,13 @@ pub(super) fn settings(config: &Config, figment: &Figment) -> Vec<Setting> {
             }
             .to_owned(),
         ),
+        (
+            "audit.retention_days",
+            config.audit_retention.map_or_else(
+                || "for ever".to_owned(),
+                |kept| (kept.as_secs() / 86_400).to_string(),
+            ),
+        ),
     ];
     values
         .into_iter()

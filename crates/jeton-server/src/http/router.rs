@@ -234,6 +234,8 @@ fn admin_api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api::signing_keys::rotate))
         .routes(routes!(api::admin_invitations::create))
         .routes(routes!(api::audit_events::list))
+        .routes(routes!(api::audit_events::export))
+        .routes(routes!(api::audit_verification::verify))
 }
 
 /// The `OpenAPI` document of the admin API, as JSON.

@@ -51,6 +51,8 @@ pub(crate) struct PublishedKeys {
 struct Snapshot {
     active: Vec<Arc<SigningKey>>,
     verifying: KeySet,
+    /// All keys there ever were, for what was signed long ago.
+    ever: KeySet,
     published: Arc<PublishedKeys>,
 }
 
@@ -102,6 +104,11 @@ impl KeyRing {
     /// The key that a token names.
     pub(crate) fn verifying(&self, kid: Option<&str>) -> Option<Arc<VerifyingKey>> {
         self.snapshot.load().verifying.find(kid).cloned()
+    }
+
+    /// The key that signed something of any age.
+    pub(crate) fn ever(&self, kid: Option<&str>) -> Option<Arc<VerifyingKey>> {
+        self.snapshot.load().ever.find(kid).cloned()
     }
 
     /// How many keys are published.
@@ -161,8 +168,10 @@ async fn load(
 ) -> Result<Snapshot, KeyRingError> {
     let mut active = Vec::new();
     let mut jwks = Vec::new();
+    let mut ever = Vec::new();
     for stored in store.signing_keys().await? {
         let key = open_key(&stored, master_key)?;
+        ever.push(VerifyingKey::from_jwk(&key.public_jwk())?);
         if stored.is_published(now) {
             jwks.push(key.public_jwk());
         }
@@ -187,6 +196,7 @@ async fn load(
     Ok(Snapshot {
         active,
         verifying: verifying.into_iter().collect(),
+        ever: ever.into_iter().collect(),
         published: Arc::new(published),
     })
 }

@@ -2,6 +2,8 @@
 //! one transaction, then the announcement to the directory.
 
 pub(crate) mod admins;
+pub(crate) mod audit_export;
+pub(crate) mod audit_proof;
 pub(crate) mod clients;
 mod error;
 pub(crate) mod grants;

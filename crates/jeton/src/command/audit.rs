@@ -1,16 +1,43 @@
 //! `jeton audit`.
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::admin::Admin;
 use crate::arguments::Global;
-use crate::output::{self, cell};
+use crate::output::{self, Progress, cell};
 
 #[derive(Subcommand)]
 pub(crate) enum Audit {
     /// List what happened, newest first.
     List(List),
+    /// Prove that the log is as it was written: that no event was altered, removed, moved or added.
+    ///
+    /// Walks the chain of hashes over all events and verifies the signed checkpoints. Exits with 1
+    /// where something does not fit, and says from which event on.
+    Verify,
+    /// Write the log as JSON Lines, oldest first.
+    Export(Export),
+}
+
+#[derive(Args)]
+pub(crate) struct Export {
+    /// The file to write; one that holds an export already is continued after its last event, so
+    /// that an interrupted export goes on where it stopped [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only what happened at or after this time, like 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only what happened before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
 }
 
 #[derive(Args)]
@@ -51,8 +78,160 @@ pub(crate) struct List {
 }
 
 pub(crate) async fn run(command: Audit, global: &Global) -> anyhow::Result<()> {
-    let Audit::List(list) = command;
     let admin = Admin::connect(global).await?;
+    match command {
+        Audit::List(filter) => list(&admin, filter, global).await,
+        Audit::Verify => verify(&admin, global).await,
+        Audit::Export(what) => export(&admin, &what, global).await,
+    }
+}
+
+async fn verify(admin: &Admin, global: &Global) -> anyhow::Result<()> {
+    let (mut after, mut events, mut checkpoints) = (None, 0, 0);
+    let mut progress = Progress::new("verified", "events");
+    loop {
+        let path = match after {
+            Some(after) => format!("/audit-verification?after={after}"),
+            None => "/audit-verification".to_owned(),
+        };
+        let span = admin.read(&path).await?;
+        let number = |name: &str| span.get(name).and_then(Value::as_i64).unwrap_or(0);
+        let last = number("last_seq");
+        events += number("events");
+        checkpoints += number("checkpoints");
+        progress.show(events);
+        let broken = span.get("broken").filter(|broken| !broken.is_null());
+        let complete = span.get("complete").and_then(Value::as_bool) == Some(true);
+        if broken.is_none() && !complete {
+            after = Some(last);
+            continue;
+        }
+        progress.end();
+        if global.json {
+            output::json(&json!({
+                "verified": broken.is_none(),
+                "events": events,
+                "checkpoints": checkpoints,
+                "last_seq": last,
+                "broken": broken,
+            }))?;
+        }
+        if let Some(broken) = broken {
+            bail!(
+                "the audit log is not as it was written, from event {} on: {}. What comes before is proven; compare the rest with an export or a backup",
+                cell(broken, "seq"),
+                cell(broken, "reason")
+            );
+        }
+        output::say(&format!(
+            "the audit log is as it was written: {events} events up to number {last}, {checkpoints} signed checkpoints"
+        ));
+        return Ok(());
+    }
+}
+
+async fn export(admin: &Admin, what: &Export, global: &Global) -> anyhow::Result<()> {
+    let mut target = Target::open(what.output.as_deref())?;
+    if let Some(after) = target.after {
+        output::say(&format!("continuing after event {after}"));
+    }
+    let mut progress = Progress::new("exported", "events");
+    let mut exported = 0;
+    let mut after = target.after;
+    loop {
+        let mut query = vec![("limit", "2000".to_owned())];
+        query.extend(after.map(|after| ("after", after.to_string())));
+        query.extend(what.since.clone().map(|since| ("since", since)));
+        query.extend(what.until.clone().map(|until| ("until", until)));
+        let (lines, next) = admin.read_lines("/audit-events/export", &query).await?;
+        target.write(&lines)?;
+        exported += lines.lines().count();
+        if what.output.is_some() {
+            progress.show(i64::try_from(exported).unwrap_or(i64::MAX));
+        }
+        match next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    target.finish()?;
+    progress.end();
+    if let Some(file) = &what.output {
+        if global.json {
+            output::json(&json!({ "events": exported, "file": file }))?;
+        }
+        output::say(&format!("exported {exported} events to {}", file.display()));
+    }
+    Ok(())
+}
+
+/// Where an export goes.
+struct Target {
+    writer: Box<dyn Write>,
+    file: Option<File>,
+    /// The last event that is there already.
+    after: Option<i64>,
+}
+
+impl Target {
+    fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else {
+            return Ok(Self {
+                writer: Box::new(io::stdout()),
+                file: None,
+                after: None,
+            });
+        };
+        let cannot = || format!("{} cannot be written", path.display());
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).read(true).mode(0o600);
+        let file = options.open(path).with_context(cannot)?;
+        let (whole, after) = whole_lines(&file, path)?;
+        file.set_len(whole).with_context(cannot)?;
+        Ok(Self {
+            writer: Box::new(BufWriter::new(file.try_clone().with_context(cannot)?)),
+            file: Some(file),
+            after,
+        })
+    }
+
+    fn write(&mut self, lines: &str) -> anyhow::Result<()> {
+        Ok(self.writer.write_all(lines.as_bytes())?)
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        self.writer.flush()?;
+        if let Some(file) = &self.file {
+            file.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// How far a file holds whole lines of an export, and the number of the last event in it.
+fn whole_lines(file: &File, path: &Path) -> anyhow::Result<(u64, Option<i64>)> {
+    let mut reader = BufReader::new(file);
+    let (mut whole, mut after) = (0, None);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = reader.read_line(&mut line)?;
+        if read == 0 || !line.ends_with('\n') {
+            return Ok((whole, after));
+        }
+        let event: Value = serde_json::from_str(&line).unwrap_or_default();
+        let Some(seq) = event.get("seq").and_then(Value::as_i64) else {
+            bail!(
+                "{} is there already and no export of an audit log; name another file",
+                path.display()
+            );
+        };
+        after = Some(seq);
+        whole += u64::try_from(read)?;
+    }
+}
+
+async fn list(admin: &Admin, list: List, global: &Global) -> anyhow::Result<()> {
     let query: Vec<(&str, String)> = [
         ("kind", list.kind),
         ("outcome", list.outcome),

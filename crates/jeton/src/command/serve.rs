@@ -58,6 +58,9 @@ pub(crate) struct Serve {
     /// after [env: JETON_AUDIT_DURABILITY] [default: sync].
     #[arg(long, value_name = "WHEN")]
     audit_durability: Option<Durability>,
+    /// How many days audit events are kept [env: JETON_AUDIT_RETENTION_DAYS] [default: for ever].
+    #[arg(long, value_name = "DAYS")]
+    audit_retention_days: Option<u32>,
     /// How log lines look.
     #[arg(
         long,
@@ -100,8 +103,9 @@ impl Serve {
             insecure_http: self.insecure_http.then_some(true),
             tls_cert: self.tls_cert.clone(),
             tls_key: self.tls_key.clone(),
-            audit: durability.map(|durability| RawAudit {
-                durability: Some(durability),
+            audit: Some(RawAudit {
+                durability,
+                retention_days: self.audit_retention_days,
             }),
             oidc: None,
         }
