@@ -102,6 +102,19 @@ impl SigningKey {
         })
     }
 
+    /// What a private key, as PKCS#8, can sign with; nothing where it is of another kind, or RSA
+    /// with under 2,048 bits.
+    pub fn algorithm_of(pkcs8: &[u8]) -> Option<SigningAlgorithm> {
+        if EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).is_ok() {
+            return Some(SigningAlgorithm::Es256);
+        }
+        if Ed25519KeyPair::from_pkcs8(pkcs8).is_ok() {
+            return Some(SigningAlgorithm::EdDsa);
+        }
+        let rsa = RsaKeyPair::from_pkcs8(pkcs8).ok()?;
+        (rsa.public_modulus_len() >= 256).then_some(SigningAlgorithm::Rs256)
+    }
+
     /// Its ID, the `kid`.
     pub fn id(&self) -> KeyId {
         self.id

@@ -10,7 +10,7 @@ use jeton_core::{
     AccessTokenClaims, Actor, AuditEvent, AuditKind, Clock, Entropy, EntropyError, EventId,
     McpServer, SystemClock, Timestamp,
 };
-use jeton_jose::{MasterKey, OsEntropy, TokenVerifier, UnverifiedToken, VerifyError};
+use jeton_jose::{OsEntropy, TokenVerifier, UnverifiedToken, VerifyError};
 use jeton_store::{Database, Lock, Store, StoreError};
 
 use tokio::sync::Mutex;
@@ -22,7 +22,9 @@ use crate::background;
 use crate::config::{AuditDurability, Config, Issuer, OidcConfig, Setting};
 use crate::directory::{Directory, DirectoryOptions, Freshness};
 use crate::first_start::{self, FirstStartError};
-use crate::keys::{self, KeyRing, KeyRingError, MasterKeyFileError};
+use crate::keys::{
+    self, KeyRing, KeyRingError, MasterKeyFileError, MasterKeys, OutsideKey, OutsideKeysError,
+};
 use crate::private_file::{create_private_file, create_private_folder};
 use crate::propagation;
 use crate::service::statistics::OutstandingClients;
@@ -60,15 +62,21 @@ pub enum OpenError {
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
+    /// Signing keys that are managed elsewhere.
+    #[error(transparent)]
+    OutsideKeys(#[from] OutsideKeysError),
+    /// Taking them over.
+    #[error("the signing keys that are managed elsewhere cannot be taken over")]
+    Adopt(#[source] StartError),
     /// The first start.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
 }
 
-/// The link for the first admin cannot be made.
+/// Something that the server does for itself failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the link for the first admin of the dashboard cannot be made")]
-pub struct FirstAdminLinkError(#[from] ServiceError);
+#[error("a step of the start failed")]
+pub struct StartError(#[from] ServiceError);
 
 /// How long a server that stops waits for its audit log to be written.
 const MAX_FLUSH: Duration = Duration::from_secs(10);
@@ -85,7 +93,11 @@ pub struct App {
     pub(crate) audit: AuditLog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) master_key: MasterKey,
+    pub(crate) master_keys: MasterKeys,
+    /// Keys that are managed elsewhere.
+    pub(crate) outside_keys: Vec<OutsideKey>,
+    /// How long a signing key signs; nothing means until somebody rotates it.
+    pub(crate) key_rotation: Option<Duration>,
     /// Held while signing keys are changed.
     pub(crate) rotating: Mutex<()>,
     pub(crate) outstanding: OutstandingClients,
@@ -113,24 +125,18 @@ impl App {
     ///
     /// [`OpenError`], which says what to do.
     pub async fn open(config: &Config, issuer: Issuer) -> Result<Arc<Self>, OpenError> {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
         let lock = lock_data_dir(config)?;
         let store_error = |source| OpenError::Store {
             database: config.database.redacted(),
             source,
         };
-        if let Database::Sqlite(file) = &config.database {
-            // SQLite gives the files beside it the mode of this one.
-            create_private_file(file).map_err(|source| OpenError::DataDir {
-                path: file.clone(),
-                source,
-            })?;
-        }
-        let store = Store::open(&config.database).await.map_err(store_error)?;
+        let store = open_store(config).await?;
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
         // Of several servers that start for the first time, one makes what is not there yet.
         let first_start = store.lock(Lock::Start).await.map_err(store_error)?;
         let keys_exist = !store.signing_keys().await.map_err(store_error)?.is_empty();
-        let master_key = keys::load_or_create(config, keys_exist, entropy.as_ref())?;
+        let outside_keys = OutsideKey::read(config)?;
+        let master_keys = keys::load_all(config, keys_exist, entropy.as_ref())?;
         let first = first_start::FirstStart {
             store: &store,
             clock: clock.as_ref(),
@@ -139,38 +145,27 @@ impl App {
             data_dir: &config.data_dir,
         };
         if !keys_exist {
-            first.make_signing_keys(&master_key).await?;
+            let sealing = &master_keys.current;
+            first.make_signing_keys(sealing, &outside_keys).await?;
         }
-        let keys = KeyRing::open(&store, &master_key, clock.now()).await?;
+        let keys = KeyRing::open(&store, &master_keys, clock.now()).await?;
         let admin_api = first.ensure_admin(keys_exist).await?;
         drop(first_start);
         let freshness = Arc::new(Freshness::of(&config.database));
-        let directory = Directory::open(DirectoryOptions {
-            store: store.clone(),
-            freshness: Arc::clone(&freshness),
-            // Who gave up records for speed gives up freshness too, where there is no choice.
-            stale_rather_than_none: config.audit_durability == AuditDurability::Async,
-        })
-        .await
-        .map_err(store_error)?;
-        if config.audit_durability == AuditDurability::Async {
-            tracing::warn!(
-                "audit.durability is async: a crash may lose the records of tokens issued in its last moments"
-            );
-        }
-        let now = clock.now();
-        let audit = AuditLog::start(store.clone(), config.audit_durability);
+        let directory = open_directory(config, &store, &freshness).await;
+        let directory = directory.map_err(store_error)?;
         let app = Arc::new(Self {
             issuer,
+            audit: AuditLog::start(store.clone(), config.audit_durability),
             store,
             directory,
             freshness,
             used_secrets: UsedSecrets::default(),
             keys,
-            audit,
-            clock,
             entropy,
-            master_key,
+            master_keys,
+            outside_keys,
+            key_rotation: config.key_rotation,
             rotating: Mutex::new(()),
             outstanding: OutstandingClients::default(),
             sign_in_throttle: SignInThrottle::default(),
@@ -178,10 +173,14 @@ impl App {
             audit_retention: config.audit_retention,
             settings: config.settings.clone(),
             stopping: CancellationToken::new(),
-            started_at: now,
+            started_at: clock.now(),
+            clock,
             admin_api,
             _lock: lock,
         });
+        service::signing_keys::adopt(&app)
+            .await
+            .map_err(|error| OpenError::Adopt(error.into()))?;
         background::start(&app);
         propagation::start(&app, &config.database);
         Ok(app)
@@ -238,7 +237,7 @@ impl App {
     /// # Errors
     ///
     /// Where the store fails.
-    pub async fn first_admin_link(&self) -> Result<Option<String>, FirstAdminLinkError> {
+    pub async fn first_admin_link(&self) -> Result<Option<String>, StartError> {
         let link = service::admins::make_first_link(self).await?;
         Ok(link.map(|link| service::admins::link(self, &link)))
     }
@@ -246,9 +245,8 @@ impl App {
     /// Writes what is still waiting to be written, then closes the store.
     pub async fn close(&self) {
         self.stopping.cancel();
-        match timeout(MAX_FLUSH, self.audit.flush()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => tracing::error!("the audit log could not be flushed"),
+        if !matches!(timeout(MAX_FLUSH, self.audit.flush()).await, Ok(Ok(()))) {
+            tracing::error!("the audit log could not be flushed");
         }
         if let Err(error) = service::audit_proof::sign_end(self).await {
             tracing::warn!(
@@ -264,6 +262,41 @@ impl App {
         }
         self.store.close().await;
     }
+}
+
+async fn open_directory(
+    config: &Config,
+    store: &Store,
+    freshness: &Arc<Freshness>,
+) -> Result<Directory, StoreError> {
+    Directory::open(DirectoryOptions {
+        store: store.clone(),
+        freshness: Arc::clone(freshness),
+        // Who gave up records for speed gives up freshness too, where there is no choice.
+        stale_rather_than_none: config.audit_durability == AuditDurability::Async,
+    })
+    .await
+}
+
+async fn open_store(config: &Config) -> Result<Store, OpenError> {
+    if let Database::Sqlite(file) = &config.database {
+        // SQLite gives the files beside it the mode of this one.
+        create_private_file(file).map_err(|source| OpenError::DataDir {
+            path: file.clone(),
+            source,
+        })?;
+    }
+    if config.audit_durability == AuditDurability::Async {
+        tracing::warn!(
+            "audit.durability is async: a crash may lose the records of tokens issued in its last moments"
+        );
+    }
+    Store::open(&config.database)
+        .await
+        .map_err(|source| OpenError::Store {
+            database: config.database.redacted(),
+            source,
+        })
 }
 
 /// Two servers over one data directory would each trust its own cache: only one may be.

@@ -17,7 +17,7 @@ use jeton_store::{PageRequest, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Issuer;
-use crate::keys::{KeyRing, KeyRingError};
+use crate::keys::{KeyRing, KeyRingError, OutsideKey};
 use crate::private_file::write_private_file;
 
 /// Why the first start did not finish. Starting again continues it.
@@ -90,8 +90,10 @@ impl FirstStart<'_> {
     pub(crate) async fn make_signing_keys(
         &self,
         master_key: &MasterKey,
+        outside: &[OutsideKey],
     ) -> Result<(), FirstStartError> {
-        let keys = KeyRing::generate_first(master_key, self.entropy, self.clock.now())?;
+        let now = self.clock.now();
+        let keys = KeyRing::generate_first(master_key, outside, self.entropy, now)?;
         let mut tx = self.store.begin().await?;
         let mut events = Vec::new();
         for key in &keys {

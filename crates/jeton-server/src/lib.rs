@@ -22,7 +22,7 @@ mod request_context;
 mod service;
 mod telemetry;
 
-pub use app::{App, FirstAdminLinkError, OpenError};
+pub use app::{App, OpenError, StartError};
 pub use config::{
     AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, RawAudit, RawConfig,
     RawOidc,

@@ -123,7 +123,7 @@ async fn read_all(app: &App) -> Result<(), Lost> {
 
 async fn read_keys(app: &App) -> Result<(), Lost> {
     app.keys
-        .reload(&app.store, &app.master_key, app.clock.now())
+        .reload(&app.store, &app.master_keys, app.clock.now())
         .await?;
     Ok(())
 }

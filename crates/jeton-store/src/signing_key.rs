@@ -87,6 +87,33 @@ impl Transaction {
         Ok(())
     }
 
+    /// Replaces a private key's seal, unless somebody did so already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] where somebody did.
+    pub async fn reseal_signing_key(
+        &mut self,
+        id: KeyId,
+        from: &str,
+        to: &str,
+    ) -> Result<(), StoreError> {
+        self.changed(Change::SigningKeys);
+        let updated = self
+            .execute(
+                sqlx::query("UPDATE signing_key SET sealed = $1 WHERE id = $2 AND sealed = $3")
+                    .bind(to)
+                    .bind(id.to_string())
+                    .bind(from),
+            )
+            .await?;
+        if updated == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Stale)
+        }
+    }
+
     /// Moves a key on in its life: from `from`, unless somebody did so already. Says whether this
     /// call did it.
     ///

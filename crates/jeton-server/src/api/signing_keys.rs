@@ -80,6 +80,11 @@ pub(crate) struct RotateSigningKey {
     /// RS256, ES256 or `EdDSA`.
     #[schema(example = "RS256")]
     algorithm: String,
+    /// For a key that somebody else may have: the new one signs at once, and all others of the
+    /// algorithm are retired and published no more, so that their tokens stop working wherever keys
+    /// are fetched anew.
+    #[serde(default)]
+    emergency: bool,
 }
 
 /// Make and publish the next key of an algorithm. It begins to sign 24 hours later, in place of
@@ -102,6 +107,35 @@ pub(crate) async fn rotate(
         .algorithm
         .parse()
         .map_err(|error: String| Problem::invalid("algorithm", error))?;
-    let key = signing_keys::rotate(&app, &operator, algorithm).await?;
+    let key = if body.emergency {
+        signing_keys::rotate_now(&app, &operator, algorithm).await?
+    } else {
+        signing_keys::rotate(&app, &operator, algorithm).await?
+    };
     Ok((StatusCode::CREATED, Json(SigningKeyView::of(&key))))
+}
+
+/// What was sealed anew.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Rewrapped {
+    /// How many keys were sealed under the master key before.
+    rewrapped: usize,
+}
+
+/// Seal all private keys under the current master key. To be called once every server runs with the
+/// new master key and the previous one.
+#[utoipa::path(
+    post,
+    path = "/api/v1/signing-keys/rewrap",
+    operation_id = "rewrap_signing_keys",
+    tag = "Signing keys",
+    security(("oauth2" = ["admin:write"])),
+    responses((status = 200, body = Rewrapped), ChangeErrors)
+)]
+pub(crate) async fn rewrap(
+    AdminWrite(operator): AdminWrite,
+    State(app): State<Arc<App>>,
+) -> Result<Json<Rewrapped>, Problem> {
+    let rewrapped = signing_keys::rewrap(&app, &operator).await?;
+    Ok(Json(Rewrapped { rewrapped }))
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::database;
 use super::settings;
-use super::{Config, Issuer, IssuerError, MasterKeyText, OidcConfig, RawConfig, TlsFiles};
+use super::{Config, Issuer, IssuerError, OidcConfig, RawConfig, SecretText, TlsFiles};
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,11 @@ pub enum ConfigError {
         "the database URL must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE; one that begins with {0:?} is neither"
     )]
     Database(String),
+    /// Verifiers would never catch up.
+    #[error(
+        "signing_key_rotation_days must be at least 2, not {0}, since a new key is published for a day before it signs; 0 leaves rotating to you"
+    )]
+    KeyRotation(u32),
     /// Nothing kept is nothing recorded.
     #[error("audit.retention_days must be at least 1; leave it out to keep events for ever")]
     AuditRetention,
@@ -53,7 +58,7 @@ pub enum ConfigError {
 }
 
 /// The settings that may come from the environment, as `JETON_…`.
-const ENVIRONMENT: [&str; 10] = [
+const ENVIRONMENT: [&str; 13] = [
     "data_dir",
     "listen",
     "issuer",
@@ -61,6 +66,9 @@ const ENVIRONMENT: [&str; 10] = [
     "database_notification_url",
     "database_connections",
     "master_key_file",
+    "previous_master_key_file",
+    "signing_keys_file",
+    "signing_key_rotation_days",
     "insecure_http",
     "tls_cert",
     "tls_key",
@@ -98,9 +106,12 @@ impl Config {
             .merge(Serialized::defaults(flags));
         let raw: RawConfig = figment.extract().map_err(Box::new)?;
         let oidc = raw.oidc.clone();
-        let mut config = Self::check(raw, environment("JETON_MASTER_KEY"))?;
+        let mut config = Self::check(raw)?;
+        config.master_key = environment("JETON_MASTER_KEY");
+        config.previous_master_key = environment("JETON_PREVIOUS_MASTER_KEY");
+        config.signing_keys = environment("JETON_SIGNING_KEYS");
         config.oidc = oidc
-            .map(|oidc| OidcConfig::check(oidc, environment("JETON_OIDC_CLIENT_SECRET")))
+            .map(|oidc| OidcConfig::check(oidc, plain_environment("JETON_OIDC_CLIENT_SECRET")))
             .transpose()?;
         config.settings = settings::settings(&config, &figment);
         Ok(config)
@@ -113,12 +124,12 @@ impl Config {
     /// [`ConfigError`].
     pub fn isolated(raw: RawConfig) -> Result<Self, ConfigError> {
         let figment = Figment::from(Serialized::defaults(&raw));
-        let mut config = Self::check(raw, None)?;
+        let mut config = Self::check(raw)?;
         config.settings = settings::settings(&config, &figment);
         Ok(config)
     }
 
-    fn check(raw: RawConfig, master_key: Option<String>) -> Result<Self, ConfigError> {
+    fn check(raw: RawConfig) -> Result<Self, ConfigError> {
         let data_dir = raw.data_dir.unwrap_or_else(|| "jeton-data".into());
         let tls = match (raw.tls_cert, raw.tls_key) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
@@ -150,7 +161,12 @@ impl Config {
                 raw.database_connections,
                 &data_dir,
             )?,
-            master_key: master_key.map(|text| MasterKeyText(Zeroizing::new(text))),
+            master_key: None,
+            previous_master_key: None,
+            previous_master_key_file: raw.previous_master_key_file,
+            signing_keys: None,
+            signing_keys_file: raw.signing_keys_file,
+            key_rotation: key_rotation(raw.signing_key_rotation_days)?,
             master_key_file_is_given: raw.master_key_file.is_some(),
             master_key_file: raw
                 .master_key_file
@@ -182,10 +198,24 @@ impl Config {
     }
 }
 
+/// A key that signs for less than two days would be followed before verifiers know the next.
+const SHORTEST_ROTATION: u32 = 2;
+const ROTATION: u32 = 90;
+
+fn key_rotation(days: Option<u32>) -> Result<Option<Duration>, ConfigError> {
+    match days.unwrap_or(ROTATION) {
+        0 => Ok(None),
+        days if days < SHORTEST_ROTATION => Err(ConfigError::KeyRotation(days)),
+        days => Ok(Some(DAY * days)),
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 fn audit_retention(days: Option<u32>) -> Result<Option<Duration>, ConfigError> {
     match days {
         Some(0) => Err(ConfigError::AuditRetention),
-        days => Ok(days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60))),
+        days => Ok(days.map(|days| DAY * days)),
     }
 }
 
@@ -201,8 +231,12 @@ pub(super) fn optional_truth<'de, D: Deserializer<'de>>(
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-fn environment(name: &str) -> Option<String> {
+fn plain_environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn environment(name: &str) -> Option<SecretText> {
+    plain_environment(name).map(|text| SecretText(Zeroizing::new(text)))
 }
 
 #[cfg(test)]
@@ -214,10 +248,7 @@ mod tests {
         let raw = |change: fn(&mut RawConfig)| {
             let mut raw = RawConfig::default();
             change(&mut raw);
-            Config::check(raw, None)
-                .map(|_| ())
-                .unwrap_err()
-                .to_string()
+            Config::check(raw).map(|_| ()).unwrap_err().to_string()
         };
         assert!(raw(|raw| raw.tls_cert = Some("a".into())).contains("--tls-key"));
         assert!(
@@ -237,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_contract() {
-        let config = Config::check(RawConfig::default(), None).unwrap();
+        let config = Config::check(RawConfig::default()).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8420");
         assert_eq!(config.data_dir, Path::new("jeton-data"));
         assert_eq!(

@@ -57,6 +57,15 @@ pub struct RawConfig {
     /// The file with the master key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key_file: Option<PathBuf>,
+    /// The file with the master key before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_master_key_file: Option<PathBuf>,
+    /// A file with private signing keys that are managed elsewhere, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_keys_file: Option<PathBuf>,
+    /// How many days a signing key signs; 0 means until somebody rotates it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key_rotation_days: Option<u32>,
     /// Allow a plain-http issuer that is not loopback.
     #[serde(
         default,
@@ -109,7 +118,15 @@ pub struct Config {
     /// Where the data is kept.
     pub(crate) database: Database,
     /// The master key from the environment, if it is there.
-    pub(crate) master_key: Option<MasterKeyText>,
+    pub(crate) master_key: Option<SecretText>,
+    /// The master key before it, from the environment or from a file.
+    pub(crate) previous_master_key: Option<SecretText>,
+    pub(crate) previous_master_key_file: Option<PathBuf>,
+    /// Signing keys that are managed elsewhere, from the environment and from a file.
+    pub(crate) signing_keys: Option<SecretText>,
+    pub(crate) signing_keys_file: Option<PathBuf>,
+    /// How long a signing key signs.
+    pub(crate) key_rotation: Option<Duration>,
     /// The file with the master key otherwise.
     pub(crate) master_key_file: PathBuf,
     /// Whether the file was named, and is not to be made at first start.
@@ -123,11 +140,11 @@ pub struct Config {
     pub(crate) settings: Vec<Setting>,
 }
 
-/// `JETON_MASTER_KEY`, hidden from `Debug`.
+/// A key from the environment, hidden from `Debug`.
 #[derive(Clone)]
-pub(crate) struct MasterKeyText(pub(crate) zeroize::Zeroizing<String>);
+pub(crate) struct SecretText(pub(crate) zeroize::Zeroizing<String>);
 
-impl std::fmt::Debug for MasterKeyText {
+impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }

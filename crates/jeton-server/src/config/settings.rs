@@ -1,5 +1,8 @@
 //! Each setting as it took effect, and where its value came from.
 
+use std::path::Path;
+use std::time::Duration;
+
 use figment::Figment;
 use jeton_store::Database;
 
@@ -18,78 +21,124 @@ pub(crate) struct Setting {
 
 /// All of them.
 pub(super) fn settings(config: &Config, figment: &Figment) -> Vec<Setting> {
-    let truth = |value: bool| if value { "true" } else { "false" }.to_owned();
-    let path = |path: &std::path::Path| path.display().to_string();
-    let not_set = || "not set".to_owned();
+    [
+        server(config),
+        database(config),
+        keys(config),
+        audit(config),
+        others(config),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|(name, value)| Setting {
+        name,
+        value,
+        source: source(figment, name),
+    })
+    .collect()
+}
+
+type Named = (&'static str, String);
+
+fn truth(value: bool) -> String {
+    if value { "true" } else { "false" }.to_owned()
+}
+
+fn path(path: Option<&Path>) -> String {
+    path.map_or_else(|| "not set".to_owned(), |path| path.display().to_string())
+}
+
+fn days(duration: Duration) -> String {
+    (duration.as_secs() / 86_400).to_string()
+}
+
+fn server(config: &Config) -> Vec<Named> {
     let tls = config.tls.as_ref();
-    let values = [
-        ("data_dir", path(&config.data_dir)),
+    let issuer = config.issuer.as_ref();
+    vec![
+        ("data_dir", path(Some(&config.data_dir))),
         ("listen", config.listen.to_string()),
         (
             "issuer",
-            config
-                .issuer
-                .as_ref()
-                .map_or_else(|| "from the address".to_owned(), ToString::to_string),
-        ),
-        ("database_url", config.database.redacted()),
-        (
-            "database_notification_url",
-            match &config.database {
-                Database::Postgres(postgres) if postgres.notification_url.is_some() => "set",
-                _ => "not set",
-            }
-            .to_owned(),
-        ),
-        (
-            "database_connections",
-            match &config.database {
-                Database::Postgres(postgres) => postgres.connections.to_string(),
-                Database::Sqlite(_) => "not used".to_owned(),
-            },
-        ),
-        (
-            "master_key_file",
-            if config.master_key.is_some() {
-                "not used: JETON_MASTER_KEY holds the key".to_owned()
-            } else {
-                path(&config.master_key_file)
-            },
+            issuer.map_or_else(|| "from the address".to_owned(), ToString::to_string),
         ),
         ("insecure_http", truth(config.insecure_http)),
-        ("tls_cert", tls.map_or_else(not_set, |tls| path(&tls.cert))),
-        ("tls_key", tls.map_or_else(not_set, |tls| path(&tls.key))),
+        ("tls_cert", path(tls.map(|tls| tls.cert.as_path()))),
+        ("tls_key", path(tls.map(|tls| tls.key.as_path()))),
+    ]
+}
+
+fn database(config: &Config) -> Vec<Named> {
+    let (notification, connections) = match &config.database {
+        Database::Sqlite(_) => ("not used", "not used".to_owned()),
+        Database::Postgres(postgres) => (
+            if postgres.notification_url.is_some() {
+                "set"
+            } else {
+                "not set"
+            },
+            postgres.connections.to_string(),
+        ),
+    };
+    vec![
+        ("database_url", config.database.redacted()),
+        ("database_notification_url", notification.to_owned()),
+        ("database_connections", connections),
+    ]
+}
+
+fn keys(config: &Config) -> Vec<Named> {
+    let elsewhere = |name: &str| format!("not used: {name} holds it");
+    vec![
         (
-            "oidc.issuer",
+            "master_key_file",
+            match config.master_key {
+                Some(_) => elsewhere("JETON_MASTER_KEY"),
+                None => path(Some(&config.master_key_file)),
+            },
+        ),
+        (
+            "previous_master_key_file",
+            match config.previous_master_key {
+                Some(_) => elsewhere("JETON_PREVIOUS_MASTER_KEY"),
+                None => path(config.previous_master_key_file.as_deref()),
+            },
+        ),
+        (
+            "signing_keys_file",
+            path(config.signing_keys_file.as_deref()),
+        ),
+        (
+            "signing_key_rotation_days",
             config
-                .oidc
-                .as_ref()
-                .map_or_else(not_set, |oidc| oidc.issuer.clone()),
+                .key_rotation
+                .map_or_else(|| "only by hand".to_owned(), days),
         ),
-        (
-            "audit.durability",
-            match config.audit_durability {
-                AuditDurability::Sync => "sync",
-                AuditDurability::Async => "async",
-            }
-            .to_owned(),
-        ),
+    ]
+}
+
+fn audit(config: &Config) -> Vec<Named> {
+    let durability = match config.audit_durability {
+        AuditDurability::Sync => "sync",
+        AuditDurability::Async => "async",
+    };
+    vec![
+        ("audit.durability", durability.to_owned()),
         (
             "audit.retention_days",
-            config.audit_retention.map_or_else(
-                || "for ever".to_owned(),
-                |kept| (kept.as_secs() / 86_400).to_string(),
-            ),
+            config
+                .audit_retention
+                .map_or_else(|| "for ever".to_owned(), days),
         ),
-    ];
-    values
-        .into_iter()
-        .map(|(name, value)| Setting {
-            name,
-            value,
-            source: source(figment, name),
-        })
-        .collect()
+    ]
+}
+
+fn others(config: &Config) -> Vec<Named> {
+    let oidc = config.oidc.as_ref();
+    vec![(
+        "oidc.issuer",
+        oidc.map_or_else(|| "not set".to_owned(), |oidc| oidc.issuer.clone()),
+    )]
 }
 
 fn source(figment: &Figment, name: &'static str) -> String {

@@ -37,7 +37,8 @@ pub(crate) async fn start(
     let json =
         serde_json::to_vec(&pending).map_err(|error| PageError::Render(error.to_string()))?;
     let sealed = app
-        .master_key
+        .master_keys
+        .current
         .seal(&json, CONTEXT, app.entropy.as_ref())
         .map_err(|error| PageError::Render(error.to_string()))?;
     let mut response = see(&url);
@@ -57,7 +58,8 @@ pub(crate) async fn callback(
 ) -> PageResult {
     let sealed = cookie(&headers, &oidc_cookie(&app)).ok_or(OidcError::State)?;
     let json = app
-        .master_key
+        .master_keys
+        .current
         .open(&sealed, CONTEXT)
         .map_err(|_| OidcError::State)?;
     let pending: Pending = serde_json::from_slice(&json).map_err(|_| OidcError::State)?;

@@ -37,7 +37,8 @@ pub(super) fn redirect(
     let until = app.clock.now().plus(SHOWN_WITHIN).as_millis();
     let text = zeroize::Zeroizing::new(format!("{until} {}", secret.expose()));
     let sealed = app
-        .master_key
+        .master_keys
+        .current
         .seal(
             text.as_bytes(),
             &context(signed_in, place),
@@ -61,7 +62,8 @@ pub(super) fn take(
 ) -> Option<PlainSecret> {
     let sealed = cookie(headers, &reveal_cookie(app))?;
     let text = app
-        .master_key
+        .master_keys
+        .current
         .open(&sealed, &context(signed_in, place))
         .ok()?;
     let (until, secret) = std::str::from_utf8(&text).ok()?.split_once(' ')?;

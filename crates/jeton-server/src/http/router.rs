@@ -232,6 +232,7 @@ fn admin_api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api::secrets::revoke::revoke))
         .routes(routes!(api::signing_keys::list))
         .routes(routes!(api::signing_keys::rotate))
+        .routes(routes!(api::signing_keys::rewrap))
         .routes(routes!(api::admin_invitations::create))
         .routes(routes!(api::audit_events::list))
         .routes(routes!(api::audit_events::export))

@@ -10,6 +10,9 @@ use jeton_core::{Entropy, KeyId, KeyState, SigningAlgorithm, Timestamp, hex};
 use jeton_jose::{JwkError, KeySet, MasterKey, SealError, SigningError, SigningKey, VerifyingKey};
 use jeton_store::{Store, StoreError, StoredKey};
 use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{MasterKeys, OutsideKey};
 
 /// Why the keys cannot be opened or made.
 #[derive(Debug, thiserror::Error)]
@@ -66,11 +69,11 @@ impl KeyRing {
     /// Opens all stored keys; one that cannot be opened is an error, not a missing key.
     pub(crate) async fn open(
         store: &Store,
-        master_key: &MasterKey,
+        master_keys: &MasterKeys,
         now: Timestamp,
     ) -> Result<Self, KeyRingError> {
         Ok(Self {
-            snapshot: ArcSwap::from_pointee(load(store, master_key, now).await?),
+            snapshot: ArcSwap::from_pointee(load(store, master_keys, now).await?),
         })
     }
 
@@ -78,11 +81,11 @@ impl KeyRing {
     pub(crate) async fn reload(
         &self,
         store: &Store,
-        master_key: &MasterKey,
+        master_keys: &MasterKeys,
         now: Timestamp,
     ) -> Result<(), KeyRingError> {
         self.snapshot
-            .store(Arc::new(load(store, master_key, now).await?));
+            .store(Arc::new(load(store, master_keys, now).await?));
         Ok(())
     }
 
@@ -121,17 +124,22 @@ impl KeyRing {
         Arc::clone(&self.snapshot.load().published)
     }
 
-    /// Makes a key of each algorithm, active at once: there is no verifier yet that could have
-    /// cached the keys without it.
+    /// A key of each algorithm, made unless it was made elsewhere, active at once: there is no
+    /// verifier yet that could have cached the keys without it.
     pub(crate) fn generate_first(
         master_key: &MasterKey,
+        outside: &[OutsideKey],
         entropy: &dyn Entropy,
         now: Timestamp,
     ) -> Result<Vec<StoredKey>, KeyRingError> {
         SigningAlgorithm::ALL
             .into_iter()
             .map(|algorithm| {
-                let mut key = Self::generate(algorithm, master_key, entropy, now)?;
+                let outside = outside.iter().rfind(|key| key.algorithm == algorithm);
+                let mut key = match outside {
+                    Some(outside) => Self::adopt(outside, master_key, entropy, now)?,
+                    None => Self::generate(algorithm, master_key, entropy, now)?,
+                };
                 key.state = KeyState::Active;
                 key.activated_at = Some(now);
                 Ok(key)
@@ -148,11 +156,78 @@ impl KeyRing {
     ) -> Result<StoredKey, KeyRingError> {
         let id = KeyId::generate(now, entropy).map_err(SealError::from)?;
         let pkcs8 = SigningKey::generate_pkcs8(algorithm)?;
-        Ok(StoredKey {
+        let made = NewKey {
             id,
             algorithm,
+            pkcs8: &pkcs8,
+        };
+        made.sealed(master_key, entropy, now)
+    }
+
+    /// Takes over a key that was made elsewhere, and does not sign yet.
+    pub(crate) fn adopt(
+        key: &OutsideKey,
+        master_key: &MasterKey,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<StoredKey, KeyRingError> {
+        let made = NewKey {
+            id: KeyId::generate(now, entropy).map_err(SealError::from)?,
+            algorithm: key.algorithm,
+            pkcs8: &key.pkcs8,
+        };
+        made.sealed(master_key, entropy, now)
+    }
+
+    /// The same private key, sealed under the current master key; nothing where it is already.
+    pub(crate) fn rewrap(
+        stored: &StoredKey,
+        master_keys: &MasterKeys,
+        entropy: &dyn Entropy,
+    ) -> Result<Option<String>, KeyRingError> {
+        let context = seal_context(stored.id, stored.algorithm);
+        if master_keys.current.open(&stored.sealed, &context).is_ok() {
+            return Ok(None);
+        }
+        let plain = open_sealed(stored, master_keys)?;
+        Ok(Some(master_keys.current.seal(&plain, &context, entropy)?))
+    }
+
+    /// Whether one of the stored keys is this one.
+    pub(crate) fn knows(
+        key: &OutsideKey,
+        stored: &[StoredKey],
+        master_keys: &MasterKeys,
+    ) -> Result<bool, KeyRingError> {
+        for one in stored.iter().filter(|one| one.algorithm == key.algorithm) {
+            if open_key(one, master_keys)?.public_jwk() == key.public_jwk(one.id)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A private key on its way into the store.
+struct NewKey<'a> {
+    id: KeyId,
+    algorithm: SigningAlgorithm,
+    pkcs8: &'a [u8],
+}
+
+impl NewKey<'_> {
+    fn sealed(
+        &self,
+        master_key: &MasterKey,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<StoredKey, KeyRingError> {
+        let context = seal_context(self.id, self.algorithm);
+        Ok(StoredKey {
+            id: self.id,
+            algorithm: self.algorithm,
             state: KeyState::Pending,
-            sealed: master_key.seal(&pkcs8, &seal_context(id, algorithm), entropy)?,
+            sealed: master_key.seal(self.pkcs8, &context, entropy)?,
             created_at: now,
             activated_at: None,
             retired_at: None,
@@ -163,14 +238,14 @@ impl KeyRing {
 
 async fn load(
     store: &Store,
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     now: Timestamp,
 ) -> Result<Snapshot, KeyRingError> {
     let mut active = Vec::new();
     let mut jwks = Vec::new();
     let mut ever = Vec::new();
     for stored in store.signing_keys().await? {
-        let key = open_key(&stored, master_key)?;
+        let key = open_key(&stored, master_keys)?;
         ever.push(VerifyingKey::from_jwk(&key.public_jwk())?);
         if stored.is_published(now) {
             jwks.push(key.public_jwk());
@@ -205,12 +280,19 @@ fn seal_context(id: KeyId, algorithm: SigningAlgorithm) -> String {
     format!("jeton signing key {id} {algorithm}")
 }
 
-fn open_key(stored: &StoredKey, master_key: &MasterKey) -> Result<SigningKey, KeyRingError> {
-    let pkcs8 = master_key
+fn open_sealed(
+    stored: &StoredKey,
+    master_keys: &MasterKeys,
+) -> Result<Zeroizing<Vec<u8>>, KeyRingError> {
+    master_keys
         .open(&stored.sealed, &seal_context(stored.id, stored.algorithm))
         .map_err(|source| KeyRingError::Sealed {
             id: stored.id,
             source,
-        })?;
+        })
+}
+
+fn open_key(stored: &StoredKey, master_keys: &MasterKeys) -> Result<SigningKey, KeyRingError> {
+    let pkcs8 = open_sealed(stored, master_keys)?;
     Ok(SigningKey::from_pkcs8(stored.id, stored.algorithm, &pkcs8)?)
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jeton_core::{Entropy, EntropyError};
-use jeton_jose::{MasterKey, MasterKeyError};
+use jeton_jose::{MasterKey, MasterKeyError, SealError};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -17,6 +17,9 @@ pub enum MasterKeyFileError {
     /// `JETON_MASTER_KEY`.
     #[error("JETON_MASTER_KEY cannot be used")]
     Environment(#[source] MasterKeyError),
+    /// `JETON_PREVIOUS_MASTER_KEY`.
+    #[error("JETON_PREVIOUS_MASTER_KEY cannot be used")]
+    PreviousEnvironment(#[source] MasterKeyError),
     /// The file.
     #[error("the master key in {path} cannot be used")]
     Content {
@@ -45,8 +48,69 @@ pub enum MasterKeyFileError {
     Entropy(#[from] EntropyError),
 }
 
+/// The master key, and the one before it until everything is sealed under the new one.
+#[derive(Debug)]
+pub(crate) struct MasterKeys {
+    /// Seals, and opens.
+    pub(crate) current: MasterKey,
+    /// Opens only.
+    pub(crate) previous: Option<MasterKey>,
+}
+
+impl MasterKeys {
+    /// Opens what either of them sealed.
+    pub(crate) fn open(
+        &self,
+        sealed: &str,
+        context: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let error = match self.current.open(sealed, context) {
+            Ok(plain) => return Ok(plain),
+            Err(error) => error,
+        };
+        match &self.previous {
+            Some(previous) => previous.open(sealed, context),
+            None => Err(error),
+        }
+    }
+}
+
+/// Finds the master key and, where it is being replaced, the one before.
+pub(crate) fn load_all(
+    config: &Config,
+    keys_exist: bool,
+    entropy: &dyn Entropy,
+) -> Result<MasterKeys, MasterKeyFileError> {
+    let previous = match (
+        &config.previous_master_key,
+        &config.previous_master_key_file,
+    ) {
+        (Some(text), _) => {
+            Some(MasterKey::from_base64(&text.0).map_err(MasterKeyFileError::PreviousEnvironment)?)
+        }
+        (None, Some(path)) => {
+            let text = fs::read_to_string(path).map_err(|source| MasterKeyFileError::File {
+                path: path.clone(),
+                source,
+            })?;
+            let text = Zeroizing::new(text);
+            Some(
+                MasterKey::from_base64(&text).map_err(|source| MasterKeyFileError::Content {
+                    path: path.clone(),
+                    source,
+                })?,
+            )
+        }
+        (None, None) => None,
+    };
+    Ok(MasterKeys {
+        current: load_or_create(config, keys_exist, entropy)?,
+        previous,
+    })
+}
+
 /// Finds the master key. It is made, mode 0600, where no file was named and nothing is sealed yet.
-pub(crate) fn load_or_create(
+fn load_or_create(
     config: &Config,
     keys_exist: bool,
     entropy: &dyn Entropy,

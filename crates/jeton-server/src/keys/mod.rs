@@ -2,6 +2,8 @@
 
 mod key_ring;
 mod master_key;
+mod outside_keys;
 
 pub(crate) use key_ring::{KeyRing, KeyRingError};
-pub(crate) use master_key::{MasterKeyFileError, load_or_create};
+pub(crate) use master_key::{MasterKeyFileError, MasterKeys, load_all};
+pub(crate) use outside_keys::{OutsideKey, OutsideKeysError};

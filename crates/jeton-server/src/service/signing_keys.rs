@@ -24,6 +24,7 @@ pub(crate) async fn rotate(
     operator: &Operator,
     algorithm: SigningAlgorithm,
 ) -> Result<StoredKey, ServiceError> {
+    refuse_outside(app, algorithm)?;
     let _in_order = app.rotating.lock().await;
     let _elsewhere = app.store.lock(Lock::SigningKeys).await?;
     let waiting = app
@@ -41,31 +42,184 @@ pub(crate) async fn rotate(
             waiting.id
         )));
     }
-    let making = Arc::clone(app);
-    let now = app.clock.now();
-    let made = tokio::task::spawn_blocking(move || {
-        KeyRing::generate(algorithm, &making.master_key, making.entropy.as_ref(), now)
-    })
-    .await
-    .map_err(|_| ServiceError::Conflict("making the key was interrupted; try again".into()))?;
-    let mut key = made?;
-    key.activated_at = Some(now.plus(PUBLISHED_AHEAD));
+    let mut key = make(app, algorithm).await?;
+    key.activated_at = Some(app.clock.now().plus(PUBLISHED_AHEAD));
     let event = about(operator.event(app, AuditKind::KeyCreated)?, &key);
+    publish(app, &key, event).await?;
+    Ok(key)
+}
+
+/// Makes a key that signs at once, and retires every other of the algorithm at once: for one that
+/// somebody else may have. Tokens that those signed are worth nothing from here on, wherever the
+/// keys are fetched anew.
+pub(crate) async fn rotate_now(
+    app: &Arc<App>,
+    operator: &Operator,
+    algorithm: SigningAlgorithm,
+) -> Result<StoredKey, ServiceError> {
+    refuse_outside(app, algorithm)?;
+    let _in_order = app.rotating.lock().await;
+    let _elsewhere = app.store.lock(Lock::SigningKeys).await?;
+    let mut key = make(app, algorithm).await?;
+    let now = app.clock.now();
+    key.state = KeyState::Active;
+    key.activated_at = Some(now);
     let mut tx = app.store.begin().await?;
+    let mut events = Vec::new();
+    let mut emergency = |kind, key: &StoredKey| {
+        let mut event = about(operator.event(app, kind)?, key);
+        event.detail.insert("emergency".into(), true.into());
+        events.push(event);
+        Ok::<_, ServiceError>(())
+    };
+    for old in app.store.signing_keys().await? {
+        if old.algorithm != algorithm || !old.is_published(now) {
+            continue;
+        }
+        let from = old.state;
+        let retired = StoredKey {
+            state: KeyState::Retired,
+            retired_at: old.retired_at.or(Some(now)),
+            published_until: Some(now),
+            ..old
+        };
+        if tx.update_signing_key(&retired, from).await? {
+            emergency(AuditKind::KeyRetired, &retired)?;
+        }
+    }
+    emergency(AuditKind::KeyCreated, &key)?;
+    emergency(AuditKind::KeyActivated, &key)?;
     tx.insert_signing_key(&key).await?;
-    tx.append_audit(&[event]).await?;
+    tx.append_audit(&events).await?;
     tx.commit().await?;
     reload(app).await?;
     Ok(key)
 }
 
+/// Seals every private key under the current master key; gives how many were under the one before.
+pub(crate) async fn rewrap(app: &App, operator: &Operator) -> Result<usize, ServiceError> {
+    let _in_order = app.rotating.lock().await;
+    let _elsewhere = app.store.lock(Lock::SigningKeys).await?;
+    let mut tx = app.store.begin().await?;
+    let mut rewrapped = 0;
+    for key in app.store.signing_keys().await? {
+        if let Some(sealed) = KeyRing::rewrap(&key, &app.master_keys, app.entropy.as_ref())? {
+            tx.reseal_signing_key(key.id, &key.sealed, &sealed).await?;
+            rewrapped += 1;
+        }
+    }
+    if rewrapped > 0 {
+        let mut event = operator.event(app, AuditKind::KeysRewrapped)?;
+        event.detail.insert("keys".into(), rewrapped.into());
+        tx.append_audit(&[event]).await?;
+        tx.commit().await?;
+    }
+    Ok(rewrapped)
+}
+
+/// Takes over keys that are managed elsewhere and not known yet: they are published at once, and
+/// sign a day later, like every new key.
+pub(crate) async fn adopt(app: &App) -> Result<(), ServiceError> {
+    if app.outside_keys.is_empty() {
+        return Ok(());
+    }
+    let _elsewhere = app.store.lock(Lock::SigningKeys).await?;
+    for outside in &app.outside_keys {
+        let known = app.store.signing_keys().await?;
+        if KeyRing::knows(outside, &known, &app.master_keys)? {
+            continue;
+        }
+        let now = app.clock.now();
+        let sealing = &app.master_keys.current;
+        let mut key = KeyRing::adopt(outside, sealing, app.entropy.as_ref(), now)?;
+        key.activated_at = Some(now.plus(PUBLISHED_AHEAD));
+        let event = about(app.event(AuditKind::KeyCreated, Actor::System)?, &key);
+        publish(app, &key, event).await?;
+        tracing::info!(
+            key = %key.id,
+            algorithm = %key.algorithm,
+            "a signing key that is managed elsewhere was taken over; it signs a day from now"
+        );
+    }
+    Ok(())
+}
+
+fn refuse_outside(app: &App, algorithm: SigningAlgorithm) -> Result<(), ServiceError> {
+    if is_outside(app, algorithm) {
+        return Err(ServiceError::Conflict(format!(
+            "the {algorithm} keys of this server are managed elsewhere: add the next one to signing_keys_file or JETON_SIGNING_KEYS and restart the servers, one after the other"
+        )));
+    }
+    Ok(())
+}
+
+fn is_outside(app: &App, algorithm: SigningAlgorithm) -> bool {
+    app.outside_keys
+        .iter()
+        .any(|key| key.algorithm == algorithm)
+}
+
+async fn make(app: &Arc<App>, algorithm: SigningAlgorithm) -> Result<StoredKey, ServiceError> {
+    let making = Arc::clone(app);
+    let now = app.clock.now();
+    let made = tokio::task::spawn_blocking(move || {
+        let sealing = &making.master_keys.current;
+        KeyRing::generate(algorithm, sealing, making.entropy.as_ref(), now)
+    })
+    .await
+    .map_err(|_| ServiceError::Conflict("making the key was interrupted; try again".into()))?;
+    Ok(made?)
+}
+
+async fn publish(app: &App, key: &StoredKey, event: AuditEvent) -> Result<(), ServiceError> {
+    let mut tx = app.store.begin().await?;
+    tx.insert_signing_key(key).await?;
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    reload(app).await
+}
+
+/// Makes the next key of every algorithm whose key has signed for so long that, a day from now, it
+/// will have signed long enough.
+async fn make_scheduled(app: &Arc<App>, rotation: Duration) -> Result<(), ServiceError> {
+    let now = app.clock.now();
+    let keys = app.store.signing_keys().await?;
+    for algorithm in SigningAlgorithm::ALL {
+        let of = |state| {
+            let keys = keys.iter();
+            keys.filter(move |key| key.algorithm == algorithm && key.state == state)
+        };
+        if is_outside(app, algorithm) || of(KeyState::Pending).next().is_some() {
+            continue;
+        }
+        let since = of(KeyState::Active)
+            .filter_map(|key| key.activated_at)
+            .max();
+        let Some(until) = since.map(|since| since.plus(rotation)) else {
+            continue;
+        };
+        if now.plus(PUBLISHED_AHEAD) < until {
+            continue;
+        }
+        let mut key = make(app, algorithm).await?;
+        key.activated_at = Some(until.max(now.plus(PUBLISHED_AHEAD)));
+        let event = about(app.event(AuditKind::KeyCreated, Actor::System)?, &key);
+        publish(app, &key, event).await?;
+        tracing::info!(key = %key.id, %algorithm, "the next signing key is published");
+    }
+    Ok(())
+}
+
 /// Lets keys begin to sign whose time has come, retires those they follow, and stops publishing
 /// those whose last token has expired.
-pub(crate) async fn advance(app: &App) -> Result<(), ServiceError> {
+pub(crate) async fn advance(app: &Arc<App>) -> Result<(), ServiceError> {
     let _in_order = app.rotating.lock().await;
     let Some(_alone) = app.store.try_lock(Lock::SigningKeys).await? else {
         return Ok(());
     };
+    if let Some(rotation) = app.key_rotation {
+        make_scheduled(app, rotation).await?;
+    }
     let now = app.clock.now();
     let keys = app.store.signing_keys().await?;
     let due = |key: &&StoredKey| {
@@ -109,7 +263,7 @@ pub(crate) async fn advance(app: &App) -> Result<(), ServiceError> {
 
 async fn reload(app: &App) -> Result<(), ServiceError> {
     app.keys
-        .reload(&app.store, &app.master_key, app.clock.now())
+        .reload(&app.store, &app.master_keys, app.clock.now())
         .await
         .map_err(ServiceError::from)
 }

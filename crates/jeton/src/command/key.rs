@@ -13,23 +13,58 @@ pub(crate) enum Key {
     /// List the signing keys, oldest first.
     List,
     /// Publish the next key, which begins to sign 24 hours later; no agent notices.
+    ///
+    /// The server does so by itself every 90 days, or as signing_key_rotation_days says.
     Rotate {
         /// Of which algorithm: RS256, ES256 or EdDSA.
         #[arg(long, default_value = "RS256")]
         algorithm: String,
+        /// For a key that somebody else may have: the new one signs at once, all others are retired
+        /// and published no more. Tokens that they signed stop working wherever keys are fetched
+        /// anew, and verifiers that have not fetched the new key yet refuse its tokens until they do.
+        #[arg(long)]
+        emergency: bool,
     },
+    /// Seal all private keys under the current master key.
+    ///
+    /// To replace the master key: keep the old one, start every server with the new one and with
+    /// --previous-master-key-file (or JETON_PREVIOUS_MASTER_KEY), run this, and start them without
+    /// the old one again.
+    Rewrap,
 }
 
 pub(crate) async fn run(command: Key, global: &Global) -> anyhow::Result<()> {
     let admin = Admin::connect(global).await?;
     match command {
         Key::List => list(&admin, global).await,
-        Key::Rotate { algorithm } => rotate(&admin, &algorithm, global).await,
+        Key::Rotate {
+            algorithm,
+            emergency,
+        } => rotate(&admin, &algorithm, emergency, global).await,
+        Key::Rewrap => rewrap(&admin, global).await,
     }
 }
 
-async fn rotate(admin: &Admin, algorithm: &str, global: &Global) -> anyhow::Result<()> {
-    let body = json!({ "algorithm": algorithm });
+async fn rewrap(admin: &Admin, global: &Global) -> anyhow::Result<()> {
+    let path = "/signing-keys/rewrap";
+    let done = admin.send(Method::POST, path, &json!({})).await?;
+    if global.json {
+        output::json(&done)?;
+    }
+    output::say(&format!(
+        "{} keys were sealed anew; the previous master key is not needed any more",
+        cell(&done, "rewrapped")
+    ));
+    Ok(())
+}
+
+async fn rotate(
+    admin: &Admin,
+    algorithm: &str,
+    emergency: bool,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let body = json!({ "algorithm": algorithm, "emergency": emergency });
     let key = admin
         .send(Method::POST, "/signing-keys/rotate", &body)
         .await?;
@@ -38,10 +73,16 @@ async fn rotate(admin: &Admin, algorithm: &str, global: &Global) -> anyhow::Resu
     } else {
         output::data(&cell(&key, "id"))?;
     }
-    output::say(&format!(
-        "published now; it signs {algorithm} tokens from {}",
-        cell(&key, "activated_at")
-    ));
+    output::say(&if emergency {
+        format!(
+            "it signs {algorithm} tokens from now on; all keys before it are retired and published no more"
+        )
+    } else {
+        format!(
+            "published now; it signs {algorithm} tokens from {}",
+            cell(&key, "activated_at")
+        )
+    });
     Ok(())
 }
 

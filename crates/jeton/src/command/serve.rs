@@ -44,6 +44,18 @@ pub(crate) struct Serve {
     /// directory, made if it is not there]. JETON_MASTER_KEY may hold the key itself.
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<PathBuf>,
+    /// While the master key is being replaced: the file with the one before [env:
+    /// JETON_PREVIOUS_MASTER_KEY_FILE]. JETON_PREVIOUS_MASTER_KEY may hold the key itself.
+    #[arg(long, value_name = "FILE")]
+    previous_master_key_file: Option<PathBuf>,
+    /// Private signing keys that are managed elsewhere: PKCS#8, PEM, of each algorithm the newest
+    /// last [env: JETON_SIGNING_KEYS_FILE]. JETON_SIGNING_KEYS may hold the keys themselves.
+    #[arg(long, value_name = "FILE")]
+    signing_keys_file: Option<PathBuf>,
+    /// How many days a signing key signs before the next one follows it; 0 leaves it to you [env:
+    /// JETON_SIGNING_KEY_ROTATION_DAYS] [default: 90].
+    #[arg(long, value_name = "DAYS")]
+    signing_key_rotation_days: Option<u32>,
     /// Allow an issuer that is plain http and not this machine: secrets travel in the clear
     /// [env: JETON_INSECURE_HTTP].
     #[arg(long)]
@@ -100,6 +112,9 @@ impl Serve {
             database_notification_url: self.database_notification_url.clone(),
             database_connections: self.database_connections,
             master_key_file: self.master_key_file.clone(),
+            previous_master_key_file: self.previous_master_key_file.clone(),
+            signing_keys_file: self.signing_keys_file.clone(),
+            signing_key_rotation_days: self.signing_key_rotation_days,
             insecure_http: self.insecure_http.then_some(true),
             tls_cert: self.tls_cert.clone(),
             tls_key: self.tls_key.clone(),
