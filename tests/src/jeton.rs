@@ -94,6 +94,11 @@ impl Jeton {
         Self::start_in(self.folder, self.database, options).await
     }
 
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
     /// SIGTERM, and the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.process.terminate().await

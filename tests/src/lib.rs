@@ -2,6 +2,7 @@
 //! people around them as [`Operator`] and [`Credentials`].
 
 mod admin;
+mod cluster;
 mod credentials;
 mod database;
 mod jeton;
@@ -10,6 +11,7 @@ mod process;
 mod todo_server;
 
 pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, set_cookie};
+pub use cluster::Cluster;
 pub use credentials::{Answer, Credentials, claims, form};
 pub use database::{TestDatabase, postgres_cluster};
 pub use jeton::{Jeton, JetonOptions};

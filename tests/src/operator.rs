@@ -29,6 +29,22 @@ impl Operator {
         }
     }
 
+    /// The same person at another server of the same installation.
+    pub fn at(&self, url: &str) -> Self {
+        Self {
+            http: self.http.clone(),
+            url: url.to_owned(),
+            token: self.token.clone(),
+            credentials: self.credentials.clone(),
+        }
+    }
+
+    /// Whether the server says that it can issue tokens.
+    pub async fn is_ready(&self) -> bool {
+        let request = self.http.get(format!("{}/readyz", self.url));
+        matches!(request.send().await, Ok(answer) if answer.status() == 200)
+    }
+
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}/api/v1{path}", self.url))

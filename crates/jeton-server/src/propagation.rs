@@ -68,7 +68,7 @@ async fn run(app: &App, database: &Database) {
                     told = true;
                 }
                 // The database itself may be there all the same.
-                if let Err(error) = read_all(app).await {
+                if let Err(error) = read_what_is_small(app).await {
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
                         "nor can they be read"
@@ -116,7 +116,12 @@ async fn apply(app: &App, change: Change) -> Result<(), Lost> {
 }
 
 async fn read_all(app: &App) -> Result<(), Lost> {
+    read_what_is_small(app).await?;
     app.directory.forget_clients();
+    Ok(())
+}
+
+async fn read_what_is_small(app: &App) -> Result<(), Lost> {
     app.directory.read_mcp_servers().await?;
     read_keys(app).await
 }

@@ -1,10 +1,11 @@
 //! Hearing of changes that other servers make (PostgreSQL's LISTEN).
 
 use std::future::Future;
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::timeout;
 
 use crate::{Change, Database, StoreError};
@@ -43,7 +44,16 @@ impl ChangeFeed {
         };
         let url = postgres.notification_url.as_ref().unwrap_or(&postgres.url);
         let listener = in_time(2 * MAX_WAIT, async {
-            let mut listener = PgListener::connect(url.expose_secret()).await?;
+            let options = PgConnectOptions::from_str(url.expose_secret())?
+                .application_name("jeton notifications");
+            let pool = PgPoolOptions::new()
+                .max_connections(1)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_with(options)
+                .await?;
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.ignore_pool_close_event(true);
             listener.eager_reconnect(false);
             listener.listen("jeton_changes").await?;
             Ok(listener)

@@ -24,11 +24,11 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = match std::env::var("TEST_POSTGRES_URL") {
-            Ok(cluster) => {
+        let database = match variable("TEST_POSTGRES_URL") {
+            Some(cluster) => {
                 let url = new_postgres_database(&cluster).await;
                 // Through PgBouncer in transaction mode, where it is there.
-                let pooler = std::env::var("TEST_PGBOUNCER_URL").ok().map(|pooler| {
+                let pooler = variable("TEST_PGBOUNCER_URL").map(|pooler| {
                     let (base, _) = pooler.rsplit_once('/').unwrap();
                     let (_, name) = url.rsplit_once('/').unwrap();
                     format!("{base}/{name}")
@@ -39,7 +39,7 @@ impl World {
                     connections: 8,
                 })
             }
-            Err(_) => Database::Sqlite(folder.path().join("jeton test%20.db")),
+            None => Database::Sqlite(folder.path().join("jeton test%20.db")),
         };
         let store = Store::open(&database).await.unwrap();
         Self {
@@ -71,7 +71,8 @@ impl World {
         }
         twin.store.append_audit(&[last.unwrap()]).await.unwrap();
         let written = twin.store.audit_after(after, 1).await.unwrap();
-        written[0].1.clone().unwrap()
+        let (_, hash) = written.first().unwrap();
+        hash.clone().unwrap()
     }
 
     /// Behind the store's back.
@@ -95,6 +96,14 @@ impl World {
             .unwrap();
         connection.close().await.unwrap();
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which database to test is said in the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// In the cluster, whose URL ends in a database of its own.

@@ -10,9 +10,9 @@
 mod freshness;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jeton_core::{
@@ -27,6 +27,8 @@ pub(crate) use freshness::Freshness;
 
 const MAX_CLIENTS: usize = 50_000;
 const MAX_MISSING: usize = 10_000;
+/// A database that was away is asked again so much later, where there is something in memory.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
 
 /// A client with all that a token request needs to know of it.
 #[derive(Debug)]
@@ -64,6 +66,7 @@ pub(crate) struct Directory {
     changing: Mutex<()>,
     freshness: Arc<Freshness>,
     stale_rather_than_none: bool,
+    failed_at: std::sync::Mutex<Option<Instant>>,
 }
 
 pub(crate) struct DirectoryOptions {
@@ -91,6 +94,7 @@ impl Directory {
             changing: Mutex::new(()),
             freshness: options.freshness,
             stale_rather_than_none: options.stale_rather_than_none,
+            failed_at: std::sync::Mutex::new(None),
         };
         directory.read_mcp_servers().await?;
         Ok(directory)
@@ -112,10 +116,18 @@ impl Directory {
         {
             return Ok(None);
         }
-        match self.read_client(id).await {
-            Err(_) if self.stale_rather_than_none && known.is_some() => Ok(known),
-            read => read,
+        if known.is_none() || !self.stale_rather_than_none {
+            return self.read_client(id).await;
         }
+        if self.failed_lately() {
+            return Ok(known);
+        }
+        let read = self.read_client(id).await;
+        if read.is_err() {
+            *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            return Ok(known);
+        }
+        read
     }
 
     /// A client as it is now, or was at `moment` or later.
@@ -131,6 +143,12 @@ impl Directory {
             Some(entry) if entry.read_at >= moment => Ok(Some(entry)),
             _ => self.read_client(id).await,
         }
+    }
+
+    /// Whether the database was away a moment ago, so that nobody else has to wait for it.
+    fn failed_lately(&self) -> bool {
+        let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        failed_at.is_some_and(|at| at.elapsed() < RETRY_AFTER)
     }
 
     async fn read_client(&self, id: ClientId) -> Result<Option<Arc<ClientEntry>>, StoreError> {

@@ -1,0 +1,98 @@
+//! When the database is away: what goes on, what is refused and how, and that it ends by itself.
+
+use std::time::Duration;
+
+use jeton_tests::{Cluster, Credentials, Jeton, JetonOptions, TestDatabase, claims, eventually};
+
+async fn start(cluster: &Cluster, flags: Vec<&str>) -> (Jeton, Credentials) {
+    let jeton = Jeton::start_with(JetonOptions {
+        database: Some(TestDatabase::new_in(&cluster.url).await),
+        flags,
+        ..JetonOptions::default()
+    })
+    .await;
+    let operator = jeton.operator().await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
+    let client = operator.client(&todo, &["a"]).await;
+    client.token(&jeton.url, &[]).await;
+    (jeton, client)
+}
+
+async fn recorded(jeton: &Jeton, token: &str) -> bool {
+    let jti = claims(token)["jti"].as_str().unwrap().to_owned();
+    let events = jeton.operator().await.audit(&format!("jti={jti}")).await;
+    events.len() == 1
+}
+
+#[tokio::test]
+async fn without_the_database_tokens_wait_and_the_rest_goes_on() {
+    let cluster = Cluster::create().await;
+    let (mut jeton, client) = start(&cluster, vec![]).await;
+    for how in ["fast", "immediate"] {
+        cluster.stop(how).await;
+        let asked = std::time::Instant::now();
+        for _ in 0..3 {
+            let answer = client.ask(&jeton.url, &[]).await;
+            assert_eq!(answer.status, 503, "{}", answer.body);
+            assert_eq!(answer.error(), "temporarily_unavailable");
+            assert!(answer.headers.contains_key("retry-after"));
+        }
+        assert!(asked.elapsed() < Duration::from_secs(30), "no hang");
+        for path in [
+            "/keys",
+            "/.well-known/oauth-authorization-server",
+            "/healthz",
+        ] {
+            assert_eq!(jeton.get(path).await.status(), 200, "{path}");
+        }
+        let ready = jeton.get("/readyz").await;
+        assert_eq!(ready.status(), 503);
+        let admin = jeton.command(&["client", "list"]).await;
+        assert_eq!(admin.status.code(), Some(1));
+        let dashboard = jeton.get("/dashboard/sign-in").await;
+        assert!(dashboard.status().as_u16() < 600);
+        cluster.start().await;
+        eventually("tokens are issued again", async || {
+            client.ask(&jeton.url, &[]).await.status == 200
+        })
+        .await;
+        eventually("and it says so", async || {
+            jeton.get("/readyz").await.status() == 200
+        })
+        .await;
+    }
+    let verified = jeton.json(&["audit", "verify"]).await;
+    assert_eq!(verified["verified"], true);
+    // It also stops while the database is away.
+    cluster.stop("fast").await;
+    assert_eq!(jeton.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn who_chose_async_gets_tokens_from_memory_and_records_later() {
+    let cluster = Cluster::create().await;
+    let (jeton, client) = start(&cluster, vec!["--audit-durability", "async"]).await;
+    cluster.stop("fast").await;
+    // Longer than memory is believed while nothing is heard.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let mut tokens = Vec::new();
+    for _ in 0..10 {
+        tokens.push(client.token(&jeton.url, &[]).await);
+    }
+    assert_eq!(jeton.get("/readyz").await.status(), 503);
+    cluster.start().await;
+    eventually("the server is ready", async || {
+        jeton.get("/readyz").await.status() == 200
+    })
+    .await;
+    for token in &tokens {
+        eventually("the token is recorded", async || {
+            recorded(&jeton, token).await
+        })
+        .await;
+    }
+    let verified = jeton.json(&["audit", "verify"]).await;
+    assert_eq!(verified["verified"], true);
+}
