@@ -282,7 +282,7 @@ async fn a_hundred_faults_lose_nothing_and_let_nobody_in() {
         Jeton::start_with(options(1)),
         Jeton::start_with(options(2))
     );
-    let mut servers = vec![Some(one), Some(two), Some(three)];
+    let mut servers = [Some(one), Some(two), Some(three)];
     let first = servers
         .iter()
         .flatten()

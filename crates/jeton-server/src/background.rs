@@ -43,6 +43,14 @@ pub(crate) fn start(app: &Arc<App>) {
             statistics::refresh_outstanding_clients(&app).await
         }
     });
+    let reading = Arc::clone(app);
+    let stopping = app.stopping.clone();
+    job::spawn("reading clients ahead", async move {
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = read_ahead(&reading) => {}
+        }
+    });
     let keys = Arc::clone(app);
     every(app, "signing keys", KEYS_EVERY, move || {
         let app = Arc::clone(&keys);
@@ -86,6 +94,33 @@ pub(crate) fn start(app: &Arc<App>) {
         async move { Ok(app.used_secrets.write(&app.store).await?) }
     });
 }
+
+/// Reads all clients into memory, as many as there is room for, so that the first token of each
+/// costs no more than the next. It takes its time.
+async fn read_ahead(app: &App) {
+    let mut after = None;
+    loop {
+        match app.directory.read_ahead(after, READ_AHEAD).await {
+            Ok(Some(last)) => after = Some(last),
+            Ok(None) => {
+                let clients = app.directory.clients_in_memory();
+                tracing::debug!(clients, "all clients are in memory");
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "reading clients ahead"
+                );
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// So many clients are read at once.
+const READ_AHEAD: u32 = 500;
 
 fn every<W, F>(app: &Arc<App>, name: &'static str, period: Duration, work: W)
 where

@@ -106,6 +106,7 @@ async fn follow(app: &App, mut feed: ChangeFeed) -> Result<std::convert::Infalli
 async fn apply(app: &App, change: Change) -> Result<(), Lost> {
     match change {
         Change::Client(id) => app.directory.client_changed(id),
+        Change::NewClients => app.directory.clients_added(),
         Change::McpServer(id) => {
             app.directory.read_mcp_server(id).await?;
         }

@@ -9,6 +9,8 @@ use jeton_core::{ClientId, McpServerId};
 pub enum Change {
     /// A client, its secrets or its grants.
     Client(ClientId),
+    /// Clients that were not there before, and nothing else.
+    NewClients,
     /// An MCP server, and with it grants of clients that are told by themselves.
     McpServer(McpServerId),
     /// Signing keys.
@@ -21,6 +23,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(id) => write!(f, "client {id}"),
+            Self::NewClients => f.write_str("new_clients"),
             Self::McpServer(id) => write!(f, "mcp_server {id}"),
             Self::SigningKeys => f.write_str("signing_keys"),
             Self::Everything => f.write_str("everything"),
@@ -35,6 +38,7 @@ impl Change {
         match what {
             "client" => id.parse().map(Self::Client).ok(),
             "mcp_server" => id.parse().map(Self::McpServer).ok(),
+            "new_clients" => Some(Self::NewClients),
             "signing_keys" => Some(Self::SigningKeys),
             "everything" => Some(Self::Everything),
             _ => None,

@@ -4,6 +4,7 @@ use jeton_core::{Client, ClientId, ClientStatus, McpServerId, Timestamp, TokenTt
 use sqlx::any::AnyRow;
 
 use crate::row::{Columns, like, to_json};
+use crate::store::Query;
 use crate::{Change, Page, PageRequest, Store, StoreError, Transaction};
 
 /// Which clients are wanted; every condition that is set has to hold.
@@ -15,7 +16,7 @@ pub struct ClientFilter {
     pub text: Option<String>,
 }
 
-fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
+pub(crate) fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
     let token_ttl = row
         .optional_integer("token_ttl")?
         .map(|seconds| {
@@ -35,6 +36,29 @@ fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
         updated_at: row.time("updated_at")?,
         version: row.integer("version")?,
     })
+}
+
+macro_rules! insert {
+    () => {
+        "INSERT INTO client (id, name, description, status, token_ttl, custom_claims, created_at, \
+         updated_at, version) VALUES"
+    };
+}
+
+pub(crate) const INSERT: &str = insert!();
+
+/// The columns of [`INSERT`].
+pub(crate) fn bind<'q>(query: Query<'q>, client: &'q Client, custom_claims: String) -> Query<'q> {
+    query
+        .bind(client.id.to_string())
+        .bind(client.name.as_str())
+        .bind(client.description.as_str())
+        .bind(client.status.as_str())
+        .bind(client.token_ttl.map(|ttl| i64::from(ttl.as_seconds())))
+        .bind(custom_claims)
+        .bind(client.created_at.as_millis())
+        .bind(client.updated_at.as_millis())
+        .bind(client.version)
 }
 
 impl Store {
@@ -139,22 +163,10 @@ impl Transaction {
     /// [`StoreError::Database`].
     pub async fn insert_client(&mut self, client: &Client) -> Result<(), StoreError> {
         self.changed(Change::Client(client.id));
-        self.execute(
-            sqlx::query(
-                "INSERT INTO client (id, name, description, status, token_ttl, custom_claims, \
-             created_at, updated_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            )
-            .bind(client.id.to_string())
-            .bind(client.name.as_str())
-            .bind(client.description.as_str())
-            .bind(client.status.as_str())
-            .bind(client.token_ttl.map(|ttl| i64::from(ttl.as_seconds())))
-            .bind(to_json(&client.custom_claims, "custom_claims")?)
-            .bind(client.created_at.as_millis())
-            .bind(client.updated_at.as_millis())
-            .bind(client.version),
-        )
-        .await?;
+        let claims = to_json(&client.custom_claims, "custom_claims")?;
+        let statement = concat!(insert!(), " ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+        self.execute(bind(sqlx::query(statement), client, claims))
+            .await?;
         Ok(())
     }
 

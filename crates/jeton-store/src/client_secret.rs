@@ -7,20 +7,49 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::row::Columns;
+use crate::store::Query;
 use crate::{Change, Store, StoreError, Transaction};
 
 fn from_row(row: &AnyRow) -> Result<ClientSecret, StoreError> {
+    from_columns(row, "id", "created_at")
+}
+
+/// From a row in which other columns have these names.
+pub(crate) fn from_columns(
+    row: &AnyRow,
+    id: &'static str,
+    created_at: &'static str,
+) -> Result<ClientSecret, StoreError> {
     Ok(ClientSecret {
-        id: row.parsed("id")?,
+        id: row.parsed(id)?,
         owner: row.parsed("owner")?,
         digest: SecretDigest::from_hex(&row.text("digest")?)
             .ok_or(StoreError::Corrupt { column: "digest" })?,
         suffix: row.text("suffix")?,
-        created_at: row.time("created_at")?,
+        created_at: row.time(created_at)?,
         expires_at: row.optional_time("expires_at")?,
         last_used_at: row.optional_time("last_used_at")?,
         revoked_at: row.optional_time("revoked_at")?,
     })
+}
+
+macro_rules! insert {
+    () => {
+        "INSERT INTO client_secret (id, owner, digest, suffix, created_at, expires_at) VALUES"
+    };
+}
+
+pub(crate) const INSERT: &str = insert!();
+
+/// The columns of [`INSERT`].
+pub(crate) fn bind<'q>(query: Query<'q>, secret: &'q ClientSecret) -> Query<'q> {
+    query
+        .bind(secret.id.to_string())
+        .bind(secret.owner.to_string())
+        .bind(secret.digest.to_hex())
+        .bind(secret.suffix.as_str())
+        .bind(secret.created_at.as_millis())
+        .bind(secret.expires_at.map(Timestamp::as_millis))
 }
 
 impl Store {
@@ -116,19 +145,8 @@ impl Transaction {
     /// [`StoreError::Database`].
     pub async fn insert_secret(&mut self, secret: &ClientSecret) -> Result<(), StoreError> {
         self.secrets_changed(secret.owner);
-        self.execute(
-            sqlx::query(
-                "INSERT INTO client_secret (id, owner, digest, suffix, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(secret.id.to_string())
-            .bind(secret.owner.to_string())
-            .bind(secret.digest.to_hex())
-            .bind(secret.suffix.as_str())
-            .bind(secret.created_at.as_millis())
-            .bind(secret.expires_at.map(Timestamp::as_millis)),
-        )
-        .await?;
+        let statement = concat!(insert!(), " ($1, $2, $3, $4, $5, $6)");
+        self.execute(bind(sqlx::query(statement), secret)).await?;
         Ok(())
     }
 

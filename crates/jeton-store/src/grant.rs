@@ -4,6 +4,7 @@ use jeton_core::{ClientId, Grant, McpServerId};
 use sqlx::any::AnyRow;
 
 use crate::row::Columns;
+use crate::store::Query;
 use crate::{Change, Store, StoreError, Transaction};
 
 fn from_row(row: &AnyRow) -> Result<Grant, StoreError> {
@@ -13,6 +14,23 @@ fn from_row(row: &AnyRow) -> Result<Grant, StoreError> {
         scopes: row.parsed("scopes")?,
         created_at: row.time("created_at")?,
     })
+}
+
+macro_rules! insert {
+    () => {
+        "INSERT INTO client_grant (client_id, mcp_server_id, scopes, created_at) VALUES"
+    };
+}
+
+pub(crate) const INSERT: &str = insert!();
+
+/// The columns of [`INSERT`].
+pub(crate) fn bind<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
+    query
+        .bind(grant.client_id.to_string())
+        .bind(grant.mcp_server_id.to_string())
+        .bind(grant.scopes.to_string())
+        .bind(grant.created_at.as_millis())
 }
 
 impl Store {
@@ -53,18 +71,12 @@ impl Transaction {
     /// [`StoreError::Database`], also where the client or the MCP server is gone.
     pub async fn put_grant(&mut self, grant: &Grant) -> Result<(), StoreError> {
         self.changed(Change::Client(grant.client_id));
-        self.execute(
-            sqlx::query(
-                "INSERT INTO client_grant (client_id, mcp_server_id, scopes, created_at) \
-             VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (client_id, mcp_server_id) DO UPDATE SET scopes = excluded.scopes",
-            )
-            .bind(grant.client_id.to_string())
-            .bind(grant.mcp_server_id.to_string())
-            .bind(grant.scopes.to_string())
-            .bind(grant.created_at.as_millis()),
-        )
-        .await?;
+        let statement = concat!(
+            insert!(),
+            " ($1, $2, $3, $4) \
+             ON CONFLICT (client_id, mcp_server_id) DO UPDATE SET scopes = excluded.scopes"
+        );
+        self.execute(bind(sqlx::query(statement), grant)).await?;
         Ok(())
     }
 

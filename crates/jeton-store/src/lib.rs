@@ -29,6 +29,7 @@ mod schema;
 mod signing_key;
 mod statistics;
 mod store;
+mod whole_client;
 
 pub use admin_session::AdminSession;
 pub use audit::{AuditFilter, AuditSearch, RecordedEvent};
@@ -42,3 +43,4 @@ pub use page::{Page, PageRequest};
 pub use signing_key::StoredKey;
 pub use statistics::{ClientActivity, TokenCount};
 pub use store::{Lock, Locked, Store, Transaction};
+pub use whole_client::WholeClient;

@@ -10,22 +10,22 @@
 mod freshness;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jeton_core::{
     Client, ClientId, ClientSecret, Grant, McpServer, McpServerId, ResourceUri, Scope, ScopeSet,
-    SecretOwner,
 };
-use jeton_store::{Lock, Locked, Store, StoreError};
+use jeton_store::{Lock, Locked, Store, StoreError, WholeClient};
 use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) use freshness::Freshness;
 
-const MAX_CLIENTS: usize = 50_000;
+/// With all that belongs to it, a client takes about half a kilobyte.
+const MAX_CLIENTS: usize = 1_000_000;
 const MAX_MISSING: usize = 10_000;
 /// A database that was away is asked again so much later, where there is something in memory.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
@@ -38,6 +38,25 @@ pub(crate) struct ClientEntry {
     pub(crate) grants: Vec<Grant>,
     /// It was so then.
     read_at: Instant,
+}
+
+impl ClientEntry {
+    fn new(whole: WholeClient, read_at: Instant) -> Self {
+        let WholeClient {
+            client,
+            mut secrets,
+            mut grants,
+        } = whole;
+        // There may be a million of these.
+        secrets.shrink_to_fit();
+        grants.shrink_to_fit();
+        Self {
+            client,
+            secrets,
+            grants,
+            read_at,
+        }
+    }
 }
 
 /// All MCP servers.
@@ -124,7 +143,10 @@ impl Directory {
         }
         let read = self.read_client(id).await;
         if read.is_err() {
-            *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            *self
+                .failed_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             return Ok(known);
         }
         read
@@ -147,7 +169,10 @@ impl Directory {
 
     /// Whether the database was away a moment ago, so that nobody else has to wait for it.
     fn failed_lately(&self) -> bool {
-        let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed_at = *self
+            .failed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         failed_at.is_some_and(|at| at.elapsed() < RETRY_AFTER)
     }
 
@@ -167,34 +192,68 @@ impl Directory {
         Ok(found)
     }
 
+    /// Reads the next clients into memory, before anybody asks for them; gives the last one, or
+    /// nothing at the end. They are there for speed alone: what is not read is read when asked for.
+    pub(crate) async fn read_ahead(
+        &self,
+        after: Option<ClientId>,
+        limit: u32,
+    ) -> Result<Option<ClientId>, StoreError> {
+        let changes = self.changes.load(Ordering::SeqCst);
+        let read_at = Instant::now();
+        let clients = self.store.whole_clients_after(after, limit).await?;
+        let full = u32::try_from(clients.len()).is_ok_and(|read| read == limit);
+        let last = clients.last().map(|whole| whole.client.id);
+        let ids: Vec<_> = clients.iter().map(|whole| whole.client.id).collect();
+        for whole in clients {
+            if self.clients.len() >= MAX_CLIENTS {
+                return Ok(None);
+            }
+            let id = whole.client.id;
+            self.clients
+                .insert(id, Arc::new(ClientEntry::new(whole, read_at)));
+        }
+        // What changed meanwhile may have been read before, and put here after it was forgotten.
+        if self.changes.load(Ordering::SeqCst) != changes {
+            for id in ids {
+                self.forget_client(id);
+            }
+        }
+        Ok(last.filter(|_| full))
+    }
+
     async fn load_client(
         &self,
         id: ClientId,
         read_at: Instant,
     ) -> Result<Option<ClientEntry>, StoreError> {
-        let Some(client) = self.store.find_client(id).await? else {
+        let Some(whole) = self.store.find_whole_client(id).await? else {
             return Ok(None);
         };
-        let secrets = self.store.secrets_of(SecretOwner::Client(id)).await?;
-        let grants = self.store.grants_of_client(id).await?;
-        for grant in &grants {
+        for grant in &whole.grants {
             // Registered elsewhere a moment ago, and not heard of yet.
             if self.find_mcp_server(grant.mcp_server_id).is_none() {
                 self.read_mcp_server(grant.mcp_server_id).await?;
             }
         }
-        Ok(Some(ClientEntry {
-            client,
-            secrets,
-            grants,
-            read_at,
-        }))
+        Ok(Some(ClientEntry::new(whole, read_at)))
     }
 
     /// To be called after a change of a client, its secrets or its grants was committed.
     pub(crate) fn client_changed(&self, id: ClientId) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.forget_client(id);
+    }
+
+    /// How many clients are in memory.
+    pub(crate) fn clients_in_memory(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// To be called after clients were registered that were not there before.
+    pub(crate) fn clients_added(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.missing.clear();
     }
 
     /// To be called where changes may have been missed.

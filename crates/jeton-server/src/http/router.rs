@@ -213,6 +213,7 @@ fn admin_api() -> OpenApiRouter<Arc<App>> {
             api::clients::create::create,
             api::clients::list::list
         ))
+        .routes(routes!(api::clients::create_many::create_many))
         .routes(routes!(
             api::clients::show::show,
             api::clients::update::update,

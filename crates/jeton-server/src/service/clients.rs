@@ -1,9 +1,11 @@
 //! Registering, changing and deleting clients.
 
 use jeton_core::{
-    AuditKind, Client, ClientId, ClientSecret, ClientStatus, CustomClaims, Description,
+    AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus, CustomClaims, Description,
     DisplayName, Grant, McpServerId, PlainSecret, ScopeSet, SecretOwner, TokenTtl,
 };
+
+use jeton_store::WholeClient;
 
 use super::grants::check_scopes;
 use super::secrets::{Expiry, make_secret};
@@ -57,6 +59,50 @@ pub(crate) async fn create(
     operator: &Operator,
     new: NewClient,
 ) -> Result<CreatedClient, ServiceError> {
+    let (created, event) = prepare(app, operator, new).await?;
+    let mut tx = app.store.begin().await?;
+    tx.insert_client(&created.client).await?;
+    tx.put_grant(&created.grant).await?;
+    tx.insert_secret(&created.secret).await?;
+    tx.append_audit(&[event]).await?;
+    tx.commit().await?;
+    app.directory.client_changed(created.client.id);
+    Ok(created)
+}
+
+/// Registers many, all or none.
+pub(crate) async fn create_many(
+    app: &App,
+    operator: &Operator,
+    new: Vec<NewClient>,
+) -> Result<Vec<CreatedClient>, ServiceError> {
+    let (mut all, mut events) = (Vec::new(), Vec::new());
+    for new in new {
+        let (created, event) = prepare(app, operator, new).await?;
+        all.push(created);
+        events.push(event);
+    }
+    let whole: Vec<_> = all
+        .iter()
+        .map(|created| WholeClient {
+            client: created.client.clone(),
+            secrets: vec![created.secret.clone()],
+            grants: vec![created.grant.clone()],
+        })
+        .collect();
+    let mut tx = app.store.begin().await?;
+    tx.insert_whole_clients(&whole).await?;
+    tx.append_audit(&events).await?;
+    tx.commit().await?;
+    app.directory.clients_added();
+    Ok(all)
+}
+
+async fn prepare(
+    app: &App,
+    operator: &Operator,
+    new: NewClient,
+) -> Result<(CreatedClient, AuditEvent), ServiceError> {
     let server = mcp_servers::find(app, new.mcp_server_id).await?;
     let scopes = match new.scopes {
         Some(scopes) => check_scopes(&server, scopes)?,
@@ -89,19 +135,13 @@ pub(crate) async fn create(
     event
         .detail
         .insert("name".into(), client.name.as_str().into());
-    let mut tx = app.store.begin().await?;
-    tx.insert_client(&client).await?;
-    tx.put_grant(&grant).await?;
-    tx.insert_secret(&secret).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
-    app.directory.client_changed(client.id);
-    Ok(CreatedClient {
+    let created = CreatedClient {
         client,
         grant,
         secret,
         plain,
-    })
+    };
+    Ok((created, event))
 }
 
 /// Changes one. `expected` is the version that the operator saw, if it said so.

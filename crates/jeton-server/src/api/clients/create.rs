@@ -1,11 +1,10 @@
 //! `POST /api/v1/clients`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use http::StatusCode;
-use jeton_core::{CustomClaims, Description, DisplayName, McpServerId, Scope, TokenTtl};
+use jeton_core::{CustomClaims, Description, DisplayName, McpServerId, Scope, Timestamp, TokenTtl};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,7 +13,7 @@ use crate::api::secrets::{SecretView, expiry};
 use crate::api::{AdminWrite, ChangeErrors, Tagged};
 use crate::app::App;
 use crate::http::{ApiJson, Problem};
-use crate::service::clients::{self, NewClient};
+use crate::service::clients::{self, CreatedClient, NewClient};
 
 /// A client to register, with its first grant.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -71,24 +70,34 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     ApiJson(body): ApiJson<CreateClient>,
 ) -> Result<Tagged<CreatedClientView>, Problem> {
-    let secret_expiry: Option<Duration> = expiry("secret_expires_in", body.secret_expires_in)?;
-    let new = NewClient {
-        mcp_server_id: body.mcp_server_id,
-        scopes: body.scopes.map(|scopes| scopes.into_iter().collect()),
-        name: body.name,
-        description: body.description,
-        token_ttl: body.token_ttl,
-        custom_claims: body.custom_claims,
-        secret_expiry,
-    };
-    let created = clients::create(&app, &operator, new).await?;
+    let created = clients::create(&app, &operator, body.parse()?).await?;
     Ok(Tagged {
         status: StatusCode::CREATED,
         version: created.client.version,
-        body: CreatedClientView {
-            secret: SecretView::of(&created.secret, app.clock.now()),
+        body: CreatedClientView::of(created, app.clock.now()),
+    })
+}
+
+impl CreateClient {
+    pub(super) fn parse(self) -> Result<NewClient, Problem> {
+        Ok(NewClient {
+            mcp_server_id: self.mcp_server_id,
+            scopes: self.scopes.map(|scopes| scopes.into_iter().collect()),
+            name: self.name,
+            description: self.description,
+            token_ttl: self.token_ttl,
+            custom_claims: self.custom_claims,
+            secret_expiry: expiry("secret_expires_in", self.secret_expires_in)?,
+        })
+    }
+}
+
+impl CreatedClientView {
+    pub(super) fn of(created: CreatedClient, now: Timestamp) -> Self {
+        Self {
+            secret: SecretView::of(&created.secret, now),
             client: ClientView::of(created.client, &[created.grant]),
             client_secret: created.plain.expose().to_owned(),
-        },
-    })
+        }
+    }
 }
