@@ -1,8 +1,6 @@
 //! What every request shares: the store, the keys, the directory, the audit log, the clock.
 
 use std::fs::File;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditLog, UsedSecrets};
 use crate::background;
-use crate::config::{AuditDurability, Config, Issuer, OidcConfig, Setting};
+use crate::config::{AuditDurability, Config, Forward, Issuer, OidcConfig, Setting};
+use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::directory::{Directory, DirectoryOptions, Freshness};
 use crate::first_start::{self, FirstStartError};
 use crate::keys::{
     self, KeyRing, KeyRingError, MasterKeyFileError, MasterKeys, OutsideKey, OutsideKeysError,
 };
-use crate::private_file::{create_private_file, create_private_folder};
+use crate::private_file::create_private_file;
 use crate::propagation;
 use crate::service::statistics::OutstandingClients;
 use crate::service::{self, ServiceError, SignInThrottle};
@@ -34,19 +33,8 @@ use crate::service::{self, ServiceError, SignInThrottle};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The data directory.
-    #[error("the data directory {path} cannot be used")]
-    DataDir {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Another server uses it.
-    #[error(
-        "the data directory {0} is in use by another jeton serve; stop it first, or give this one another --data-dir"
-    )]
-    InUse(PathBuf),
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// The database.
     #[error("the database {database} cannot be opened")]
     Store {
@@ -104,6 +92,8 @@ pub struct App {
     pub(crate) sign_in_throttle: SignInThrottle,
     /// Who else may say who somebody is.
     pub(crate) oidc: Option<OidcConfig>,
+    /// Where else audit events go.
+    pub(crate) audit_forward: Vec<Forward>,
     /// How long audit events are kept; nothing means for ever.
     pub(crate) audit_retention: Option<Duration>,
     /// The settings, for the dashboard to show.
@@ -125,11 +115,8 @@ impl App {
     ///
     /// [`OpenError`], which says what to do.
     pub async fn open(config: &Config, issuer: Issuer) -> Result<Arc<Self>, OpenError> {
-        let lock = lock_data_dir(config)?;
-        let store_error = |source| OpenError::Store {
-            database: config.database.redacted(),
-            source,
-        };
+        let lock = lock_data_dir(&config.data_dir)?;
+        let store_error = |source| cannot_open(config, source);
         let store = open_store(config).await?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
         // Of several servers that start for the first time, one makes what is not there yet.
@@ -170,6 +157,7 @@ impl App {
             outstanding: OutstandingClients::default(),
             sign_in_throttle: SignInThrottle::default(),
             oidc: config.oidc.clone(),
+            audit_forward: config.audit_forward.clone(),
             audit_retention: config.audit_retention,
             settings: config.settings.clone(),
             stopping: CancellationToken::new(),
@@ -281,7 +269,7 @@ async fn open_directory(
 async fn open_store(config: &Config) -> Result<Store, OpenError> {
     if let Database::Sqlite(file) = &config.database {
         // SQLite gives the files beside it the mode of this one.
-        create_private_file(file).map_err(|source| OpenError::DataDir {
+        create_private_file(file).map_err(|source| DataDirError::Unusable {
             path: file.clone(),
             source,
         })?;
@@ -293,24 +281,12 @@ async fn open_store(config: &Config) -> Result<Store, OpenError> {
     }
     Store::open(&config.database)
         .await
-        .map_err(|source| OpenError::Store {
-            database: config.database.redacted(),
-            source,
-        })
+        .map_err(|source| cannot_open(config, source))
 }
 
-/// Two servers over one data directory would each trust its own cache: only one may be.
-fn lock_data_dir(config: &Config) -> Result<File, OpenError> {
-    let path = &config.data_dir;
-    let data_dir_error = |source| OpenError::DataDir {
-        path: path.clone(),
+fn cannot_open(config: &Config, source: StoreError) -> OpenError {
+    OpenError::Store {
+        database: config.database.redacted(),
         source,
-    };
-    create_private_folder(path).map_err(data_dir_error)?;
-    let lock = create_private_file(&path.join("jeton.lock")).map_err(data_dir_error)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(path.clone())),
-        Err(std::fs::TryLockError::Error(source)) => Err(data_dir_error(source)),
     }
 }

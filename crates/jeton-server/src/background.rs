@@ -1,5 +1,5 @@
-//! Work that nobody waits for: counting for the dashboard, moving signing keys on, forgetting old
-//! sessions, noting which secrets are used.
+//! Work that nobody waits for: counting for the dashboard, moving signing keys on, forgetting what is
+//! over, proving the audit log and sending it on.
 //!
 //! Of several servers, one does each of these at a time: whichever takes the lock. Should it die,
 //! another takes it.
@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jeton_store::Lock;
+use tokio::sync::Mutex;
 
 use crate::app::App;
+use crate::audit::forward::Forwarding;
 use crate::job;
 use crate::service::{ServiceError, audit_proof, sessions, signing_keys, statistics};
 
@@ -19,80 +21,101 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 const KEYS_EVERY: Duration = Duration::from_secs(30);
 /// How often old sessions are forgotten.
 const SESSIONS_EVERY: Duration = Duration::from_secs(60 * 60);
-
 /// How often the end of the audit log is signed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How often old events are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often it is written when secrets were last used.
 const USED_EVERY: Duration = Duration::from_secs(10);
+/// How often new events are sent on.
+const FORWARD_EVERY: Duration = Duration::from_secs(1);
+/// So many clients are read at once.
+const READ_AHEAD: u32 = 500;
 
 /// Starts all of it; it stops with the app.
 pub(crate) fn start(app: &Arc<App>) {
-    let counting = Arc::clone(app);
-    every(app, "statistics", COUNT_EVERY, move || {
-        let app = Arc::clone(&counting);
-        async move {
-            let Some(_alone) = app.store.try_lock(Lock::Statistics).await? else {
-                return statistics::refresh_outstanding_clients(&app).await;
-            };
-            while !statistics::catch_up(&app, 1).await? {
-                // Others want to write too.
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            statistics::refresh_outstanding_clients(&app).await
+    every(app, "statistics", COUNT_EVERY, count);
+    // Takes its lock by itself, as rotating by hand does.
+    every(app, "signing keys", KEYS_EVERY, |app| async move {
+        signing_keys::advance(&app).await
+    });
+    every(app, "sessions", SESSIONS_EVERY, |app| async move {
+        match app.store.try_lock(Lock::Expiry).await? {
+            Some(_alone) => sessions::forget_old(&app).await,
+            None => Ok(()),
         }
     });
-    let reading = Arc::clone(app);
-    let stopping = app.stopping.clone();
+    every(
+        app,
+        "audit checkpoints",
+        CHECKPOINT_EVERY,
+        async |app| match app.store.try_lock(Lock::AuditLog).await? {
+            Some(_alone) => audit_proof::sign_end(&app).await,
+            None => Ok(()),
+        },
+    );
+    every(app, "audit retention", PRUNE_EVERY, |app| async move {
+        let Some(retention) = app.audit_retention else {
+            return Ok(());
+        };
+        match app.store.try_lock(Lock::Expiry).await? {
+            Some(_alone) => audit_proof::prune(&app, retention).await,
+            None => Ok(()),
+        }
+    });
+    every(app, "used secrets", USED_EVERY, |app| async move {
+        Ok(app.used_secrets.write(&app.store).await?)
+    });
+    start_forwarding(app);
+    let (reading, stopping) = (Arc::clone(app), app.stopping.clone());
     job::spawn("reading clients ahead", async move {
         tokio::select! {
             () = stopping.cancelled() => {}
             () = read_ahead(&reading) => {}
         }
     });
-    let keys = Arc::clone(app);
-    every(app, "signing keys", KEYS_EVERY, move || {
-        let app = Arc::clone(&keys);
-        async move { signing_keys::advance(&app).await }
-    });
-    let old = Arc::clone(app);
-    every(app, "sessions", SESSIONS_EVERY, move || {
-        let app = Arc::clone(&old);
-        async move {
-            match app.store.try_lock(Lock::Expiry).await? {
-                Some(_alone) => sessions::forget_old(&app).await,
-                None => Ok(()),
-            }
+}
+
+async fn count(app: Arc<App>) -> Result<(), ServiceError> {
+    if let Some(_alone) = app.store.try_lock(Lock::Statistics).await? {
+        while !statistics::catch_up(&app, 1).await? {
+            // Others want to write too.
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+    statistics::refresh_outstanding_clients(&app).await
+}
+
+/// Each destination by itself: one that is away holds up no other.
+fn start_forwarding(app: &Arc<App>) {
+    let names: Arc<Vec<String>> = Arc::new(
+        app.audit_forward
+            .iter()
+            .map(|forward| forward.name.clone())
+            .collect(),
+    );
+    every(app, "audit destinations", SESSIONS_EVERY, move |app| {
+        let names = Arc::clone(&names);
+        async move { Ok(app.store.keep_audit_forwards(&names).await?) }
     });
-    let proving = Arc::clone(app);
-    every(app, "audit checkpoints", CHECKPOINT_EVERY, move || {
-        let app = Arc::clone(&proving);
-        async move {
-            match app.store.try_lock(Lock::AuditLog).await? {
-                Some(_alone) => audit_proof::sign_end(&app).await,
-                None => Ok(()),
+    for forward in &app.audit_forward {
+        let forwarding = match Forwarding::to(forward, app.issuer.host()) {
+            Ok(forwarding) => Arc::new(Mutex::new(forwarding)),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "no HTTP client");
+                continue;
             }
-        }
-    });
-    if let Some(retention) = app.audit_retention {
-        let pruning = Arc::clone(app);
-        every(app, "audit retention", PRUNE_EVERY, move || {
-            let app = Arc::clone(&pruning);
+        };
+        every(app, "audit forwarding", FORWARD_EVERY, move |app| {
+            let forwarding = Arc::clone(&forwarding);
             async move {
-                match app.store.try_lock(Lock::Expiry).await? {
-                    Some(_alone) => audit_proof::prune(&app, retention).await,
+                match app.store.try_lock(Lock::AuditForward).await? {
+                    Some(_alone) => Ok(forwarding.lock().await.round(&app.store).await?),
                     None => Ok(()),
                 }
             }
         });
     }
-    let used = Arc::clone(app);
-    every(app, "used secrets", USED_EVERY, move || {
-        let app = Arc::clone(&used);
-        async move { Ok(app.used_secrets.write(&app.store).await?) }
-    });
 }
 
 /// Reads all clients into memory, as many as there is room for, so that the first token of each
@@ -119,19 +142,16 @@ async fn read_ahead(app: &App) {
     }
 }
 
-/// So many clients are read at once.
-const READ_AHEAD: u32 = 500;
-
 fn every<W, F>(app: &Arc<App>, name: &'static str, period: Duration, work: W)
 where
-    W: Fn() -> F + Send + Sync + 'static,
+    W: Fn(Arc<App>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), ServiceError>> + Send,
 {
-    let stopping = app.stopping.clone();
+    let (app, stopping) = (Arc::clone(app), app.stopping.clone());
     job::spawn(name, async move {
         loop {
             let round = async {
-                if let Err(error) = work().await {
+                if let Err(error) = work(Arc::clone(&app)).await {
                     tracing::warn!(
                         job = name,
                         error = &error as &dyn std::error::Error,

@@ -10,6 +10,7 @@ mod audit;
 mod background;
 mod config;
 mod dashboard;
+mod data_dir;
 mod directory;
 mod first_start;
 mod http;
@@ -25,8 +26,9 @@ mod telemetry;
 pub use app::{App, OpenError, StartError};
 pub use config::{
     AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, RawAudit, RawConfig,
-    RawOidc,
+    RawForward, RawOidc,
 };
+pub use data_dir::{DataDirError, lock_data_dir};
 pub use first_start::AdminCredentials;
 pub use http::{Server, ServerError, openapi_json};
 pub use private_file::write_private_file;

@@ -1,12 +1,11 @@
 //! Secrets of clients and MCP servers: their digests.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use jeton_core::{ClientSecret, SecretDigest, SecretId, SecretOwner, Timestamp};
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use crate::row::Columns;
+use crate::row::{Columns, to_json};
 use crate::store::Query;
 use crate::{Change, Store, StoreError, Transaction};
 
@@ -116,23 +115,13 @@ impl Store {
         if used.is_empty() {
             return Ok(());
         }
-        let mut values = String::new();
-        for index in 0..used.len() {
-            let comma = if index == 0 { "" } else { ", " };
-            // Writing to a String cannot fail.
-            let _ = write!(values, "{comma}(${}, ${})", 2 * index + 1, 2 * index + 2);
-        }
-        // Column names of VALUES are the same in both databases.
-        let statement = format!(
-            "UPDATE client_secret SET last_used_at = v.column2 FROM (VALUES {values}) AS v \
-             WHERE client_secret.id = v.column1 AND (last_used_at IS NULL OR last_used_at < v.column2)"
-        );
-        let mut query = sqlx::query(AssertSqlSafe(statement));
-        for (id, at) in used {
-            query = query.bind(id.to_string()).bind(at.as_millis());
-        }
-        // Texts of any length: not worth keeping prepared.
-        self.write(query.persistent(false)).await?;
+        let used: BTreeMap<String, i64> = used
+            .iter()
+            .map(|(id, at)| (id.to_string(), at.as_millis()))
+            .collect();
+        let used = to_json(&used, "last_used_at")?;
+        self.write(sqlx::query(self.dialect.touch_secrets).bind(used))
+            .await?;
         Ok(())
     }
 }

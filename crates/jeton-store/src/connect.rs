@@ -121,6 +121,14 @@ const SQLITE_SET_UP: &[&str] = &[
     "PRAGMA busy_timeout = 5000",
 ];
 
+/// Connections that cannot change anything.
+pub(crate) fn open_unchanged(file: &Path) -> Result<AnyPool, StoreError> {
+    sqlx::any::install_default_drivers();
+    let url = sqlite_url(file).replace("mode=rwc", "mode=ro");
+    let pool = AnyPoolOptions::new().max_connections(1);
+    Ok(pool.connect_lazy(&url)?)
+}
+
 fn sqlite_pool(connections: u32) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)

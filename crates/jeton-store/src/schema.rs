@@ -24,6 +24,15 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
     ),
 ];
 
+/// The number of the newest migration.
+pub(crate) fn newest() -> i64 {
+    MIGRATIONS
+        .iter()
+        .map(|(number, ..)| *number)
+        .max()
+        .unwrap_or(0)
+}
+
 /// The migrations as `dialect` writes them; to be run by one server at a time.
 pub(crate) fn migrator(dialect: &Dialect) -> Migrator {
     let mut migrator = Migrator::with_migrations(

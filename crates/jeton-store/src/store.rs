@@ -1,6 +1,7 @@
 //! Opening the database, and the two ways into it.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyRow};
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::audit_chain::{ChainHead, HeadCache};
 use crate::change::{Change, Changes};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, SQLITE};
 use crate::row::Columns as _;
 use crate::{Database, StoreError, connect, schema};
 
@@ -116,6 +117,19 @@ impl Store {
         schema::migrator(dialect).run(&mut direct).await?;
         direct.close().await?;
         Ok(store)
+    }
+
+    /// Opens a SQLite database to look at it: nothing of it is changed, not even brought up to
+    /// date.
+    pub(crate) fn open_unchanged(file: &Path) -> Result<Self, StoreError> {
+        let pool = connect::open_unchanged(file)?;
+        Ok(Self {
+            readers: pool.clone(),
+            writers: pool,
+            dialect: &SQLITE,
+            audit_head: HeadCache::default(),
+            pooled: false,
+        })
     }
 
     /// Begins a write.

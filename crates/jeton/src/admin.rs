@@ -24,6 +24,7 @@ pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8420";
 pub(crate) struct Admin {
     client: Client,
     base: String,
+    issuer: String,
     token: String,
 }
 
@@ -104,8 +105,14 @@ impl Admin {
         Ok(Self {
             client,
             base: format!("{url}/api/v1"),
+            issuer: found.issuer,
             token: token.access_token,
         })
+    }
+
+    /// The issuer of the server.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

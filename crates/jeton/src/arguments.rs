@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{admin, audit, call, client, key, mcp_server, secret, serve, token};
+use crate::command::{
+    admin, apply, audit, backup, call, client, key, mcp_server, migrate, secret, serve, token,
+};
 use crate::demo;
 
 /// An OAuth 2.1 authorization server for agents that call MCP servers.
@@ -67,17 +69,25 @@ pub(crate) enum Command {
     Token(token::Token),
     /// Discover how an MCP server is protected, get a token, call a tool, print the result.
     Call(call::Call),
-    /// List and rotate signing keys.
+    /// List, rotate and rewrap signing keys.
     Key {
         #[command(subcommand)]
         command: key::Key,
     },
+    /// Make MCP servers, clients and grants as a file declares them.
+    Apply(apply::Apply),
+    /// Copy the database into a file while the server goes on.
+    Backup(backup::Backup),
+    /// Put a backup where the server keeps its data.
+    Restore(backup::Restore),
+    /// Move a whole installation to another database.
+    Migrate(migrate::Migrate),
     /// Let people into the dashboard.
     Admin {
         #[command(subcommand)]
         command: admin::AdminCommand,
     },
-    /// Read the audit log.
+    /// Read, prove and export the audit log.
     Audit {
         #[command(subcommand)]
         command: audit::Audit,

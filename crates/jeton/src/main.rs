@@ -50,6 +50,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Token(token) => command::token::run(token, &global).await,
         Command::Call(call) => command::call::run(call, &global).await,
         Command::Key { command } => command::key::run(command, &global).await,
+        Command::Apply(apply) => command::apply::run(apply, &global).await,
+        Command::Backup(backup) => command::backup::back_up(backup, &global).await,
+        Command::Restore(restore) => command::backup::restore(restore, &global).await,
+        Command::Migrate(migrate) => command::migrate::run(migrate, &global).await,
         Command::Admin { command } => command::admin::run(command, &global).await,
         Command::Audit { command } => command::audit::run(command, &global).await,
     }

@@ -1,6 +1,7 @@
 //! The audit log: writing it, for there is no token without a record, and what the outside reads.
 
 mod document;
+pub(crate) mod forward;
 mod used_secrets;
 mod writer;
 

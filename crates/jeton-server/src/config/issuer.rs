@@ -40,6 +40,17 @@ impl Issuer {
         &self.0
     }
 
+    /// The host in it, as other systems name this one.
+    pub(crate) fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        match authority.rsplit_once(':') {
+            // The colons within an IPv6 address are no port's.
+            Some((host, port)) if !port.ends_with(']') => host,
+            _ => authority,
+        }
+    }
+
     /// The issuer that follows from the address listened on.
     pub(crate) fn of_address(address: SocketAddr, tls: bool) -> Self {
         let ip = match address.ip() {

@@ -11,7 +11,9 @@ use zeroize::Zeroizing;
 
 use super::database;
 use super::settings;
-use super::{Config, Issuer, IssuerError, OidcConfig, RawConfig, SecretText, TlsFiles};
+use super::{
+    Config, Forward, Issuer, IssuerError, OidcConfig, RawConfig, RawForward, SecretText, TlsFiles,
+};
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,9 @@ pub enum ConfigError {
         "signing_key_rotation_days must be at least 2, not {0}, since a new key is published for a day before it signs; 0 leaves rotating to you"
     )]
     KeyRotation(u32),
+    /// A destination of the audit log.
+    #[error("the [[audit.forward]] section {0:?}: {1}")]
+    Forward(String, String),
     /// Nothing kept is nothing recorded.
     #[error("audit.retention_days must be at least 1; leave it out to keep events for ever")]
     AuditRetention,
@@ -175,6 +180,7 @@ impl Config {
             tls,
             audit_durability: audit.durability.unwrap_or_default(),
             audit_retention: audit_retention(audit.retention_days)?,
+            audit_forward: audit_forward(audit.forward)?,
             data_dir,
             oidc: None,
             settings: Vec::new(),
@@ -212,6 +218,19 @@ fn key_rotation(days: Option<u32>) -> Result<Option<Duration>, ConfigError> {
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+fn audit_forward(raw: Vec<RawForward>) -> Result<Vec<Forward>, ConfigError> {
+    let mut all: Vec<Forward> = Vec::new();
+    for raw in raw {
+        let forward = Forward::check(raw)?;
+        if all.iter().any(|other| other.name == forward.name) {
+            let twice = "two destinations have this name".to_owned();
+            return Err(ConfigError::Forward(forward.name, twice));
+        }
+        all.push(forward);
+    }
+    Ok(all)
+}
+
 fn audit_retention(days: Option<u32>) -> Result<Option<Duration>, ConfigError> {
     match days {
         Some(0) => Err(ConfigError::AuditRetention),
@@ -231,7 +250,7 @@ pub(super) fn optional_truth<'de, D: Deserializer<'de>>(
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-fn plain_environment(name: &str) -> Option<String> {
+pub(super) fn plain_environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

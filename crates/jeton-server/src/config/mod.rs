@@ -2,6 +2,7 @@
 //! flags; the later wins.
 
 mod database;
+mod forward;
 mod issuer;
 mod load;
 mod oidc;
@@ -15,6 +16,8 @@ use jeton_store::Database;
 use serde::{Deserialize, Serialize};
 
 pub use database::DatabaseUrl;
+pub use forward::RawForward;
+pub(crate) use forward::{Destination, Forward};
 pub use issuer::{Issuer, IssuerError};
 pub use load::ConfigError;
 pub(crate) use oidc::OidcConfig;
@@ -97,6 +100,9 @@ pub struct RawAudit {
     /// How many days events are kept; absent, for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
+    /// Where else events go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forward: Vec<RawForward>,
 }
 
 /// A certificate chain and its private key.
@@ -135,9 +141,17 @@ pub struct Config {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) audit_durability: AuditDurability,
     pub(crate) audit_retention: Option<Duration>,
+    pub(crate) audit_forward: Vec<Forward>,
     pub(crate) oidc: Option<OidcConfig>,
     /// Each setting as it took effect, for people to read.
     pub(crate) settings: Vec<Setting>,
+}
+
+impl Config {
+    /// Where the data is kept.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
 }
 
 /// A key from the environment, hidden from `Debug`.

@@ -130,6 +130,16 @@ fn audit(config: &Config) -> Vec<Named> {
                 .audit_retention
                 .map_or_else(|| "for ever".to_owned(), days),
         ),
+        (
+            "audit.forward",
+            match config.audit_forward.as_slice() {
+                [] => "nowhere".to_owned(),
+                some => {
+                    let names: Vec<_> = some.iter().map(|to| to.name.as_str()).collect();
+                    names.join(", ")
+                }
+            },
+        ),
     ]
 }
 

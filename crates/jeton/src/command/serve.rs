@@ -121,6 +121,7 @@ impl Serve {
             audit: Some(RawAudit {
                 durability,
                 retention_days: self.audit_retention_days,
+                forward: Vec::new(),
             }),
             oidc: None,
         }

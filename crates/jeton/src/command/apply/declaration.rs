@@ -1,0 +1,141 @@
+//! What the file of `jeton apply` says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use jeton_core::{
+    CustomClaims, Description, DisplayName, ResourceUri, Scope, SigningAlgorithm, TokenProfile,
+    TokenTtl,
+};
+use serde::Deserialize;
+
+/// Everything that is to be.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Declaration {
+    #[serde(default)]
+    pub(super) mcp_servers: Vec<DeclaredServer>,
+    #[serde(default)]
+    pub(super) clients: Vec<DeclaredClient>,
+}
+
+/// An MCP server; what is left out has its default.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeclaredServer {
+    pub(super) name: DisplayName,
+    pub(super) url: ResourceUri,
+    #[serde(default)]
+    pub(super) description: Description,
+    /// Each scope with what it permits.
+    #[serde(default)]
+    pub(super) scopes: BTreeMap<String, Option<Description>>,
+    #[serde(default)]
+    pub(super) token_ttl: TokenTtl,
+    #[serde(default)]
+    pub(super) signing_alg: SigningAlgorithm,
+    #[serde(default)]
+    pub(super) token_profile: TokenProfile,
+    #[serde(default)]
+    pub(super) own_issuer: bool,
+}
+
+/// A client; what is left out has its default.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeclaredClient {
+    pub(super) name: DisplayName,
+    #[serde(default)]
+    pub(super) description: Description,
+    #[serde(default)]
+    pub(super) token_ttl: Option<TokenTtl>,
+    #[serde(default)]
+    pub(super) custom_claims: CustomClaims,
+    #[serde(default)]
+    pub(super) disabled: bool,
+    pub(super) grants: Vec<DeclaredGrant>,
+    /// Where its first secret is written, once; relative to the file.
+    #[serde(default)]
+    pub(super) secret_file: Option<PathBuf>,
+}
+
+/// What a client may on an MCP server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeclaredGrant {
+    /// The MCP server's name or URL.
+    pub(super) mcp_server: String,
+    /// Absent: every scope that the MCP server defines.
+    #[serde(default)]
+    pub(super) scopes: Option<Vec<Scope>>,
+}
+
+impl Declaration {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        let mut declaration: Self = serde_saphyr::from_str(&text)
+            .with_context(|| format!("{} is not as jeton apply reads it", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for client in &mut declaration.clients {
+            if let Some(file) = &mut client.secret_file {
+                *file = folder.join(&*file);
+            }
+        }
+        declaration.check()?;
+        Ok(declaration)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let mut urls = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        for server in &self.mcp_servers {
+            if !urls.insert(server.url.comparison_key()) {
+                bail!("two MCP servers have the URL {}", server.url);
+            }
+            if !names.insert(server.name.as_str()) {
+                bail!("two MCP servers have the name {}", server.name);
+            }
+            for scope in server.scopes.keys() {
+                scope.parse::<Scope>().with_context(|| {
+                    format!("the MCP server {}: the scope {scope:?}", server.name)
+                })?;
+            }
+        }
+        let mut names = BTreeSet::new();
+        let mut files = BTreeSet::new();
+        for client in &self.clients {
+            if !names.insert(client.name.as_str()) {
+                bail!(
+                    "two clients have the name {}; here a name has to tell them apart",
+                    client.name
+                );
+            }
+            if client.grants.is_empty() {
+                bail!(
+                    "the client {} has no grant; name at least one MCP server",
+                    client.name
+                );
+            }
+            if let Some(file) = &client.secret_file
+                && !files.insert(file)
+            {
+                bail!("two clients have the secret_file {}", file.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// The declared MCP server with this name or URL.
+    pub(super) fn server(&self, named: &str) -> Option<&DeclaredServer> {
+        let url = named.parse::<ResourceUri>().ok();
+        self.mcp_servers.iter().find(|server| {
+            server.name.as_str() == named
+                || url
+                    .as_ref()
+                    .is_some_and(|url| url.comparison_key() == server.url.comparison_key())
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! `jeton apply`.
+
+mod declaration;
+mod grants;
+mod plan;
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use jeton_server::write_private_file;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::admin::Admin;
+use crate::arguments::Global;
+use crate::output::{self, cell};
+use declaration::Declaration;
+use plan::{Action, CreateClient, Present, Target};
+
+/// Make MCP servers, scopes, clients and grants as a file declares them.
+///
+/// MCP servers are known by their URL, or by their name where they have moved; clients by their name. What differs is shown and changed;
+/// applying again changes nothing. The secret of a new client is written once to its secret_file
+/// (mode 0600, as {"issuer", "client_id", "client_secret"}), never into the file that is applied.
+///
+///   mcp_servers:
+///     - name: Todo
+///       url: http://localhost:3002/mcp
+///       scopes:
+///         todo:read: Read todos
+///         todo:write: Change todos
+///   clients:
+///     - name: nightly-agent
+///       grants:
+///         - mcp_server: Todo
+///           scopes: [todo:read]
+///       secret_file: nightly-agent.json
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Apply {
+    /// The file, YAML.
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete MCP servers and clients that the file does not declare. Clients of the admin API stay.
+    #[arg(long)]
+    prune: bool,
+}
+
+pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
+    let declared = Declaration::read(&apply.file)?;
+    let admin = Admin::connect(global).await?;
+    let present = Present {
+        servers: admin.list("/mcp-servers", &[], None).await?,
+        clients: admin.list("/clients", &[], None).await?,
+    };
+    let steps = plan::plan(&declared, &present, apply.prune)?;
+    let mut applying = Applying {
+        admin: &admin,
+        made: HashMap::new(),
+    };
+    for (done, step) in steps.iter().enumerate() {
+        if !apply.dry_run {
+            applying.take(&step.action).await.with_context(|| {
+                format!(
+                    "{done} of {} changes are made; this one failed: {}. Apply again once it is mended",
+                    steps.len(),
+                    step.words
+                )
+            })?;
+        }
+        output::say(&step.words);
+    }
+    if global.json {
+        let changes: Vec<_> = steps.iter().map(|step| step.words.as_str()).collect();
+        output::json(&json!({ "changes": changes, "applied": !apply.dry_run }))?;
+    }
+    output::say(&match (steps.len(), apply.dry_run) {
+        (0, _) => "everything is as declared".to_owned(),
+        (count, true) => format!("{count} changes would be made; without --dry-run they are"),
+        (count, false) => format!("{count} changes made"),
+    });
+    Ok(())
+}
+
+struct Applying<'a> {
+    admin: &'a Admin,
+    /// IDs of what was made by name: MCP servers and clients apart.
+    made: HashMap<(&'static str, String), String>,
+}
+
+impl Applying<'_> {
+    async fn take(&mut self, action: &Action) -> anyhow::Result<()> {
+        match action {
+            Action::CreateServer { name, body } => {
+                let made = self.admin.send(Method::POST, "/mcp-servers", body).await?;
+                self.made
+                    .insert(("MCP server", name.clone()), cell(&made, "id"));
+            }
+            Action::UpdateServer { id, body } => {
+                self.admin
+                    .change(&format!("/mcp-servers/{id}"), body)
+                    .await?;
+            }
+            Action::DeleteServer { id } => self.admin.delete(&format!("/mcp-servers/{id}")).await?,
+            Action::CreateClient(create) => self.create_client(create).await?,
+            Action::UpdateClient { id, body } => {
+                self.admin.change(&format!("/clients/{id}"), body).await?;
+            }
+            Action::DeleteClient { id } => self.admin.delete(&format!("/clients/{id}")).await?,
+            Action::PutGrant {
+                client,
+                server,
+                scopes,
+            } => {
+                let client = self.id("client", client)?;
+                let server = self.id("MCP server", server)?;
+                let path = format!("/clients/{client}/grants/{server}");
+                let body = json!({ "scopes": scopes });
+                self.admin.send(Method::PUT, &path, &body).await?;
+            }
+            Action::DeleteGrant { client, server } => {
+                let path = format!("/clients/{client}/grants/{server}");
+                self.admin.delete(&path).await?;
+            }
+            Action::FinishSecret { client, file } => {
+                let path = format!("/clients/{client}/secrets");
+                let made = self.admin.send(Method::POST, &path, &json!({})).await?;
+                self.write_secret(file, client, &made)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn id(&self, what: &'static str, target: &Target) -> anyhow::Result<String> {
+        match target {
+            Target::Id(id) => Ok(id.clone()),
+            Target::New(name) => self
+                .made
+                .get(&(what, name.clone()))
+                .cloned()
+                .with_context(|| format!("the {what} {name} was not made")),
+        }
+    }
+
+    /// The file first, empty: should this end before the secret is in it, the next time makes
+    /// another.
+    async fn create_client(&mut self, create: &CreateClient) -> anyhow::Result<()> {
+        reserve(&create.file)?;
+        let mut body = create.body.clone();
+        if let Some(members) = body.as_object_mut() {
+            let server = self.id("MCP server", &create.server)?;
+            members.insert("mcp_server_id".into(), Value::from(server));
+        }
+        let made = self.admin.send(Method::POST, "/clients", &body).await?;
+        let id = cell(&made, "id");
+        self.write_secret(&create.file, &id, &made)?;
+        if create.disabled {
+            let body = json!({ "status": "disabled" });
+            self.admin.change(&format!("/clients/{id}"), &body).await?;
+        }
+        self.made.insert(("client", create.name.clone()), id);
+        Ok(())
+    }
+
+    fn write_secret(&self, file: &Path, client: &str, made: &Value) -> anyhow::Result<()> {
+        let document = json!({
+            "issuer": self.admin.issuer(),
+            "client_id": client,
+            "client_secret": made.get("client_secret"),
+        });
+        let text = format!("{}\n", serde_json::to_string_pretty(&document)?);
+        write_private_file(file, text.as_bytes())
+            .with_context(|| format!("{} cannot be written", file.display()))
+    }
+}
+
+fn reserve(file: &Path) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options
+        .open(file)
+        .map(drop)
+        .with_context(|| format!("the secret_file {} cannot be written", file.display()))
+}

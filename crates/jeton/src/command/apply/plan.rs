@@ -1,0 +1,402 @@
+//! What differs between what is declared and what is there, as steps that make it so.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use jeton_core::{Description, ResourceUri};
+use serde_json::{Map, Value, json};
+
+use super::declaration::{Declaration, DeclaredClient, DeclaredServer};
+use super::grants::{self, Granted};
+use crate::output::cell;
+
+/// What is there.
+pub(super) struct Present {
+    pub(super) servers: Vec<Value>,
+    pub(super) clients: Vec<Value>,
+}
+
+/// Whom a step is about: one that is there, or one that an earlier step makes.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    Id(String),
+    /// The server with this name, or the client with this name.
+    New(String),
+}
+
+/// One step, with the words that tell of it.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) words: String,
+    pub(super) action: Action,
+}
+
+#[derive(Debug)]
+pub(super) enum Action {
+    CreateServer {
+        name: String,
+        body: Value,
+    },
+    UpdateServer {
+        id: String,
+        body: Value,
+    },
+    DeleteServer {
+        id: String,
+    },
+    CreateClient(Box<CreateClient>),
+    UpdateClient {
+        id: String,
+        body: Value,
+    },
+    DeleteClient {
+        id: String,
+    },
+    PutGrant {
+        client: Target,
+        server: Target,
+        scopes: Vec<String>,
+    },
+    DeleteGrant {
+        client: String,
+        server: String,
+    },
+    /// The secret of a client whose making was interrupted.
+    FinishSecret {
+        client: String,
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct CreateClient {
+    pub(super) name: String,
+    pub(super) server: Target,
+    pub(super) body: Value,
+    pub(super) disabled: bool,
+    pub(super) file: PathBuf,
+}
+
+pub(super) fn plan(
+    declared: &Declaration,
+    present: &Present,
+    prune: bool,
+) -> anyhow::Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut kept = BTreeSet::new();
+    for server in &declared.mcp_servers {
+        match find_server(present, declared, server)? {
+            None => steps.push(create_server(server)),
+            Some(found) => {
+                kept.insert(cell(found, "id"));
+                steps.extend(update_server(server, found));
+            }
+        }
+    }
+    let mut kept_clients = BTreeSet::new();
+    for client in &declared.clients {
+        let grants = client
+            .grants
+            .iter()
+            .map(|grant| grants::granted(declared, present, client, grant))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        match find_client(present, client)? {
+            None => steps.extend(create_client(client, grants)?),
+            Some(found) => {
+                kept_clients.insert(cell(found, "id"));
+                steps.extend(update_client(client, found));
+                steps.extend(grants::change(client, found, grants, present));
+                steps.extend(finish_secret(client, found));
+            }
+        }
+    }
+    if prune {
+        steps.extend(removals(present, &kept, &kept_clients));
+    }
+    Ok(steps)
+}
+
+pub(super) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value
+        .get(member)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+pub(super) fn is_system(server: &Value) -> bool {
+    server.get("system").and_then(Value::as_bool) == Some(true)
+}
+
+pub(super) fn same_url(server: &Value, url: &ResourceUri) -> bool {
+    let there = text(server, "url").parse::<ResourceUri>();
+    there.is_ok_and(|there| there.comparison_key() == url.comparison_key())
+}
+
+/// By URL; else by name, where its URL is not declared for another: then it has moved.
+pub(super) fn find_server<'a>(
+    present: &'a Present,
+    declared: &Declaration,
+    wanted: &DeclaredServer,
+) -> anyhow::Result<Option<&'a Value>> {
+    let own = |server: &&Value| !is_system(server);
+    let by_url = present
+        .servers
+        .iter()
+        .filter(own)
+        .find(|server| same_url(server, &wanted.url));
+    if by_url.is_some() {
+        return Ok(by_url);
+    }
+    let moved: Vec<_> = present
+        .servers
+        .iter()
+        .filter(own)
+        .filter(|server| text(server, "name") == wanted.name.as_str())
+        .filter(|server| {
+            let others = &declared.mcp_servers;
+            !others.iter().any(|other| same_url(server, &other.url))
+        })
+        .collect();
+    match moved.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => bail!(
+            "{} MCP servers have the name {}, and none of them the URL {}: rename or delete what is not meant",
+            several.len(),
+            wanted.name,
+            wanted.url
+        ),
+    }
+}
+
+fn find_client<'a>(
+    present: &'a Present,
+    wanted: &DeclaredClient,
+) -> anyhow::Result<Option<&'a Value>> {
+    let named: Vec<_> = present
+        .clients
+        .iter()
+        .filter(|client| text(client, "name") == wanted.name.as_str())
+        .collect();
+    match named.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => {
+            let ids: Vec<_> = several.iter().map(|client| cell(client, "id")).collect();
+            bail!(
+                "{} clients have the name {} ({}): rename or delete what is not meant",
+                several.len(),
+                wanted.name,
+                ids.join(", ")
+            )
+        }
+    }
+}
+
+fn server_body(server: &DeclaredServer) -> Value {
+    let scopes: Vec<_> = server
+        .scopes
+        .iter()
+        .map(|(name, description)| {
+            let description = description.as_ref().map(Description::as_str);
+            json!({ "name": name, "description": description.unwrap_or_default() })
+        })
+        .collect();
+    json!({
+        "name": server.name,
+        "url": server.url,
+        "description": server.description,
+        "scopes": scopes,
+        "token_ttl": server.token_ttl,
+        "signing_alg": server.signing_alg,
+        "token_profile": server.token_profile,
+        "own_issuer": server.own_issuer,
+    })
+}
+
+fn create_server(server: &DeclaredServer) -> Step {
+    Step {
+        words: format!("+ MCP server {} ({})", server.name, server.url),
+        action: Action::CreateServer {
+            name: server.name.to_string(),
+            body: server_body(server),
+        },
+    }
+}
+
+fn update_server(server: &DeclaredServer, found: &Value) -> Option<Step> {
+    let (body, changes) = difference(&server_body(server), found);
+    (!changes.is_empty()).then(|| Step {
+        words: format!("~ MCP server {}: {}", server.name, changes.join(", ")),
+        action: Action::UpdateServer {
+            id: cell(found, "id"),
+            body,
+        },
+    })
+}
+
+fn client_body(client: &DeclaredClient) -> Value {
+    json!({
+        "name": client.name,
+        "description": client.description,
+        "token_ttl": client.token_ttl,
+        "custom_claims": client.custom_claims,
+    })
+}
+
+fn create_client(client: &DeclaredClient, grants: Vec<Granted>) -> anyhow::Result<Vec<Step>> {
+    let Some(file) = client.secret_file.clone() else {
+        bail!(
+            "the client {} is not there yet, and its secret will be shown once: say with secret_file where to write it",
+            client.name
+        );
+    };
+    let held = std::fs::metadata(&file).is_ok_and(|file| file.len() > 0);
+    if held {
+        bail!(
+            "the client {} is not there yet, but its secret_file {} is, with something in it: move it away first",
+            client.name,
+            file.display()
+        );
+    }
+    let mut grants = grants.into_iter();
+    let Some(first) = grants.next() else {
+        return Ok(Vec::new());
+    };
+    let mut body = client_body(client);
+    if let Some(members) = body.as_object_mut() {
+        members.insert("scopes".into(), json!(first.scopes));
+    }
+    let name = client.name.to_string();
+    let mut steps = vec![Step {
+        words: format!("+ client {name}, its secret in {}", file.display()),
+        action: Action::CreateClient(Box::new(CreateClient {
+            name: name.clone(),
+            server: first.target,
+            body,
+            disabled: client.disabled,
+            file,
+        })),
+    }];
+    for (index, grant) in grants.enumerate() {
+        let named = client
+            .grants
+            .get(index + 1)
+            .map(|grant| grant.mcp_server.as_str());
+        steps.push(Step {
+            words: grants::words("+", &name, named.unwrap_or_default(), &grant.scopes),
+            action: Action::PutGrant {
+                client: Target::New(name.clone()),
+                server: grant.target,
+                scopes: grant.scopes,
+            },
+        });
+    }
+    Ok(steps)
+}
+
+fn update_client(client: &DeclaredClient, found: &Value) -> Option<Step> {
+    let mut wanted = client_body(client);
+    let status = if client.disabled {
+        "disabled"
+    } else {
+        "enabled"
+    };
+    if let Some(members) = wanted.as_object_mut() {
+        members.insert("status".into(), json!(status));
+    }
+    let (body, changes) = difference(&wanted, found);
+    (!changes.is_empty()).then(|| Step {
+        words: format!("~ client {}: {}", client.name, changes.join(", ")),
+        action: Action::UpdateClient {
+            id: cell(found, "id"),
+            body,
+        },
+    })
+}
+
+/// The members that differ, and words for each.
+fn difference(wanted: &Value, found: &Value) -> (Value, Vec<String>) {
+    let (mut body, mut words) = (Map::new(), Vec::new());
+    for (name, value) in wanted.as_object().into_iter().flatten() {
+        let there = found.get(name).unwrap_or(&Value::Null);
+        if comparable(name, value) == comparable(name, there) {
+            continue;
+        }
+        words.push(match name.as_str() {
+            "scopes" | "custom_claims" | "description" => name.clone(),
+            _ => format!("{name} {there} -> {value}"),
+        });
+        body.insert(name.clone(), value.clone());
+    }
+    (Value::Object(body), words)
+}
+
+/// The order of scopes means nothing.
+fn comparable(name: &str, value: &Value) -> Value {
+    let mut value = value.clone();
+    if name == "scopes"
+        && let Some(scopes) = value.as_array_mut()
+    {
+        scopes.sort_by_key(|scope| text(scope, "name").to_owned());
+    }
+    value
+}
+
+/// A client is made before its secret is written: an empty file says that the second did not happen.
+fn finish_secret(client: &DeclaredClient, found: &Value) -> Option<Step> {
+    let file = client.secret_file.clone()?;
+    let is_empty = std::fs::metadata(&file).is_ok_and(|file| file.len() == 0);
+    is_empty.then(|| Step {
+        words: format!("+ secret of {}, in {}", client.name, file.display()),
+        action: Action::FinishSecret {
+            client: cell(found, "id"),
+            file,
+        },
+    })
+}
+
+/// What is there and not declared. Jeton's own admin API and who may use it stay.
+fn removals(
+    present: &Present,
+    servers: &BTreeSet<String>,
+    clients: &BTreeSet<String>,
+) -> Vec<Step> {
+    let known: BTreeSet<_> = present
+        .servers
+        .iter()
+        .filter(|server| !is_system(server))
+        .map(|server| cell(server, "id"))
+        .collect();
+    let is_admin = |client: &&Value| {
+        let grants = client.get("grants").and_then(Value::as_array);
+        let mut grants = grants.into_iter().flatten();
+        grants.any(|grant| !known.contains(text(grant, "mcp_server_id")))
+    };
+    let gone_clients = present
+        .clients
+        .iter()
+        .filter(|client| !clients.contains(&cell(client, "id")) && !is_admin(client))
+        .map(|client| Step {
+            words: format!("- client {} ({})", text(client, "name"), cell(client, "id")),
+            action: Action::DeleteClient {
+                id: cell(client, "id"),
+            },
+        });
+    let gone_servers = present
+        .servers
+        .iter()
+        .filter(|server| !is_system(server) && !servers.contains(&cell(server, "id")))
+        .map(|server| Step {
+            words: format!(
+                "- MCP server {} ({})",
+                text(server, "name"),
+                cell(server, "id")
+            ),
+            action: Action::DeleteServer {
+                id: cell(server, "id"),
+            },
+        });
+    gone_clients.chain(gone_servers).collect()
+}

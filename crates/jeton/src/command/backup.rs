@@ -1,0 +1,171 @@
+//! `jeton backup` and `jeton restore`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jeton_server::{Config, RawConfig};
+use jeton_store::{BackupSummary, Database, back_up_sqlite, verify_sqlite_copy};
+use serde_json::{Value, json};
+
+use crate::arguments::Global;
+use crate::output;
+
+/// Copy the database into a file while the server goes on.
+///
+/// The copy is what the database was at one moment; it is opened and checked, its audit chain from
+/// the first event to the last, before this says that it is made. Signing keys in it are sealed: keep
+/// the master key too, and apart from it.
+#[derive(Args)]
+pub(crate) struct Backup {
+    /// The file to make.
+    file: PathBuf,
+    /// Replace the file if it is there.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Put a backup where the server keeps its data. The server must not be running.
+///
+/// The backup is checked first. Start the server with the same issuer and the same master key:
+/// MCP servers then accept its tokens as before.
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// The backup.
+    file: PathBuf,
+    /// Replace a database that is there; it is kept beside the new one, as jeton.db.replaced.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub(crate) async fn back_up(backup: Backup, global: &Global) -> anyhow::Result<()> {
+    let database = sqlite_file(
+        global,
+        "backed up",
+        "pg_dump --format=custom --file=FILE DATABASE",
+    )?;
+    if !database.is_file() {
+        bail!(
+            "there is no database at {}; run this where jeton serve runs, or name its data directory with --data-dir",
+            database.display()
+        );
+    }
+    if backup.file.exists() && !backup.overwrite {
+        bail!(
+            "{} is there already; name another file, or replace it with --overwrite",
+            backup.file.display()
+        );
+    }
+    let unfinished = beside(&backup.file, ".unfinished");
+    // Empty and private from the start.
+    jeton_server::write_private_file(&unfinished, b"")
+        .with_context(|| format!("{} cannot be written", unfinished.display()))?;
+    let made = async {
+        back_up_sqlite(&database, &unfinished).await?;
+        let summary = verify_sqlite_copy(&unfinished)
+            .await
+            .context("the copy was made but cannot be trusted")?;
+        fs::File::open(&unfinished)?.sync_all()?;
+        fs::rename(&unfinished, &backup.file)?;
+        Ok::<_, anyhow::Error>(summary)
+    };
+    let made = made.await;
+    if made.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    let summary = made?;
+    let size = fs::metadata(&backup.file)?.len();
+    tell(global, &backup.file, &summary, Some(size))?;
+    output::say(&format!(
+        "backed up to {}: {}. Keep a copy of the master key too, apart from it",
+        backup.file.display(),
+        words(&summary)
+    ));
+    Ok(())
+}
+
+pub(crate) async fn restore(restore: Restore, global: &Global) -> anyhow::Result<()> {
+    let database = sqlite_file(global, "restored", "pg_restore --dbname=DATABASE FILE")?;
+    let folder = database.parent().unwrap_or(Path::new("."));
+    let summary = verify_sqlite_copy(&restore.file)
+        .await
+        .with_context(|| format!("{} cannot be restored", restore.file.display()))?;
+    let _not_in_use = jeton_server::lock_data_dir(folder)?;
+    if database.exists() {
+        if !restore.overwrite {
+            bail!(
+                "there is a database at {} already; replace it with --overwrite, which keeps it as {}, or name another --data-dir",
+                database.display(),
+                beside(&database, ".replaced").display()
+            );
+        }
+        // What is in its log belongs to it.
+        for ending in ["-wal", "-shm"] {
+            let part = beside(&database, ending);
+            if part.exists() {
+                fs::rename(&part, beside(&beside(&database, ".replaced"), ending))?;
+            }
+        }
+        fs::rename(&database, beside(&database, ".replaced"))?;
+    }
+    let contents = fs::read(&restore.file)?;
+    jeton_server::write_private_file(&database, &contents)
+        .with_context(|| format!("{} cannot be written", database.display()))?;
+    tell(global, &database, &summary, None)?;
+    output::say(&format!(
+        "restored to {}: {}. Start the server with the issuer and the master key that it had; admin.json, if you need it, is not in a backup",
+        database.display(),
+        words(&summary)
+    ));
+    Ok(())
+}
+
+fn tell(
+    global: &Global,
+    file: &Path,
+    summary: &BackupSummary,
+    bytes: Option<u64>,
+) -> anyhow::Result<()> {
+    if !global.json {
+        return Ok(());
+    }
+    let mut document = json!({
+        "file": file,
+        "mcp_servers": summary.mcp_servers,
+        "clients": summary.clients,
+        "signing_keys": summary.signing_keys,
+        "audit_events": summary.audit_events,
+    });
+    if let (Some(bytes), Some(members)) = (bytes, document.as_object_mut()) {
+        members.insert("bytes".into(), Value::from(bytes));
+    }
+    output::json(&document)
+}
+
+fn words(summary: &BackupSummary) -> String {
+    format!(
+        "{} MCP servers, {} clients, {} signing keys, {} audit events",
+        summary.mcp_servers, summary.clients, summary.signing_keys, summary.audit_events
+    )
+}
+
+fn sqlite_file(global: &Global, done: &str, instead: &str) -> anyhow::Result<PathBuf> {
+    let flags = RawConfig {
+        data_dir: global.data_dir.clone(),
+        ..RawConfig::default()
+    };
+    match Config::load(global.config.as_deref(), &flags)?.database() {
+        Database::Sqlite(file) => Ok(file.clone()),
+        Database::Postgres(_) => {
+            bail!("a PostgreSQL database is {done} with PostgreSQL's own tools: {instead}")
+        }
+    }
+}
+
+/// The same name with an ending.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}

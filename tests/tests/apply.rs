@@ -1,0 +1,203 @@
+//! Configuration as code.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use jeton_tests::{Credentials, Jeton};
+use serde_json::{Value, json};
+
+const TWO_SERVERS: &str = "
+mcp_servers:
+  - name: Todo
+    url: http://localhost:3002/mcp
+    description: Things to do
+    scopes:
+      todo:read: Read todos
+      todo:write:
+  - name: Mail
+    url: http://localhost:3003/mcp
+    signing_alg: ES256
+    token_profile: strict
+    scopes: {mail:send: Send mail}
+clients:
+  - name: nightly-agent
+    token_ttl: 120
+    custom_claims: {team: night}
+    grants:
+      - mcp_server: Todo
+        scopes: [todo:read]
+      - mcp_server: http://localhost:3003/mcp
+    secret_file: nightly.json
+";
+
+struct World {
+    jeton: Jeton,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self {
+            jeton: Jeton::start().await,
+        }
+    }
+
+    async fn apply(&self, text: &str, more: &[&str]) -> (bool, String, Value) {
+        let file = self.jeton.folder().join("jeton.yaml");
+        std::fs::write(&file, text).unwrap();
+        let arguments = [&["apply", "-f", "jeton.yaml", "--json"], more].concat();
+        let output = self.jeton.command(&arguments).await;
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+            serde_json::from_slice(&output.stdout).unwrap_or_default(),
+        )
+    }
+
+    async fn changes(&self, text: &str, more: &[&str]) -> Vec<String> {
+        let (done, words, document) = self.apply(text, more).await;
+        assert!(done, "{words}");
+        let changes = document["changes"].as_array().unwrap();
+        changes
+            .iter()
+            .map(|change| change.as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    fn secret(&self) -> Credentials {
+        let file = self.jeton.folder().join("nightly.json");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let document: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(document["issuer"], self.jeton.url.as_str());
+        Credentials::of(&document)
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_made_so_and_again_changes_nothing() {
+    let world = World::new().await;
+    let planned = world.changes(TWO_SERVERS, &["--dry-run"]).await;
+    assert_eq!(planned.len(), 4, "{planned:?}");
+    assert!(!world.jeton.folder().join("nightly.json").exists());
+    assert_eq!(
+        world
+            .jeton
+            .json(&["client", "list"])
+            .await
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(world.changes(TWO_SERVERS, &[]).await, planned, "as it said");
+    assert_eq!(world.changes(TWO_SERVERS, &[]).await, [""; 0]);
+    let client = world.secret();
+    let resource = [("resource", "http://localhost:3002/mcp")];
+    let answer = client.ask(&world.jeton.url, &resource).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.body["scope"], "todo:read");
+    assert_eq!(answer.body["expires_in"], 120);
+    let text = std::fs::read_to_string(world.jeton.folder().join("jeton.yaml")).unwrap();
+    assert!(!text.contains("jeton_"), "the secret is not in the file");
+}
+
+#[tokio::test]
+async fn what_differs_is_changed_and_nothing_else() {
+    let world = World::new().await;
+    world.changes(TWO_SERVERS, &[]).await;
+    let client = world.secret();
+    let changed = TWO_SERVERS
+        .replace("token_ttl: 120", "token_ttl: 90")
+        .replace("scopes: [todo:read]", "scopes: [todo:read, todo:write]")
+        .replace("Things to do", "Chores")
+        .replace("localhost:3003", "localhost:3004")
+        .replace("      - mcp_server: http://localhost:3004/mcp\n", "");
+    let changes = world.changes(&changed, &[]).await;
+    assert_eq!(
+        changes,
+        [
+            "~ MCP server Todo: description",
+            "~ MCP server Mail: url \"http://localhost:3003/mcp\" -> \"http://localhost:3004/mcp\"",
+            "~ client nightly-agent: token_ttl 120 -> 90",
+            "~ grant of nightly-agent on Todo: todo:read todo:write",
+            "- grant of nightly-agent on Mail",
+        ]
+    );
+    let answer = client.ask(&world.jeton.url, &[]).await;
+    assert_eq!(answer.body["scope"], "todo:read todo:write");
+    // Disabled by the file, and by hand against it.
+    let disabled = changed.replace("    token_ttl: 90", "    token_ttl: 90\n    disabled: true");
+    world.changes(&disabled, &[]).await;
+    assert_eq!(client.ask(&world.jeton.url, &[]).await.status, 401);
+    world.changes(&changed, &[]).await;
+    assert_eq!(client.ask(&world.jeton.url, &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn pruning_takes_what_is_not_declared_and_leaves_the_operator_in() {
+    let world = World::new().await;
+    let operator = world.jeton.operator().await;
+    let extra = operator
+        .mcp_server_with(
+            "http://localhost:9/mcp",
+            &["a"],
+            json!({ "name": "By hand" }),
+        )
+        .await;
+    operator.client(&extra, &["a"]).await;
+    world.changes(TWO_SERVERS, &[]).await;
+    let gone = world.changes(TWO_SERVERS, &["--prune"]).await;
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    assert!(gone.iter().all(|change| change.starts_with('-')));
+    assert_eq!(world.changes(TWO_SERVERS, &["--prune"]).await, [""; 0]);
+    let everything = world.changes("{}", &["--prune"]).await;
+    assert_eq!(everything.len(), 3, "{everything:?}");
+    let left = world.jeton.json(&["client", "list"]).await;
+    assert_eq!(left[0]["name"], "First admin");
+}
+
+#[tokio::test]
+async fn an_interrupted_secret_is_made_again() {
+    let world = World::new().await;
+    world.changes(TWO_SERVERS, &[]).await;
+    let first = world.secret();
+    // The machine died between making the client and writing its secret.
+    std::fs::write(world.jeton.folder().join("nightly.json"), "").unwrap();
+    assert_eq!(world.changes(TWO_SERVERS, &[]).await.len(), 1);
+    let second = world.secret();
+    assert_ne!(first.client_secret, second.client_secret);
+    assert_eq!(first.client_id, second.client_id);
+    let resource = [("resource", "http://localhost:3002/mcp")];
+    assert_eq!(second.ask(&world.jeton.url, &resource).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_file_with_a_mistake_changes_nothing_and_is_told_which() {
+    let world = World::new().await;
+    for (from, to, expected) in [
+        ("signing_alg: ES256", "signing_alg: HS256", "HS256"),
+        ("token_ttl: 120", "token_ttl: 5", "60"),
+        ("name: Mail", "nmae: Mail", "nmae"),
+        ("mcp_server: Todo", "mcp_server: Toddo", "Toddo"),
+        (
+            "scopes: [todo:read]",
+            "scopes: [todo:delete]",
+            "todo:delete",
+        ),
+        ("    secret_file: nightly.json\n", "", "secret_file"),
+        (
+            "url: http://localhost:3003/mcp",
+            "url: http://localhost:3002/mcp/",
+            "two MCP servers",
+        ),
+        ("clients:", "clients: [", "jeton.yaml"),
+    ] {
+        let text = TWO_SERVERS.replace(from, to);
+        assert_ne!(text, TWO_SERVERS, "{from}");
+        let (done, words, _) = world.apply(&text, &[]).await;
+        assert!(!done && words.contains(expected), "{from}: {words}");
+    }
+    let servers = world.jeton.json(&["mcp-server", "list"]).await;
+    assert_eq!(servers.as_array().unwrap().len(), 0);
+    let missing = world.jeton.command(&["apply", "-f", "none.yaml"]).await;
+    assert_eq!(missing.status.code(), Some(1));
+}

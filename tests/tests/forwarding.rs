@@ -1,0 +1,221 @@
+//! Audit events sent on: as signed webhooks that the official library verifies, and to syslog.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use jeton_tests::{Jeton, JetonOptions, eventually, workspace};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::process::Command;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A receiver of webhooks that is out of order at first.
+#[derive(Clone, Default)]
+struct Receiver {
+    attempts: Arc<AtomicUsize>,
+    received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
+}
+
+impl Receiver {
+    async fn start(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new()
+            .route("/hook", post(receive))
+            .with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        address
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        let received = self.received.lock().unwrap();
+        let kind = |body: &String| serde_json::from_str::<Value>(body).unwrap()["type"].clone();
+        let kinds = received.iter().map(|(_, body)| kind(body));
+        kinds
+            .map(|kind| kind.as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: String) -> StatusCode {
+    if receiver.attempts.fetch_add(1, Ordering::SeqCst) < 2 {
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    receiver.received.lock().unwrap().push((headers, body));
+    StatusCode::NO_CONTENT
+}
+
+/// What the official library says of a webhook.
+async fn verifies(headers: &HeaderMap, body: &str) -> bool {
+    let script = "
+import sys
+from standardwebhooks import Webhook
+secret, id, timestamp, signature, body = sys.argv[1:]
+Webhook(secret).verify(body, {'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature})
+";
+    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let output = Command::new(workspace().join(".venv/bin/python"))
+        .args(["-c", script, SECRET])
+        .args([header("webhook-id"), header("webhook-timestamp")])
+        .args([header("webhook-signature"), body.to_owned()])
+        .output()
+        .await
+        .unwrap();
+    output.status.success()
+}
+
+#[tokio::test]
+async fn events_arrive_signed_once_the_receiver_is_there_and_go_on_after_a_restart() {
+    let receiver = Receiver::default();
+    let address = receiver.start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jeton.toml");
+    let text = format!(
+        "[[audit.forward]]\nname = \"siem\"\nurl = \"http://{address}/hook\"\n\
+         secret_env = \"SIEM_SECRET\"\nkinds = [\"client.*\", \"secret.*\", \"token.refused\"]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let options = || JetonOptions {
+        flags: vec!["--config", file.to_str().unwrap()],
+        environment: vec![("SIEM_SECRET", SECRET)],
+        ..JetonOptions::default()
+    };
+    let mut jeton = Jeton::start_with(options()).await;
+    // A new destination begins with what happens from now on.
+    eventually("the destination is known", async || {
+        let known = jeton
+            .database()
+            .sql("SELECT COUNT(*) FROM audit_forward")
+            .await;
+        known.trim() == "1"
+    })
+    .await;
+    let operator = jeton.operator().await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
+    let client = operator.client(&todo, &["a"]).await;
+    client.token(&jeton.url, &[]).await;
+    let refused = client.ask(&jeton.url, &[("scope", "b")]).await;
+    assert_eq!(refused.status, 400);
+    eventually("both events arrive", async || receiver.kinds().len() >= 2).await;
+    assert_eq!(receiver.kinds(), ["client.created", "token.refused"]);
+    assert_eq!(
+        receiver.attempts.load(Ordering::SeqCst),
+        4,
+        "two were in vain"
+    );
+    let received = receiver.received.lock().unwrap().clone();
+    for (headers, body) in &received {
+        assert!(verifies(headers, body).await, "{body}");
+        assert!(!verifies(headers, &body.replace("client", "tneilc")).await);
+        assert!(!body.contains(&client.client_secret));
+    }
+    let event: Value = serde_json::from_str(&received[0].1).unwrap();
+    assert_eq!(event["data"]["client_id"], client.client_id.as_str());
+    assert_eq!(
+        received[0].0["webhook-id"],
+        event["data"]["id"].as_str().unwrap()
+    );
+    // It goes on where it was.
+    let path = format!("/clients/{}/secrets/rotate", client.client_id);
+    jeton.kill().await;
+    let jeton = jeton.restart(options()).await;
+    let operator = jeton.operator().await;
+    operator.post(&path, serde_json::json!({})).await;
+    eventually("the third event arrives", async || {
+        receiver.kinds().iter().any(|kind| kind == "secret.rotated")
+    })
+    .await;
+    // At least once: after a kill, one may come twice; its ID says so.
+    let ids: std::collections::BTreeSet<_> = receiver
+        .received
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(headers, _)| headers["webhook-id"].clone().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), 3);
+    assert!(!jeton.log().contains(SECRET));
+}
+
+#[tokio::test]
+async fn syslog_gets_every_kind_over_udp_and_tcp() {
+    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jeton.toml");
+    let text = format!(
+        "[[audit.forward]]\nname = \"u\"\nurl = \"syslog+udp://{}\"\n\
+         [[audit.forward]]\nname = \"t\"\nurl = \"syslog+tcp://{}\"\nkinds = [\"token.issued\"]\n",
+        udp.local_addr().unwrap(),
+        tcp.local_addr().unwrap()
+    );
+    std::fs::write(&file, text).unwrap();
+    let jeton = Jeton::start_with(JetonOptions {
+        flags: vec!["--config", file.to_str().unwrap()],
+        ..JetonOptions::default()
+    })
+    .await;
+    eventually("the destinations are known", async || {
+        let known = jeton
+            .database()
+            .sql("SELECT COUNT(*) FROM audit_forward")
+            .await;
+        known.trim() == "2"
+    })
+    .await;
+    let operator = jeton.operator().await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
+    let client = operator.client(&todo, &["a"]).await;
+    client.token(&jeton.url, &[]).await;
+    let limit = std::time::Duration::from_secs(20);
+    let kinds = async {
+        let mut kinds = Vec::new();
+        while !kinds.contains(&"client.created".to_owned()) {
+            let mut datagram = [0; 4096];
+            let (read, _) = udp.recv_from(&mut datagram).await.unwrap();
+            let message = std::str::from_utf8(&datagram[..read]).unwrap();
+            let fields: Vec<_> = message.splitn(8, ' ').collect();
+            assert_eq!(
+                (fields[0], fields[2], fields[3]),
+                ("<110>1", "127.0.0.1", "jeton")
+            );
+            let event: Value = serde_json::from_str(fields[7]).unwrap();
+            assert_eq!(event["kind"], fields[5]);
+            kinds.push(fields[5].to_owned());
+        }
+        kinds
+    };
+    let kinds = tokio::time::timeout(limit, kinds).await.unwrap();
+    assert!(
+        kinds.contains(&"mcp_server.created".to_owned()),
+        "{kinds:?}"
+    );
+    let framed = async {
+        let (stream, _) = tcp.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        loop {
+            let mut length = Vec::new();
+            stream.read_until(b' ', &mut length).await.unwrap();
+            let length = String::from_utf8(length).unwrap();
+            let mut message = vec![0; length.trim().parse().unwrap()];
+            stream.read_exact(&mut message).await.unwrap();
+            let message = String::from_utf8(message).unwrap();
+            assert!(message.contains(" token.issued "), "{message}");
+            if message.contains(&client.client_id) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(limit, framed).await.unwrap();
+}
