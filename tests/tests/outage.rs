@@ -96,3 +96,36 @@ async fn who_chose_async_gets_tokens_from_memory_and_records_later() {
     let verified = jeton.json(&["audit", "verify"]).await;
     assert_eq!(verified["verified"], true);
 }
+
+#[tokio::test]
+async fn a_token_that_took_long_to_record_is_decided_again_before_it_leaves() {
+    let cluster = Cluster::create().await;
+    let (jeton, client) = start(&cluster, vec![]).await;
+    let operator = jeton.operator().await;
+    let path = format!("/clients/{}", client.client_id);
+    // Something holds up everybody who appends to the audit log. First in the queue behind it is
+    // the operator who disables the client, then the client.
+    let database = jeton.database().clone();
+    let holding = tokio::spawn(async move {
+        let hold = "BEGIN; SELECT * FROM audit_head FOR UPDATE; SELECT pg_sleep(1.5); COMMIT";
+        database.sql(hold).await
+    });
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    eventually("it is held", async || {
+        let held = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        jeton.database().sql(held).await.trim() == "1"
+    })
+    .await;
+    let disabling = operator.patch(&path, serde_json::json!({ "status": "disabled" }));
+    let asking = async {
+        eventually("the operator waits", async || {
+            jeton.database().sql(waiting).await.trim() == "1"
+        })
+        .await;
+        client.ask(&jeton.url, &[]).await
+    };
+    let (_, answer) = tokio::join!(disabling, asking);
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    holding.await.unwrap();
+    assert_eq!(client.ask(&jeton.url, &[]).await.status, 401);
+}

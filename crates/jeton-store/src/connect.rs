@@ -63,6 +63,8 @@ fn redacted(url: &str) -> String {
 pub(crate) struct Pools {
     pub(crate) readers: AnyPool,
     pub(crate) writers: AnyPool,
+    /// For locks, which are held while others work.
+    pub(crate) locks: AnyPool,
     pub(crate) dialect: &'static Dialect,
 }
 
@@ -71,11 +73,14 @@ pub(crate) fn open(database: &Database) -> Result<Pools, StoreError> {
     match database {
         Database::Sqlite(file) => {
             let url = sqlite_url(file);
+            let readers = sqlite_pool(4, SQLITE_SET_UP).connect_lazy(&url)?;
             Ok(Pools {
-                readers: sqlite_pool(4).connect_lazy(&url)?,
+                // There is nobody to lock out.
+                locks: readers.clone(),
+                readers,
                 // One writer: SQLite has one at a time, and waiting in the pool is fairer than busy
                 // locks.
-                writers: sqlite_pool(1).connect_lazy(&url)?,
+                writers: sqlite_pool(1, SQLITE_WRITER_SET_UP).connect_lazy(&url)?,
                 dialect: &dialect::SQLITE,
             })
         }
@@ -85,8 +90,9 @@ pub(crate) fn open(database: &Database) -> Result<Pools, StoreError> {
             let writers = (postgres.connections / 2).max(2);
             let readers = postgres.connections.saturating_sub(writers).max(2);
             Ok(Pools {
-                readers: postgres_pool(readers).connect_lazy(url)?,
-                writers: postgres_pool(writers).connect_lazy(url)?,
+                readers: postgres_pool(readers, POSTGRES_SET_UP).connect_lazy(url)?,
+                writers: postgres_pool(writers, POSTGRES_SET_UP).connect_lazy(url)?,
+                locks: postgres_pool(LOCKS, POSTGRES_LOCK_SET_UP).connect_lazy(url)?,
                 dialect: &dialect::POSTGRES,
             })
         }
@@ -129,7 +135,18 @@ pub(crate) fn open_unchanged(file: &Path) -> Result<AnyPool, StoreError> {
     Ok(pool.connect_lazy(&url)?)
 }
 
-fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+/// With many clients each token touches pages of its own: the writer keeps more of them in memory (in
+/// KiB), and lets more of them gather before they go from the log into the file (in pages).
+const SQLITE_WRITER_SET_UP: &[&str] = &[
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA cache_size = -65536",
+    "PRAGMA wal_autocheckpoint = 8000",
+];
+
+fn sqlite_pool(connections: u32, statements: &'static [&'static str]) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .min_connections(1)
@@ -137,10 +154,25 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
         .max_lifetime(None)
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(10))
-        .after_connect(|connection, _| Box::pin(set_up(connection, SQLITE_SET_UP)))
+        .after_connect(move |connection, _| Box::pin(set_up(connection, statements)))
 }
 
-fn postgres_pool(connections: u32) -> AnyPoolOptions {
+/// One for each kind of lock: who holds one never waits for another's connection.
+const LOCKS: u32 = 8;
+
+const POSTGRES_SET_UP: &[&str] = &[
+    "SET statement_timeout = '10s'",
+    // What a server that stands still holds is not held for ever.
+    "SET idle_in_transaction_session_timeout = '10s'",
+    "SET synchronous_commit = on",
+];
+
+const POSTGRES_LOCK_SET_UP: &[&str] = &[
+    "SET statement_timeout = '30s'",
+    "SET idle_in_transaction_session_timeout = '60s'",
+];
+
+fn postgres_pool(connections: u32, statements: &'static [&'static str]) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .test_before_acquire(false)
@@ -155,17 +187,7 @@ fn postgres_pool(connections: u32) -> AnyPoolOptions {
                 Ok(true)
             })
         })
-        .after_connect(|connection, _| {
-            Box::pin(set_up(
-                connection,
-                &[
-                    "SET statement_timeout = '10s'",
-                    // Locks of a server that stands still are not held for ever.
-                    "SET idle_in_transaction_session_timeout = '10s'",
-                    "SET synchronous_commit = on",
-                ],
-            ))
-        })
+        .after_connect(move |connection, _| Box::pin(set_up(connection, statements)))
 }
 
 async fn set_up(

@@ -19,6 +19,7 @@ use crate::{Database, StoreError, connect, schema};
 pub struct Store {
     readers: AnyPool,
     writers: AnyPool,
+    locks: AnyPool,
     pub(crate) dialect: &'static Dialect,
     pub(crate) audit_head: HeadCache,
     /// Between this and the database there is something that may hand each transaction to another
@@ -104,11 +105,13 @@ impl Store {
         let connect::Pools {
             readers,
             writers,
+            locks,
             dialect,
         } = connect::open(database)?;
         let store = Self {
             readers,
             writers,
+            locks,
             dialect,
             audit_head: HeadCache::default(),
             pooled: database.is_pooled(),
@@ -125,6 +128,7 @@ impl Store {
         let pool = connect::open_unchanged(file)?;
         Ok(Self {
             readers: pool.clone(),
+            locks: pool.clone(),
             writers: pool,
             dialect: &SQLITE,
             audit_head: HeadCache::default(),
@@ -138,8 +142,12 @@ impl Store {
     ///
     /// [`StoreError::Database`].
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        self.begin_on(&self.writers).await
+    }
+
+    async fn begin_on(&self, pool: &AnyPool) -> Result<Transaction, StoreError> {
         Ok(Transaction {
-            connection: limited(self.writers.begin()).await?,
+            connection: limited(pool.begin()).await?,
             dialect: self.dialect,
             audit_head: self.audit_head.clone(),
             new_audit_head: None,
@@ -157,7 +165,7 @@ impl Store {
         let Some(statement) = self.dialect.lock else {
             return Ok(Locked { _transaction: None });
         };
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_on(&self.locks).await?;
         transaction
             .execute(sqlx::query(statement).bind(lock.number()))
             .await?;
@@ -175,7 +183,7 @@ impl Store {
         let Some(statement) = self.dialect.try_lock else {
             return Ok(Some(Locked { _transaction: None }));
         };
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_on(&self.locks).await?;
         let row = transaction
             .one(sqlx::query(statement).bind(lock.number()))
             .await?;
@@ -244,6 +252,7 @@ impl Store {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
+        self.locks.close().await;
     }
 }
 
