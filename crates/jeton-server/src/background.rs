@@ -27,6 +27,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often it is written when secrets were last used.
 const USED_EVERY: Duration = Duration::from_secs(10);
+/// How often what was committed is moved to its place.
+const TIDY_EVERY: Duration = Duration::from_millis(200);
 /// How often new events are sent on.
 const FORWARD_EVERY: Duration = Duration::from_secs(1);
 /// So many clients are read at once.
@@ -62,6 +64,9 @@ pub(crate) fn start(app: &Arc<App>) {
             Some(_alone) => audit_proof::prune(&app, retention).await,
             None => Ok(()),
         }
+    });
+    every(app, "tidying the database", TIDY_EVERY, |app| async move {
+        Ok(app.store.tidy().await?)
     });
     every(app, "used secrets", USED_EVERY, |app| async move {
         Ok(app.used_secrets.write(&app.store).await?)

@@ -136,14 +136,15 @@ pub(crate) fn open_unchanged(file: &Path) -> Result<AnyPool, StoreError> {
 }
 
 /// With many clients each token touches pages of its own: the writer keeps more of them in memory (in
-/// KiB), and lets more of them gather before they go from the log into the file (in pages).
+/// KiB). They are moved from the log into the file beside the writer (`Store::tidy`); only where that
+/// is not enough does it do so itself (in pages).
 const SQLITE_WRITER_SET_UP: &[&str] = &[
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA cache_size = -65536",
-    "PRAGMA wal_autocheckpoint = 8000",
+    "PRAGMA wal_autocheckpoint = 4000",
 ];
 
 fn sqlite_pool(connections: u32, statements: &'static [&'static str]) -> AnyPoolOptions {

@@ -21,6 +21,8 @@ pub(crate) struct Dialect {
     pub(crate) touch_secrets: &'static str,
     /// Tells every server of a change, once it is committed.
     pub(crate) notify: Option<&'static str>,
+    /// Moves what was committed from the log into the file, without holding up the writer.
+    pub(crate) checkpoint: Option<&'static str>,
     /// Waits for a lock that ends with the transaction.
     pub(crate) lock: Option<&'static str>,
     /// Takes the same lock as `taken`, if it is free.
@@ -37,6 +39,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
                     WHERE client_secret.id = used.key \
                     AND (last_used_at IS NULL OR last_used_at < used.value)",
     notify: None,
+    checkpoint: Some("PRAGMA wal_checkpoint(PASSIVE)"),
     lock: None,
     try_lock: None,
 };
@@ -51,6 +54,7 @@ pub(crate) static POSTGRES: Dialect = Dialect {
                     WHERE client_secret.id = used.key AND (last_used_at IS NULL \
                     OR last_used_at < CAST(used.value AS BIGINT))",
     notify: Some("SELECT pg_notify('jeton_changes', $1)"),
+    checkpoint: None,
     lock: Some("SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) AS waited"),
     try_lock: Some(
         "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN CAST(1 AS BIGINT) \

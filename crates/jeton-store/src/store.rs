@@ -238,6 +238,19 @@ impl Store {
         Ok(done.rows_affected())
     }
 
+    /// Moves what was committed into its place in the file, where that is not done by itself
+    /// (SQLite): else a commit now and then would have to, and everybody behind it would wait.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn tidy(&self) -> Result<(), StoreError> {
+        if let Some(statement) = self.dialect.checkpoint {
+            self.row(sqlx::query(statement)).await?;
+        }
+        Ok(())
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
