@@ -51,7 +51,7 @@ pub(crate) fn start(app: &Arc<App>) {
         app,
         "audit checkpoints",
         CHECKPOINT_EVERY,
-        async |app| match app.store.try_lock(Lock::AuditLog).await? {
+        async |app| match app.store.try_lock(Lock::AuditCheckpoints).await? {
             Some(_alone) => audit_proof::sign_end(&app).await,
             None => Ok(()),
         },
@@ -60,7 +60,7 @@ pub(crate) fn start(app: &Arc<App>) {
         let Some(retention) = app.audit_retention else {
             return Ok(());
         };
-        match app.store.try_lock(Lock::Expiry).await? {
+        match app.store.try_lock(Lock::AuditRetention).await? {
             Some(_alone) => audit_proof::prune(&app, retention).await,
             None => Ok(()),
         }
@@ -103,7 +103,7 @@ fn start_forwarding(app: &Arc<App>) {
         let names = Arc::clone(&names);
         async move { Ok(app.store.keep_audit_forwards(&names).await?) }
     });
-    for forward in &app.audit_forward {
+    for (number, forward) in (0..=u8::MAX).zip(&app.audit_forward) {
         let forwarding = match Forwarding::to(forward, app.issuer.host()) {
             Ok(forwarding) => Arc::new(Mutex::new(forwarding)),
             Err(error) => {
@@ -114,7 +114,7 @@ fn start_forwarding(app: &Arc<App>) {
         every(app, "audit forwarding", FORWARD_EVERY, move |app| {
             let forwarding = Arc::clone(&forwarding);
             async move {
-                match app.store.try_lock(Lock::AuditForward).await? {
+                match app.store.try_lock(Lock::AuditForward(number)).await? {
                     Some(_alone) => Ok(forwarding.lock().await.round(&app.store).await?),
                     None => Ok(()),
                 }

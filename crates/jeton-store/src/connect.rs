@@ -158,8 +158,8 @@ fn sqlite_pool(connections: u32, statements: &'static [&'static str]) -> AnyPool
         .after_connect(move |connection, _| Box::pin(set_up(connection, statements)))
 }
 
-/// One for each kind of lock: who holds one never waits for another's connection.
-const LOCKS: u32 = 8;
+/// Enough for every kind of lock: who holds one hardly ever waits for another's connection.
+const LOCKS: u32 = 12;
 
 const POSTGRES_SET_UP: &[&str] = &[
     "SET statement_timeout = '10s'",

@@ -50,10 +50,12 @@ pub enum Lock {
     SigningKeys,
     /// Counting for the dashboard.
     Statistics,
-    /// Checkpoints and pruning of the audit log.
-    AuditLog,
-    /// Forwarding the audit log.
-    AuditForward,
+    /// Checkpoints of the audit log.
+    AuditCheckpoints,
+    /// Removing old events.
+    AuditRetention,
+    /// Forwarding the audit log to the destination with this number.
+    AuditForward(u8),
     /// Forgetting what is over.
     Expiry,
 }
@@ -72,9 +74,10 @@ impl Lock {
             Self::McpServers => 2,
             Self::SigningKeys => 3,
             Self::Statistics => 4,
-            Self::AuditLog => 5,
-            Self::AuditForward => 6,
+            Self::AuditCheckpoints => 5,
+            Self::AuditRetention => 6,
             Self::Expiry => 7,
+            Self::AuditForward(number) => 0x100 + i64::from(number),
         };
         0x6a65_746f_6e00_0000 + own
     }
