@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::backup::{BackupError, walk_audit};
-use crate::row::Columns as _;
+use crate::row::{Columns as _, placeholders};
 use crate::store::Query;
 use crate::{Store, StoreError};
 
@@ -385,18 +385,11 @@ async fn next_rows(
 async fn put_rows(to: &Store, table: &Table, rows: &[Vec<Value>]) -> Result<(), StoreError> {
     let width = table.key.len() + table.others.len();
     let mut sql = format!(
-        "INSERT INTO {} ({}) VALUES",
+        "INSERT INTO {} ({}) VALUES {}",
         table.name,
-        names(columns(table))
+        names(columns(table)),
+        placeholders(rows.len(), width)
     );
-    for row in 0..rows.len() {
-        sql.push_str(if row == 0 { " (" } else { ", (" });
-        for column in 1..=width {
-            let comma = if column == 1 { "" } else { ", " };
-            let _ = write!(sql, "{comma}${}", row * width + column);
-        }
-        sql.push(')');
-    }
     let _ = write!(
         sql,
         " ON CONFLICT ({}) DO ",

@@ -1,9 +1,9 @@
 //! Where the two databases differ, each in one value: no query asks which one it runs on.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use crate::audit::{COLUMN_COUNT, COLUMNS, MAX_ROWS};
+use crate::row::placeholders;
 
 /// What the SQL of one database has that the other's has not.
 #[derive(Debug)]
@@ -79,16 +79,7 @@ static SQLITE_APPEND: LazyLock<Vec<String>> = LazyLock::new(|| {
 static POSTGRES_APPEND: LazyLock<Vec<String>> = LazyLock::new(|| {
     (1..=MAX_ROWS)
         .map(|rows| {
-            let mut values = String::new();
-            for row in 0..rows {
-                values.push_str(if row == 0 { "(" } else { ", (" });
-                for column in 1..=COLUMN_COUNT {
-                    let comma = if column == 1 { "" } else { ", " };
-                    // Writing to a String cannot fail.
-                    let _ = write!(values, "{comma}${}", row * COLUMN_COUNT + column);
-                }
-                values.push(')');
-            }
+            let values = placeholders(rows, COLUMN_COUNT);
             let guard = rows * COLUMN_COUNT;
             format!(
                 "WITH moved AS (UPDATE audit_head SET last_seq = ${}, batch_hash = ${} \

@@ -1,6 +1,7 @@
 //! From a row's columns to domain values. A value that does not parse is a corrupt row, never a
 //! default.
 
+use std::fmt::Write as _;
 use std::str::FromStr;
 
 use jeton_core::Timestamp;
@@ -20,6 +21,21 @@ pub(crate) fn like(text: &str) -> String {
     }
     pattern.push('%');
     pattern
+}
+
+/// So many rows of so many numbered placeholders, as they follow VALUES.
+pub(crate) fn placeholders(rows: usize, columns: usize) -> String {
+    let mut values = String::new();
+    for row in 0..rows {
+        values.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 1..=columns {
+            let comma = if column == 1 { "" } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = write!(values, "{comma}${}", row * columns + column);
+        }
+        values.push(')');
+    }
+    values
 }
 
 pub(crate) trait Columns {

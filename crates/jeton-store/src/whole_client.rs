@@ -1,12 +1,10 @@
 //! A client with its secrets and its grants, read in one step and registered by the hundred.
 
-use std::fmt::Write as _;
-
 use jeton_core::{Client, ClientId, ClientSecret, Grant};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use crate::row::{Columns as _, to_json};
+use crate::row::{Columns as _, placeholders, to_json};
 use crate::{Change, Store, StoreError, Transaction, client, client_secret, grant};
 
 /// All that a token request needs to know of a client.
@@ -138,7 +136,7 @@ impl Transaction {
     }
 
     async fn insert_clients(&mut self, clients: &[&Client]) -> Result<(), StoreError> {
-        let statement = insert(client::INSERT, 9, clients.len());
+        let statement = format!("{} {}", client::INSERT, placeholders(clients.len(), 9));
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for client in clients {
             let claims = to_json(&client.custom_claims, "custom_claims")?;
@@ -149,7 +147,7 @@ impl Transaction {
     }
 
     async fn insert_grants(&mut self, grants: &[&Grant]) -> Result<(), StoreError> {
-        let statement = insert(grant::INSERT, 4, grants.len());
+        let statement = format!("{} {}", grant::INSERT, placeholders(grants.len(), 4));
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for grant in grants {
             query = grant::bind(query, grant);
@@ -159,7 +157,11 @@ impl Transaction {
     }
 
     async fn insert_secrets(&mut self, secrets: &[&ClientSecret]) -> Result<(), StoreError> {
-        let statement = insert(client_secret::INSERT, 6, secrets.len());
+        let statement = format!(
+            "{} {}",
+            client_secret::INSERT,
+            placeholders(secrets.len(), 6)
+        );
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for secret in secrets {
             query = client_secret::bind(query, secret);
@@ -167,19 +169,4 @@ impl Transaction {
         self.execute(query).await?;
         Ok(())
     }
-}
-
-/// `insert`, which ends in VALUES, with so many rows of so many numbered placeholders.
-fn insert(insert: &str, columns: usize, rows: usize) -> String {
-    let mut statement = insert.to_owned();
-    for row in 0..rows {
-        statement.push_str(if row == 0 { " (" } else { ", (" });
-        for column in 1..=columns {
-            let comma = if column == 1 { "" } else { ", " };
-            // Writing to a String cannot fail.
-            let _ = write!(statement, "{comma}${}", row * columns + column);
-        }
-        statement.push(')');
-    }
-    statement
 }

@@ -10,6 +10,7 @@ use jeton_core::{
 use jeton_jose::OsEntropy;
 use jeton_store::{
     AuditFilter, BrokenReason, ClientFilter, Database, PageRequest, Postgres, Store, StoreError,
+    WholeClient,
 };
 use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
@@ -721,4 +722,59 @@ async fn an_invitation_makes_one_admin_and_the_first_one_none_beside_others() {
     };
     let inserted = tx.insert_admin(&twin, None).await;
     assert!(matches!(inserted, Err(StoreError::Exists)), "{inserted:?}");
+}
+
+#[tokio::test]
+async fn clients_registered_by_the_hundred_read_back_whole() {
+    let world = World::new().await;
+    let server = mcp_server("http://localhost:3002/mcp");
+    let whole = |_| {
+        let client = client();
+        let secret = |expires_at| ClientSecret {
+            id: SecretId::generate(now(), &OsEntropy).unwrap(),
+            owner: SecretOwner::Client(client.id),
+            digest: PlainSecret::generate(&OsEntropy).unwrap().digest(),
+            suffix: "abcd".into(),
+            created_at: now(),
+            expires_at,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        WholeClient {
+            secrets: vec![secret(None), secret(Some(now()))],
+            grants: vec![Grant {
+                client_id: client.id,
+                mcp_server_id: server.id,
+                scopes: "todo:read".parse().unwrap(),
+                created_at: now(),
+            }],
+            client,
+        }
+    };
+    let written: Vec<_> = (0..250).map(whole).collect();
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&server).await.unwrap();
+    tx.insert_whole_clients(&written).await.unwrap();
+    tx.commit().await.unwrap();
+    for one in written.iter().step_by(83) {
+        let read = world.store.find_whole_client(one.client.id).await.unwrap();
+        let read = read.unwrap();
+        assert_eq!((&read.client, &read.grants), (&one.client, &one.grants));
+        let ids = |whole: &WholeClient| {
+            let mut ids: Vec<_> = whole.secrets.iter().map(|secret| secret.id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(ids(&read), ids(one));
+    }
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let part = world.store.whole_clients_after(after, 99).await.unwrap();
+        let Some(last) = part.last() else {
+            break;
+        };
+        after = Some(last.client.id);
+        count += part.len();
+    }
+    assert_eq!(count, 250);
 }
