@@ -2,6 +2,7 @@
 //! is old without breaking the proof of the rest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jeton_core::Timestamp;
 use sqlx::any::AnyRow;
@@ -75,6 +76,10 @@ pub struct AuditSpan {
 
 /// Rows read at once.
 const STEP: i64 = 1_000;
+/// How often the end of the log is asked for before it is called foreign.
+const ASK_END: u32 = 5;
+/// How long after one another.
+const ASK_END_AGAIN: Duration = Duration::from_millis(20);
 
 fn checkpoint_from_row(row: &AnyRow) -> Result<AuditCheckpoint, StoreError> {
     Ok(AuditCheckpoint {
@@ -287,13 +292,22 @@ impl Store {
                 return Ok(Some(walk.broken(BrokenReason::Altered)));
             }
         }
-        let after = self.known_audit_end().await?;
-        // More than was ever written: somebody continued the chain by hand.
-        let more = after.filter(|after| after.last_seq < walk.proven.last_seq);
-        Ok(more.map(|after| BrokenAudit {
-            seq: after.last_seq + 1,
-            reason: BrokenReason::Foreign,
-        }))
+        // More than was ever written: somebody continued the chain by hand. A writer remembers what it
+        // committed a moment after others can read it, so it is asked again before that is said.
+        for asked in 1.. {
+            let after = self.known_audit_end().await?;
+            let Some(after) = after.filter(|after| after.last_seq < walk.proven.last_seq) else {
+                return Ok(None);
+            };
+            if asked == ASK_END {
+                return Ok(Some(BrokenAudit {
+                    seq: after.last_seq + 1,
+                    reason: BrokenReason::Foreign,
+                }));
+            }
+            tokio::time::sleep(ASK_END_AGAIN).await;
+        }
+        Ok(None)
     }
 
     async fn audit_checkpoints(
