@@ -10,7 +10,7 @@ use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
 use crate::dialect::Dialect;
 use crate::row::{Columns as _, like, to_json};
 use crate::store::Query;
-use crate::{Page, PageRequest, Store, StoreError, Transaction};
+use crate::{Page, PageRequest, Store, StoreError, Transaction, retry_on_conflict};
 
 pub(crate) const COLUMNS: &str = "seq, id, at, kind, outcome, reason, actor, client_id, mcp_server_id, \
                        secret_id, scope, resource, jti, source, request_id, detail, batch_hash";
@@ -360,13 +360,25 @@ impl Store {
             }
             // Another server appended meanwhile.
         }
-        let mut tx = self.begin().await?;
-        tx.append_audit(events).await?;
-        tx.commit().await
+        retry_on_conflict(|| async {
+            let mut tx = self.begin().await?;
+            tx.append_audit(events).await?;
+            tx.commit().await
+        })
+        .await
     }
 }
 
 impl Transaction {
+    /// Appends an event, as [`Self::append_audit`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn record(&mut self, event: &AuditEvent) -> Result<(), StoreError> {
+        self.append_audit(std::slice::from_ref(event)).await
+    }
+
     /// Appends events as one batch of the chain. From here on to the end of the transaction no
     /// other server appends: it should be the last that a transaction does.
     ///

@@ -73,7 +73,7 @@ pub(crate) fn open(database: &Database) -> Result<Pools, StoreError> {
     match database {
         Database::Sqlite(file) => {
             let url = sqlite_url(file);
-            let readers = sqlite_pool(4, SQLITE_SET_UP).connect_lazy(&url)?;
+            let readers = sqlite_pool(4, &[]).connect_lazy(&url)?;
             Ok(Pools {
                 // There is nobody to lock out.
                 locks: readers.clone(),
@@ -139,15 +139,12 @@ pub(crate) fn open_unchanged(file: &Path) -> Result<AnyPool, StoreError> {
 /// KiB). They are moved from the log into the file beside the writer (`Store::tidy`); only where that
 /// is not enough does it do so itself (in pages).
 const SQLITE_WRITER_SET_UP: &[&str] = &[
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 5000",
     "PRAGMA cache_size = -65536",
     "PRAGMA wal_autocheckpoint = 4000",
 ];
 
-fn sqlite_pool(connections: u32, statements: &'static [&'static str]) -> AnyPoolOptions {
+/// Each connection set up like every one, and as `more` says.
+fn sqlite_pool(connections: u32, more: &'static [&'static str]) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .min_connections(1)
@@ -155,7 +152,12 @@ fn sqlite_pool(connections: u32, statements: &'static [&'static str]) -> AnyPool
         .max_lifetime(None)
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(10))
-        .after_connect(move |connection, _| Box::pin(set_up(connection, statements)))
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                set_up(&mut *connection, SQLITE_SET_UP).await?;
+                set_up(connection, more).await
+            })
+        })
 }
 
 /// Enough for every kind of lock: who holds one hardly ever waits for another's connection.
@@ -166,6 +168,8 @@ const POSTGRES_SET_UP: &[&str] = &[
     // What a server that stands still holds is not held for ever.
     "SET idle_in_transaction_session_timeout = '10s'",
     "SET synchronous_commit = on",
+    // What the statements presume, whatever the database's own default is.
+    "SET default_transaction_isolation = 'read committed'",
 ];
 
 const POSTGRES_LOCK_SET_UP: &[&str] = &[

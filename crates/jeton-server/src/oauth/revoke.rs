@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 use jeton_core::{AccessTokenClaims, AuditEvent, AuditKind, Timestamp};
-use jeton_store::StoreError;
+use jeton_store::{StoreError, retry_on_conflict};
 
 use super::client_auth::Authenticated;
 use super::introspect::{required_token, visible};
@@ -49,14 +49,16 @@ async fn revoke_recorded(
     claims: &AccessTokenClaims,
     event: AuditEvent,
 ) -> Result<(), StoreError> {
-    let mut tx = app.store.begin().await?;
-    let expires_at = Timestamp::from_seconds(claims.exp);
-    if tx
-        .revoke_token(&claims.jti, expires_at, app.clock.now())
-        .await?
-    {
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
-    }
-    Ok(())
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        let expires_at = Timestamp::from_seconds(claims.exp);
+        if tx
+            .revoke_token(&claims.jti, expires_at, app.clock.now())
+            .await?
+        {
+            tx.record(&event).await?;
+        }
+        tx.commit().await
+    })
+    .await
 }

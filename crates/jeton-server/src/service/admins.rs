@@ -6,7 +6,7 @@ use jeton_core::{
     Actor, Admin, AdminId, AuditKind, DisplayName, EmailAddress, Invitation, InvitationId,
     PlainSecret, Role,
 };
-use jeton_store::{StoreError, Transaction};
+use jeton_store::{StoreError, Transaction, retry_on_conflict};
 use secrecy::SecretString;
 
 use super::{Operator, OperatorId, ServiceError, password};
@@ -37,11 +37,14 @@ pub(crate) async fn make_first_link(app: &App) -> Result<Option<PlainSecret>, Se
         first: true,
         ..invitation
     };
-    let mut tx = app.store.begin().await?;
-    tx.delete_first_invitations().await?;
-    tx.insert_admin_invitation(link.digest(), &invitation)
-        .await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.delete_first_invitations().await?;
+        tx.insert_admin_invitation(link.digest(), &invitation)
+            .await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     Ok(Some(link))
 }
 
@@ -59,11 +62,14 @@ pub(crate) async fn invite(
         .insert("invitation_id".into(), invitation.id.to_string().into());
     event.detail.insert("role".into(), role.as_str().into());
     event.detail.insert("note".into(), note.as_str().into());
-    let mut tx = app.store.begin().await?;
-    tx.insert_admin_invitation(link.digest(), &invitation)
-        .await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.insert_admin_invitation(link.digest(), &invitation)
+            .await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     Ok((invitation, link))
 }
 
@@ -100,12 +106,14 @@ pub(crate) async fn revoke_invitation(
     event
         .detail
         .insert("invitation_id".into(), id.to_string().into());
-    let mut tx = app.store.begin().await?;
-    if tx.delete_admin_invitation(id).await? {
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
-    }
-    Ok(())
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if tx.delete_admin_invitation(id).await? {
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// The invitation behind a link, if it still works.
@@ -152,21 +160,24 @@ pub(crate) async fn accept(
     event
         .detail
         .insert("invitation_id".into(), invitation.id.to_string().into());
-    let mut tx = app.store.begin().await?;
-    if !tx.use_admin_invitation(link.digest(), now).await? {
-        return Err(gone());
-    }
-    match tx.insert_admin(&admin, Some(&hash)).await {
-        Err(StoreError::Exists) => {
-            return Err(ServiceError::Invalid {
-                parameter: "email",
-                detail: "somebody with this e-mail address is an admin already".into(),
-            });
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if !tx.use_admin_invitation(link.digest(), now).await? {
+            return Err(gone());
         }
-        inserted => inserted?,
-    }
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+        match tx.insert_admin(&admin, Some(&hash)).await {
+            Err(StoreError::Exists) => {
+                return Err(ServiceError::Invalid {
+                    parameter: "email",
+                    detail: "somebody with this e-mail address is an admin already".into(),
+                });
+            }
+            inserted => inserted?,
+        }
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     Ok(admin)
 }
 
@@ -180,11 +191,14 @@ pub(crate) async fn set_role(
     find(app, id).await?;
     let mut event = about(app, operator, AuditKind::AdminUpdated, id)?;
     event.detail.insert("role".into(), role.as_str().into());
-    let mut tx = app.store.begin().await?;
-    tx.set_admin_role(id, role).await?;
-    require_an_admin(&mut tx).await?;
-    tx.append_audit(&[event]).await?;
-    Ok(tx.commit().await?)
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.set_admin_role(id, role).await?;
+        require_an_admin(&mut tx).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// Removes an admin; their sessions end at once.
@@ -199,13 +213,15 @@ pub(crate) async fn delete(
         ));
     }
     let event = about(app, operator, AuditKind::AdminDeleted, id)?;
-    let mut tx = app.store.begin().await?;
-    if tx.delete_admin(id).await? {
-        require_an_admin(&mut tx).await?;
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
-    }
-    Ok(())
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if tx.delete_admin(id).await? {
+            require_an_admin(&mut tx).await?;
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// Changes the operator's own password; every session of theirs ends.
@@ -234,11 +250,14 @@ pub(crate) async fn change_password(
     let hash = password::hash(new, app.entropy.as_ref()).await?;
     let mut event = about(app, operator, AuditKind::AdminUpdated, id)?;
     event.detail.insert("password".into(), "changed".into());
-    let mut tx = app.store.begin().await?;
-    tx.set_admin_password(id, &hash).await?;
-    tx.delete_admin_sessions_of(id).await?;
-    tx.append_audit(&[event]).await?;
-    Ok(tx.commit().await?)
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.set_admin_password(id, &hash).await?;
+        tx.delete_admin_sessions_of(id).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 async fn find(app: &App, id: AdminId) -> Result<Admin, ServiceError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jeton_core::{Actor, AuditKind, SigningAlgorithm, Timestamp};
 use jeton_jose::{UnverifiedToken, sign_statement, verify_statement};
-use jeton_store::{AuditCheckpoint, AuditSpan, BrokenAudit, BrokenReason};
+use jeton_store::{AuditCheckpoint, AuditSpan, BrokenAudit, BrokenReason, retry_on_conflict};
 use serde::{Deserialize, Serialize};
 
 use super::{ServiceError, statistics};
@@ -81,11 +81,13 @@ pub(crate) async fn sign_end(app: &App) -> Result<(), ServiceError> {
     let kept_from = pruned.map_or(seq - KEPT, |pruned| {
         pruned.seq.max(seq - KEPT).min(pruned.seq)
     });
-    let mut tx = app.store.begin().await?;
-    tx.put_audit_checkpoint(&checkpoint).await?;
-    tx.delete_audit_checkpoints(kept_from).await?;
-    tx.commit().await?;
-    Ok(())
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.put_audit_checkpoint(&checkpoint).await?;
+        tx.delete_audit_checkpoints(kept_from).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 fn signed(
@@ -133,11 +135,14 @@ pub(crate) async fn prune(app: &App, retention: Duration) -> Result<(), ServiceE
         event
             .detail
             .insert("older_than".into(), before.to_string().into());
-        let mut tx = app.store.begin().await?;
-        tx.put_audit_checkpoint(&checkpoint).await?;
-        tx.delete_audit_checkpoints(seq).await?;
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
+        retry_on_conflict(|| async {
+            let mut tx = app.store.begin().await?;
+            tx.put_audit_checkpoint(&checkpoint).await?;
+            tx.delete_audit_checkpoints(seq).await?;
+            tx.record(&event).await?;
+            Ok::<_, ServiceError>(tx.commit().await?)
+        })
+        .await?;
         through = seq;
     }
     if through > 0 {

@@ -5,7 +5,7 @@ use jeton_core::{
     DisplayName, Grant, McpServerId, PlainSecret, ScopeSet, SecretOwner, TokenTtl,
 };
 
-use jeton_store::WholeClient;
+use jeton_store::{WholeClient, retry_on_conflict};
 
 use super::grants::check_scopes;
 use super::secrets::{Expiry, make_secret};
@@ -60,12 +60,15 @@ pub(crate) async fn create(
     new: NewClient,
 ) -> Result<CreatedClient, ServiceError> {
     let (created, event) = prepare(app, operator, new).await?;
-    let mut tx = app.store.begin().await?;
-    tx.insert_client(&created.client).await?;
-    tx.put_grant(&created.grant).await?;
-    tx.insert_secret(&created.secret).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.insert_client(&created.client).await?;
+        tx.put_grant(&created.grant).await?;
+        tx.insert_secret(&created.secret).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.client_changed(created.client.id);
     Ok(created)
 }
@@ -90,10 +93,13 @@ pub(crate) async fn create_many(
             grants: vec![created.grant.clone()],
         })
         .collect();
-    let mut tx = app.store.begin().await?;
-    tx.insert_whole_clients(&whole).await?;
-    tx.append_audit(&events).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.insert_whole_clients(&whole).await?;
+        tx.append_audit(&events).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.clients_added();
     Ok(all)
 }
@@ -176,10 +182,13 @@ pub(crate) async fn update(
     };
     let mut event = operator.event(app, kind)?;
     event.client_id = Some(id);
-    let mut tx = app.store.begin().await?;
-    tx.update_client(&after).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.update_client(&after).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.client_changed(id);
     Ok(after)
 }
@@ -199,11 +208,14 @@ pub(crate) async fn delete(
     event
         .detail
         .insert("name".into(), client.name.as_str().into());
-    let mut tx = app.store.begin().await?;
-    if tx.delete_client(id).await? {
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
-    }
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if tx.delete_client(id).await? {
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.client_changed(id);
     Ok(())
 }

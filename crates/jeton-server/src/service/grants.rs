@@ -1,6 +1,7 @@
 //! Making, changing and taking back grants.
 
 use jeton_core::{AuditKind, ClientId, Grant, McpServer, McpServerId, ScopeSet};
+use jeton_store::retry_on_conflict;
 
 use super::{Operator, ServiceError, clients, mcp_servers};
 use crate::app::App;
@@ -38,10 +39,13 @@ pub(crate) async fn put(
     event.client_id = Some(client_id);
     event.mcp_server_id = Some(mcp_server_id);
     event.scope = Some(grant.scopes.clone());
-    let mut tx = app.store.begin().await?;
-    tx.put_grant(&grant).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.put_grant(&grant).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.client_changed(client_id);
     Ok(grant)
 }
@@ -63,11 +67,14 @@ pub(crate) async fn delete(
     event.client_id = Some(client_id);
     event.mcp_server_id = Some(mcp_server_id);
     let _in_order = app.directory.changing_mcp_servers().await?;
-    let mut tx = app.store.begin().await?;
-    if tx.delete_grant(client_id, mcp_server_id).await? {
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
-    }
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if tx.delete_grant(client_id, mcp_server_id).await? {
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.client_changed(client_id);
     Ok(())
 }

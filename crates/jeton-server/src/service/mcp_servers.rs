@@ -6,7 +6,7 @@ use jeton_core::{
     AuditKind, ClientId, Description, DisplayName, Grant, McpServer, McpServerId, ResourceUri,
     ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl,
 };
-use jeton_store::StoreError;
+use jeton_store::{StoreError, retry_on_conflict};
 
 use super::{Operator, ServiceError};
 use crate::app::App;
@@ -82,16 +82,19 @@ pub(crate) async fn create(
     event
         .detail
         .insert("name".into(), server.name.as_str().into());
-    let mut tx = app.store.begin().await?;
-    match tx.insert_mcp_server(&server).await {
-        Err(StoreError::Exists) => {
-            drop(tx);
-            return Err(url_taken(app, &server.url).await?);
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        match tx.insert_mcp_server(&server).await {
+            Err(StoreError::Exists) => {
+                drop(tx);
+                return Err(url_taken(app, &server.url).await?);
+            }
+            inserted => inserted?,
         }
-        inserted => inserted?,
-    }
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.mcp_server_changed(server.clone());
     Ok(server)
 }
@@ -130,19 +133,22 @@ pub(crate) async fn update(
     event
         .detail
         .insert("narrowed_grants".into(), narrowed.len().into());
-    let mut tx = app.store.begin().await?;
-    match tx.update_mcp_server(&after).await {
-        Err(StoreError::Exists) => {
-            drop(tx);
-            return Err(url_taken(app, &after.url).await?);
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        match tx.update_mcp_server(&after).await {
+            Err(StoreError::Exists) => {
+                drop(tx);
+                return Err(url_taken(app, &after.url).await?);
+            }
+            updated => updated?,
         }
-        updated => updated?,
-    }
-    for grant in &narrowed {
-        tx.narrow_grant(grant).await?;
-    }
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+        for grant in &narrowed {
+            tx.narrow_grant(grant).await?;
+        }
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.mcp_server_changed(after.clone());
     announce(app, narrowed.iter().map(|grant| grant.client_id));
     Ok(after)
@@ -166,11 +172,14 @@ pub(crate) async fn delete(
         .detail
         .insert("name".into(), server.name.as_str().into());
     let grants = app.store.grants_on_mcp_server(id).await?;
-    let mut tx = app.store.begin().await?;
-    if tx.delete_mcp_server(id).await? {
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
-    }
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if tx.delete_mcp_server(id).await? {
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     app.directory.mcp_server_deleted(id);
     announce(app, grants.iter().map(|grant| grant.client_id));
     Ok(())

@@ -11,6 +11,7 @@ use jeton_jose::{
     ExpectedIdToken, IdTokenClaims, KeysLocation, RemoteKeys, UnverifiedToken, fetch_json,
     http_client, is_trustworthy_url, verify_id_token,
 };
+use jeton_store::retry_on_conflict;
 use reqwest::Client;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -191,10 +192,13 @@ async fn find_or_make(
     event
         .detail
         .insert("provider".into(), config.issuer.as_str().into());
-    let mut tx = app.store.begin().await?;
-    tx.insert_admin(&admin, None).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.insert_admin(&admin, None).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     Ok(Some(admin))
 }
 
@@ -202,9 +206,12 @@ async fn refuse(app: &App, context: &RequestContext, reason: &str) -> Result<(),
     let mut event = context.event(app, AuditKind::AdminSignInRefused, Actor::Anonymous)?;
     event.outcome = Outcome::Refused;
     event.reason = Some(reason.to_owned());
-    let mut tx = app.store.begin().await?;
-    tx.append_audit(&[event]).await?;
-    Ok(tx.commit().await?)
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// Trades the code for an ID token and verifies it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jeton_core::{
     AuditEvent, AuditKind, ClientId, ClientSecret, PlainSecret, SecretId, SecretOwner, SecretState,
 };
+use jeton_store::retry_on_conflict;
 
 use super::{Operator, ServiceError, clients, mcp_servers};
 use crate::app::App;
@@ -47,10 +48,13 @@ pub(crate) async fn create(
     refuse_too_many(app, owner).await?;
     let (secret, plain) = make_secret(app, owner, expiry)?;
     let event = about(operator.event(app, AuditKind::SecretCreated)?, &secret);
-    let mut tx = app.store.begin().await?;
-    tx.insert_secret(&secret).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.insert_secret(&secret).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     announce(app, owner);
     Ok((secret, plain))
 }
@@ -72,11 +76,14 @@ pub(crate) async fn rotate(
         "old_secrets_expire_at".into(),
         old_expire_at.to_string().into(),
     );
-    let mut tx = app.store.begin().await?;
-    tx.expire_secrets(owner, old_expire_at).await?;
-    tx.insert_secret(&secret).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.expire_secrets(owner, old_expire_at).await?;
+        tx.insert_secret(&secret).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     announce(app, owner);
     Ok((secret, plain))
 }
@@ -104,11 +111,14 @@ pub(crate) async fn revoke(
         refuse_last_own(app, &secret).await?;
     }
     let event = about(operator.event(app, AuditKind::SecretRevoked)?, &secret);
-    let mut tx = app.store.begin().await?;
-    if tx.revoke_secret(id, app.clock.now()).await? {
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
-    }
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if tx.revoke_secret(id, app.clock.now()).await? {
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     announce(app, secret.owner);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jeton_core::{Actor, Admin, AuditKind, EmailAddress, Outcome, PlainSecret};
-use jeton_store::AdminSession;
+use jeton_store::{AdminSession, retry_on_conflict};
 use secrecy::SecretString;
 
 use super::{Operator, OperatorId, ServiceError, password};
@@ -85,9 +85,12 @@ async fn refuse(
             .detail
             .insert("admin_id".into(), admin.id.to_string().into());
     }
-    let mut tx = app.store.begin().await?;
-    tx.append_audit(&[event]).await?;
-    Ok(tx.commit().await?)
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// Begins a session for somebody who proved to be this admin; gives its token.
@@ -103,19 +106,22 @@ pub(crate) async fn begin(
         context: context.clone(),
     };
     let event = operator.event(app, AuditKind::AdminSignedIn)?;
-    let mut tx = app.store.begin().await?;
-    tx.insert_admin_session(
-        token.digest(),
-        &AdminSession {
-            admin_id: admin.id,
-            created_at: now,
-            seen_at: now,
-        },
-    )
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.insert_admin_session(
+            token.digest(),
+            &AdminSession {
+                admin_id: admin.id,
+                created_at: now,
+                seen_at: now,
+            },
+        )
+        .await?;
+        tx.touch_admin(admin.id, now).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
     .await?;
-    tx.touch_admin(admin.id, now).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
     Ok(token)
 }
 
@@ -156,10 +162,13 @@ pub(crate) async fn sign_out(
     token: &PlainSecret,
 ) -> Result<(), ServiceError> {
     let event = operator.event(app, AuditKind::AdminSignedOut)?;
-    let mut tx = app.store.begin().await?;
-    tx.delete_admin_session(token.digest()).await?;
-    tx.append_audit(&[event]).await?;
-    Ok(tx.commit().await?)
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.delete_admin_session(token.digest()).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// Ends every session of the operator's own.
@@ -172,17 +181,23 @@ pub(crate) async fn sign_out_everywhere(
     };
     let mut event = operator.event(app, AuditKind::AdminSignedOut)?;
     event.detail.insert("everywhere".into(), true.into());
-    let mut tx = app.store.begin().await?;
-    tx.delete_admin_sessions_of(id).await?;
-    tx.append_audit(&[event]).await?;
-    Ok(tx.commit().await?)
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.delete_admin_sessions_of(id).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// Forgets sessions that are over.
 pub(crate) async fn forget_old(app: &App) -> Result<(), ServiceError> {
     let now = app.clock.now();
-    let mut tx = app.store.begin().await?;
-    tx.delete_old_admin_sessions(now.minus(ABSOLUTE), now.minus(IDLE))
-        .await?;
-    Ok(tx.commit().await?)
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.delete_old_admin_sessions(now.minus(ABSOLUTE), now.minus(IDLE))
+            .await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jeton_core::{Actor, AuditEvent, AuditKind, KeyState, SigningAlgorithm};
-use jeton_store::{Lock, StoredKey};
+use jeton_store::{Lock, StoredKey, retry_on_conflict};
 
 use super::{Operator, ServiceError};
 use crate::app::App;
@@ -64,34 +64,36 @@ pub(crate) async fn rotate_now(
     let now = app.clock.now();
     key.state = KeyState::Active;
     key.activated_at = Some(now);
-    let mut tx = app.store.begin().await?;
-    let mut events = Vec::new();
-    let mut emergency = |kind, key: &StoredKey| {
+    let emergency = |kind, key: &StoredKey| {
         let mut event = about(operator.event(app, kind)?, key);
         event.detail.insert("emergency".into(), true.into());
-        events.push(event);
-        Ok::<_, ServiceError>(())
+        Ok::<_, ServiceError>(event)
     };
-    for old in app.store.signing_keys().await? {
-        if old.algorithm != algorithm || !old.is_published(now) {
-            continue;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        let mut events = Vec::new();
+        for old in app.store.signing_keys().await? {
+            if old.algorithm != algorithm || !old.is_published(now) {
+                continue;
+            }
+            let from = old.state;
+            let retired = StoredKey {
+                state: KeyState::Retired,
+                retired_at: old.retired_at.or(Some(now)),
+                published_until: Some(now),
+                ..old
+            };
+            if tx.update_signing_key(&retired, from).await? {
+                events.push(emergency(AuditKind::KeyRetired, &retired)?);
+            }
         }
-        let from = old.state;
-        let retired = StoredKey {
-            state: KeyState::Retired,
-            retired_at: old.retired_at.or(Some(now)),
-            published_until: Some(now),
-            ..old
-        };
-        if tx.update_signing_key(&retired, from).await? {
-            emergency(AuditKind::KeyRetired, &retired)?;
-        }
-    }
-    emergency(AuditKind::KeyCreated, &key)?;
-    emergency(AuditKind::KeyActivated, &key)?;
-    tx.insert_signing_key(&key).await?;
-    tx.append_audit(&events).await?;
-    tx.commit().await?;
+        events.push(emergency(AuditKind::KeyCreated, &key)?);
+        events.push(emergency(AuditKind::KeyActivated, &key)?);
+        tx.insert_signing_key(&key).await?;
+        tx.append_audit(&events).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     reload(app).await?;
     Ok(key)
 }
@@ -100,21 +102,24 @@ pub(crate) async fn rotate_now(
 pub(crate) async fn rewrap(app: &App, operator: &Operator) -> Result<usize, ServiceError> {
     let _in_order = app.rotating.lock().await;
     let _elsewhere = app.store.lock(Lock::SigningKeys).await?;
-    let mut tx = app.store.begin().await?;
-    let mut rewrapped = 0;
-    for key in app.store.signing_keys().await? {
-        if let Some(sealed) = KeyRing::rewrap(&key, &app.master_keys, app.entropy.as_ref())? {
-            tx.reseal_signing_key(key.id, &key.sealed, &sealed).await?;
-            rewrapped += 1;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        let mut rewrapped = 0;
+        for key in app.store.signing_keys().await? {
+            if let Some(sealed) = KeyRing::rewrap(&key, &app.master_keys, app.entropy.as_ref())? {
+                tx.reseal_signing_key(key.id, &key.sealed, &sealed).await?;
+                rewrapped += 1;
+            }
         }
-    }
-    if rewrapped > 0 {
-        let mut event = operator.event(app, AuditKind::KeysRewrapped)?;
-        event.detail.insert("keys".into(), rewrapped.into());
-        tx.append_audit(&[event]).await?;
-        tx.commit().await?;
-    }
-    Ok(rewrapped)
+        if rewrapped > 0 {
+            let mut event = operator.event(app, AuditKind::KeysRewrapped)?;
+            event.detail.insert("keys".into(), rewrapped.into());
+            tx.record(&event).await?;
+            tx.commit().await?;
+        }
+        Ok(rewrapped)
+    })
+    .await
 }
 
 /// Takes over keys that are managed elsewhere and not known yet: they are published at once, and
@@ -172,10 +177,13 @@ async fn make(app: &Arc<App>, algorithm: SigningAlgorithm) -> Result<StoredKey, 
 }
 
 async fn publish(app: &App, key: &StoredKey, event: AuditEvent) -> Result<(), ServiceError> {
-    let mut tx = app.store.begin().await?;
-    tx.insert_signing_key(key).await?;
-    tx.append_audit(&[event]).await?;
-    tx.commit().await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.insert_signing_key(key).await?;
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
     reload(app).await
 }
 
@@ -229,34 +237,37 @@ pub(crate) async fn advance(app: &Arc<App>) -> Result<(), ServiceError> {
     let mut changed = published != app.keys.published_count();
     for next in keys.iter().filter(due) {
         changed = true;
-        let mut tx = app.store.begin().await?;
-        let mut events = Vec::new();
-        let active = keys
-            .iter()
-            .filter(|key| key.algorithm == next.algorithm && key.state == KeyState::Active);
-        for old in active {
-            let retired = StoredKey {
-                state: KeyState::Retired,
-                retired_at: Some(now),
-                published_until: Some(now.plus(PUBLISHED_AFTER)),
-                ..old.clone()
-            };
-            if tx.update_signing_key(&retired, KeyState::Active).await? {
-                let event = app.event(AuditKind::KeyRetired, Actor::System)?;
-                events.push(about(event, &retired));
+        retry_on_conflict(|| async {
+            let mut tx = app.store.begin().await?;
+            let mut events = Vec::new();
+            let active = keys
+                .iter()
+                .filter(|key| key.algorithm == next.algorithm && key.state == KeyState::Active);
+            for old in active {
+                let retired = StoredKey {
+                    state: KeyState::Retired,
+                    retired_at: Some(now),
+                    published_until: Some(now.plus(PUBLISHED_AFTER)),
+                    ..old.clone()
+                };
+                if tx.update_signing_key(&retired, KeyState::Active).await? {
+                    let event = app.event(AuditKind::KeyRetired, Actor::System)?;
+                    events.push(about(event, &retired));
+                }
             }
-        }
-        let activated = StoredKey {
-            state: KeyState::Active,
-            activated_at: Some(now),
-            ..next.clone()
-        };
-        if tx.update_signing_key(&activated, KeyState::Pending).await? {
-            let event = app.event(AuditKind::KeyActivated, Actor::System)?;
-            events.push(about(event, &activated));
-        }
-        tx.append_audit(&events).await?;
-        tx.commit().await?;
+            let activated = StoredKey {
+                state: KeyState::Active,
+                activated_at: Some(now),
+                ..next.clone()
+            };
+            if tx.update_signing_key(&activated, KeyState::Pending).await? {
+                let event = app.event(AuditKind::KeyActivated, Actor::System)?;
+                events.push(about(event, &activated));
+            }
+            tx.append_audit(&events).await?;
+            Ok::<_, ServiceError>(tx.commit().await?)
+        })
+        .await?;
     }
     if changed { reload(app).await } else { Ok(()) }
 }
