@@ -35,6 +35,12 @@ impl Cluster {
         script(&["stop", self.folder.to_str().unwrap(), how]).await;
     }
 
+    /// Over TLS only from here on, as `localhost`; gives the file with the CA that vouches for it.
+    pub async fn require_tls(&self) -> PathBuf {
+        let file = script(&["tls", self.folder.to_str().unwrap()]).await;
+        file.trim().into()
+    }
+
     pub async fn start(&self) {
         script(&["start", self.folder.to_str().unwrap()]).await;
     }

@@ -1,12 +1,74 @@
-//! What only PostgreSQL has: others who write.
+//! What only PostgreSQL has: a connection that somebody else could answer, and others who write.
 
 use std::process::Stdio;
+use std::time::Duration;
 
-use jeton_tests::{Cluster, Jeton, JetonOptions, TestDatabase, eventually};
+use jeton_tests::{Cluster, Jeton, JetonOptions, TestDatabase, binary, eventually};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+
+fn over_tls(cluster: &Cluster, host: &str, ca: &str) -> String {
+    let port = cluster.port();
+    format!("postgres://jeton@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={ca}")
+}
+
+#[tokio::test]
+async fn over_tls_the_database_has_to_be_who_it_says() {
+    let cluster = Cluster::create().await;
+    let ca = cluster.require_tls().await;
+    let other_cluster = Cluster::create().await;
+    let another = other_cluster.require_tls().await;
+    let (ca, another) = (ca.to_str().unwrap(), another.to_str().unwrap());
+
+    let jeton = Jeton::start_with(JetonOptions {
+        database: Some(TestDatabase::Postgres(over_tls(&cluster, "localhost", ca))),
+        ..JetonOptions::default()
+    })
+    .await;
+    let operator = jeton.operator().await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
+    let client = operator.client(&todo, &["a"]).await;
+    client.token(&jeton.url, &[]).await;
+    let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                     WHERE application_name <> 'psql' AND client_addr IS NOT NULL";
+    assert_eq!(jeton.database().sql(encrypted).await.trim(), "t");
+
+    let full = over_tls(&cluster, "localhost", ca);
+    for (url, says) in [
+        (over_tls(&cluster, "localhost", another), "certificate"),
+        (over_tls(&cluster, "127.0.0.1", ca), "certificate"),
+        (full.replace("verify-full", "disable"), "no encryption"),
+        (
+            full.replace("ca.pem", "nowhere.pem"),
+            "nowhere.pem, which cannot be read",
+        ),
+        (full.replace("sslrootcert", "sslrootcrt"), "sslrootcert"),
+        (full.replace("verify-full", "full"), "verify-full"),
+    ] {
+        let errors = refused(&url).await;
+        assert!(errors.contains(says), "{url}: {errors}");
+    }
+}
+
+/// Why a server does not start on this database.
+async fn refused(url: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let starting = Command::new(binary("jeton"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path().join("data"))
+        .env("JETON_DATABASE_URL", url)
+        .kill_on_drop(true)
+        .output();
+    let ended = tokio::time::timeout(Duration::from_secs(60), starting).await;
+    let ended = ended.unwrap().unwrap();
+    let errors = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success(), "{url}: {errors}");
+    errors
+}
 
 #[tokio::test]
 async fn who_ends_a_deadlock_by_failing_tries_again() {

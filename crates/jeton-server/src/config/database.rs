@@ -47,6 +47,44 @@ impl DatabaseUrl {
     }
 }
 
+/// The parameters of a PostgreSQL URL that name a file.
+const TLS_FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
+
+/// What says how the connection is protected is not ignored because of a typo, and a file that it
+/// names is there: the connection itself would not say which one is missing.
+fn check_tls_parameters(url: &DatabaseUrl) -> Result<(), ConfigError> {
+    // Whatever else is wrong with it, connecting says.
+    let parsed = url::Url::parse(&url.0);
+    let pairs = parsed.iter().flat_map(url::Url::query_pairs);
+    for (name, value) in pairs.filter(|(name, _)| name.to_lowercase().starts_with("ssl")) {
+        let wrong = if TLS_FILES.contains(&&*name) {
+            std::fs::File::open(&*value)
+                .err()
+                .map(|error| format!("{name} names {value}, which cannot be read: {error}"))
+        } else if name == "sslmode" {
+            let modes = [
+                "disable",
+                "allow",
+                "prefer",
+                "require",
+                "verify-ca",
+                "verify-full",
+            ];
+            (!modes.contains(&&*value))
+                .then(|| format!("sslmode must be one of {}, not {value:?}", modes.join(", ")))
+        } else {
+            Some(format!(
+                "there is no parameter {name}; those of TLS are sslmode, {}",
+                TLS_FILES.join(", ")
+            ))
+        };
+        if let Some(wrong) = wrong {
+            return Err(ConfigError::DatabaseParameter(wrong));
+        }
+    }
+    Ok(())
+}
+
 const CONNECTIONS: u32 = 16;
 const FEWEST_CONNECTIONS: u32 = 4;
 
@@ -64,6 +102,9 @@ pub(super) fn database(
         && (postgres.is_none() || !notification.is_postgres())
     {
         return Err(ConfigError::NotificationUrl);
+    }
+    for url in postgres.iter().copied().chain(&notification_url) {
+        check_tls_parameters(url)?;
     }
     if let Some(url) = postgres {
         return Ok(Database::Postgres(Postgres {

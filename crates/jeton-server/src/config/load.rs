@@ -41,6 +41,9 @@ pub enum ConfigError {
         "the database URL must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE; one that begins with {0:?} is neither"
     )]
     Database(String),
+    /// A parameter of the database's URL.
+    #[error("the database URL: {0}")]
+    DatabaseParameter(String),
     /// Verifiers would never catch up.
     #[error(
         "signing_key_rotation_days must be at least 2, not {0}, since a new key is published for a day before it signs; 0 leaves rotating to you"
