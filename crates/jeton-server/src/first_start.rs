@@ -161,7 +161,7 @@ impl FirstStart<'_> {
             .insert("url".into(), moved.url.as_given().into());
         let mut tx = self.store.begin().await?;
         tx.update_mcp_server(&moved).await?;
-        tx.append_audit(&[event]).await?;
+        tx.record(&event).await?;
         tx.commit().await?;
         Ok(moved)
     }
@@ -204,7 +204,7 @@ impl FirstStart<'_> {
         tx.insert_client(&client).await?;
         tx.insert_secret(&secret).await?;
         tx.put_grant(&grant).await?;
-        tx.append_audit(&[event]).await?;
+        tx.record(&event).await?;
         tx.commit().await?;
         Ok(server)
     }
