@@ -26,7 +26,7 @@ use crate::keys::{
 };
 use crate::private_file::create_private_file;
 use crate::propagation;
-use crate::service::statistics::OutstandingClients;
+use crate::service::statistics::{Counting, OutstandingClients};
 use crate::service::{self, ServiceError, SignInThrottle};
 
 /// Why the server cannot start.
@@ -88,6 +88,7 @@ pub struct App {
     pub(crate) key_rotation: Option<Duration>,
     /// Held while signing keys are changed.
     pub(crate) rotating: Mutex<()>,
+    pub(crate) counting: Counting,
     pub(crate) outstanding: OutstandingClients,
     pub(crate) sign_in_throttle: SignInThrottle,
     /// Who else may say who somebody is.
@@ -154,6 +155,7 @@ impl App {
             outside_keys,
             key_rotation: config.key_rotation,
             rotating: Mutex::new(()),
+            counting: Counting::default(),
             outstanding: OutstandingClients::default(),
             sign_in_throttle: SignInThrottle::default(),
             oidc: config.oidc.clone(),

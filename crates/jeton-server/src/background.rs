@@ -69,7 +69,7 @@ pub(crate) fn start(app: &Arc<App>) {
         Ok(app.store.tidy().await?)
     });
     every(app, "used secrets", USED_EVERY, |app| async move {
-        Ok(app.used_secrets.write(&app.store).await?)
+        Ok(app.used_secrets.write_if_ripe(&app.store).await?)
     });
     start_forwarding(app);
     let (reading, stopping) = (Arc::clone(app), app.stopping.clone());
@@ -82,12 +82,7 @@ pub(crate) fn start(app: &Arc<App>) {
 }
 
 async fn count(app: Arc<App>) -> Result<(), ServiceError> {
-    if let Some(_alone) = app.store.try_lock(Lock::Statistics).await? {
-        while !statistics::catch_up(&app, 1).await? {
-            // Others want to write too.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
+    statistics::count(&app).await?;
     statistics::refresh_outstanding_clients(&app).await
 }
 

@@ -1,16 +1,14 @@
-//! The audit log: appended in batches, read newest first.
+//! The audit log: events as rows, appended in batches.
 
-use std::fmt::Write as _;
-
-use jeton_core::{Actor, AuditEvent, AuditKind, ClientId, McpServerId, Outcome, Timestamp};
+use jeton_core::{Actor, AuditEvent};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
 use crate::dialect::Dialect;
-use crate::row::{Columns as _, like, to_json};
+use crate::row::{Columns as _, to_json};
 use crate::store::Query;
-use crate::{Page, PageRequest, Store, StoreError, Transaction, retry_on_conflict};
+use crate::{Store, StoreError, Transaction, retry_on_conflict};
 
 pub(crate) const COLUMNS: &str = "seq, id, at, kind, outcome, reason, actor, client_id, mcp_server_id, \
                        secret_id, scope, resource, jti, source, request_id, detail, batch_hash";
@@ -87,42 +85,6 @@ pub struct RecordedEvent {
     pub event: AuditEvent,
 }
 
-/// Which events are wanted; every condition that is set has to hold.
-#[derive(Debug, Clone, Default)]
-pub struct AuditFilter {
-    /// Of this kind.
-    pub kind: Option<AuditKind>,
-    /// Done or refused.
-    pub outcome: Option<Outcome>,
-    /// About this client.
-    pub client_id: Option<ClientId>,
-    /// About this MCP server.
-    pub mcp_server_id: Option<McpServerId>,
-    /// About the token with this `jti`.
-    pub jti: Option<String>,
-    /// By this actor.
-    pub actor: Option<String>,
-    /// Of this request.
-    pub request_id: Option<String>,
-    /// From this address.
-    pub source: Option<String>,
-    /// At or after this time.
-    pub since: Option<Timestamp>,
-    /// Before this time.
-    pub until: Option<Timestamp>,
-    /// Whose texts hold this, case aside.
-    pub text: Option<String>,
-}
-
-/// What a search through part of the log found.
-#[derive(Debug, Clone)]
-pub struct AuditSearch {
-    /// What was found, newest first.
-    pub events: Vec<RecordedEvent>,
-    /// The event before which the search goes on, if there is more to search.
-    pub next: Option<i64>,
-}
-
 pub(crate) fn from_row(row: &AnyRow) -> Result<RecordedEvent, StoreError> {
     Ok(RecordedEvent {
         seq: row.integer("seq")?,
@@ -146,154 +108,7 @@ pub(crate) fn from_row(row: &AnyRow) -> Result<RecordedEvent, StoreError> {
     })
 }
 
-/// One condition's value.
-enum Bind {
-    Text(String),
-    Integer(i64),
-}
-
-/// Everything of an event that people may search for.
-const TEXT_LIKE: &str = "LOWER(id || ' ' || kind || ' ' || actor || ' ' || COALESCE(reason, '') \
-    || ' ' || COALESCE(client_id, '') || ' ' || COALESCE(mcp_server_id, '') || ' ' \
-    || COALESCE(secret_id, '') || ' ' || COALESCE(scope, '') || ' ' || COALESCE(resource, '') \
-    || ' ' || COALESCE(jti, '') || ' ' || COALESCE(source, '') || ' ' \
-    || COALESCE(request_id, '') || ' ' || detail) LIKE";
-
-/// How many events a search without an index reads at most before it gives what it found.
-const SEARCH_WINDOW: i64 = 20_000;
-/// Events are numbered in the order of their commits, which may differ from that of their times by
-/// less than this.
-pub(crate) const OUT_OF_ORDER: std::time::Duration = std::time::Duration::from_secs(60);
-
-impl AuditFilter {
-    /// Whether an index leads to what is wanted, or nothing else is asked for.
-    fn is_direct(&self) -> bool {
-        self.client_id.is_some() || self.jti.is_some()
-    }
-
-    fn conditions(&self, after: Option<i64>) -> Vec<(&'static str, Bind)> {
-        let text = |column, value: Option<String>| value.map(|value| (column, Bind::Text(value)));
-        let time = |column, value: Option<Timestamp>| {
-            value.map(|value| (column, Bind::Integer(value.as_millis())))
-        };
-        [
-            text("kind =", self.kind.map(|kind| kind.as_str().to_owned())),
-            text(
-                "outcome =",
-                self.outcome.map(|outcome| outcome.as_str().to_owned()),
-            ),
-            text("client_id =", self.client_id.map(|id| id.to_string())),
-            text(
-                "mcp_server_id =",
-                self.mcp_server_id.map(|id| id.to_string()),
-            ),
-            text("jti =", self.jti.clone()),
-            text("actor =", self.actor.clone()),
-            text("request_id =", self.request_id.clone()),
-            text("source =", self.source.clone()),
-            time("at >=", self.since),
-            time("at <", self.until),
-            text(TEXT_LIKE, self.text.as_deref().map(like)),
-            after.map(|seq| ("seq <", Bind::Integer(seq))),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-}
-
 impl Store {
-    /// A page of the audit log, newest first.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_events(
-        &self,
-        filter: &AuditFilter,
-        page: PageRequest<i64>,
-    ) -> Result<Page<RecordedEvent>, StoreError> {
-        self.audit_events_from(filter, 1, page).await
-    }
-
-    async fn audit_events_from(
-        &self,
-        filter: &AuditFilter,
-        first: i64,
-        page: PageRequest<i64>,
-    ) -> Result<Page<RecordedEvent>, StoreError> {
-        let mut conditions = filter.conditions(page.after);
-        if first > 1 {
-            conditions.push(("seq >=", Bind::Integer(first)));
-        }
-        let mut sql = format!("SELECT {COLUMNS} FROM audit_event");
-        for (index, (condition, _)) in conditions.iter().enumerate() {
-            let word = if index == 0 { "WHERE" } else { "AND" };
-            let _ = write!(sql, " {word} {condition} ${}", index + 1);
-            if *condition == TEXT_LIKE {
-                sql.push_str(" ESCAPE '\\'");
-            }
-        }
-        let _ = write!(sql, " ORDER BY seq DESC LIMIT ${}", conditions.len() + 1);
-        // Nothing of the caller's is in the text: conditions are fixed, values are bound.
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (_, value) in conditions {
-            query = match value {
-                Bind::Text(text) => query.bind(text),
-                Bind::Integer(integer) => query.bind(integer),
-            };
-        }
-        let rows = self.rows(query.bind(page.probe())).await?;
-        let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
-        Ok(Page::from_probe(
-            items,
-            page.limit,
-            |recorded: &RecordedEvent| recorded.seq,
-        ))
-    }
-
-    /// Part of the log, newest first, before the event `before`: at most `limit` events, found among
-    /// at most some thousands, so that a search for something rare answers in little time and says
-    /// where to go on.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn search_audit(
-        &self,
-        filter: &AuditFilter,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<AuditSearch, StoreError> {
-        let end = match (before, filter.until) {
-            (Some(before), _) => before,
-            (None, Some(until)) => self.first_seq_at(until.plus(OUT_OF_ORDER)).await?,
-            (None, None) => self.end_of_audit().await?,
-        };
-        let first = match filter.since {
-            Some(since) => self.first_seq_at(since.minus(OUT_OF_ORDER)).await?,
-            None => 1,
-        };
-        let begin = if filter.is_direct() {
-            first
-        } else {
-            first.max(end - SEARCH_WINDOW)
-        };
-        let page = PageRequest {
-            after: Some(end),
-            limit,
-        };
-        let found = self.audit_events_from(filter, begin, page).await?;
-        let next = match found.next {
-            Some(next) => next.parse().ok(),
-            None => (begin > first).then_some(begin),
-        };
-        Ok(AuditSearch {
-            events: found.items,
-            next,
-        })
-    }
-
     /// One event.
     ///
     /// # Errors
@@ -304,36 +119,6 @@ impl Store {
             .await?
             .map(|row| from_row(&row))
             .transpose()
-    }
-
-    /// One more than the number of the newest event.
-    async fn end_of_audit(&self) -> Result<i64, StoreError> {
-        let row = self
-            .one(sqlx::query(
-                "SELECT COALESCE(MAX(seq), 0) AS seq FROM audit_event",
-            ))
-            .await?;
-        Ok(row.integer("seq")? + 1)
-    }
-
-    /// The number of the first event at or after `at`, or one more than the newest: by bisection,
-    /// for an index on the time would cost every token.
-    pub(crate) async fn first_seq_at(&self, at: Timestamp) -> Result<i64, StoreError> {
-        let (mut low, mut high) = (1, self.end_of_audit().await?);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let row = self
-                .row(
-                    sqlx::query("SELECT at FROM audit_event WHERE seq >= $1 ORDER BY seq LIMIT 1")
-                        .bind(middle),
-                )
-                .await?;
-            match row {
-                Some(row) if row.time("at")? < at => low = middle + 1,
-                _ => high = middle,
-            }
-        }
-        Ok(low)
     }
 
     /// Appends events as one batch of the chain, durably, in one step where it can.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use jeton_core::Timestamp;
 use sqlx::any::AnyRow;
 
-use crate::audit::{Columns, OUT_OF_ORDER, RecordedEvent, from_row};
+use crate::audit::{Columns, RecordedEvent, from_row};
 use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
+use crate::audit_search::OUT_OF_ORDER;
 use crate::row::Columns as _;
 use crate::{Store, StoreError, Transaction};
 

@@ -143,8 +143,7 @@ impl Store {
             .rows(
                 sqlx::query(
                     "SELECT * FROM client WHERE status = 'enabled' AND created_at < $1 \
-             AND NOT EXISTS (SELECT 1 FROM client_hour \
-                             WHERE client_hour.client_id = client.id AND client_hour.issued > 0) \
+             AND NOT EXISTS (SELECT 1 FROM client_use WHERE client_use.client_id = client.id) \
              ORDER BY id LIMIT $2",
                 )
                 .bind(before.as_millis())

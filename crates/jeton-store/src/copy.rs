@@ -158,12 +158,14 @@ const TABLES: &[Table] = &[
     },
     Table {
         name: "client_hour",
-        key: &[Text("client_id"), Number("hour")],
-        others: &[
-            Number("issued"),
-            Number("refused"),
-            Number("last_issued_at"),
-        ],
+        key: &[Number("hour"), Text("client_id")],
+        others: &[Number("issued"), Number("refused"), Number("counted_seq")],
+        append_only: false,
+    },
+    Table {
+        name: "client_use",
+        key: &[Text("client_id")],
+        others: &[Number("last_issued_at")],
         append_only: false,
     },
     Table {
@@ -175,7 +177,7 @@ const TABLES: &[Table] = &[
     Table {
         name: "statistics_progress",
         key: &[Number("id")],
-        others: &[Number("seq")],
+        others: &[Number("seq"), Number("until")],
         append_only: false,
     },
     Table {

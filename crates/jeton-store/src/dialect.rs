@@ -10,6 +10,8 @@ use crate::row::placeholders;
 pub(crate) struct Dialect {
     /// What a primary key of 64 bits is called.
     pub(crate) row_number: &'static str,
+    /// What stands behind a table that is kept in the order of its key.
+    pub(crate) clustered: &'static str,
     /// Reads the end of the audit chain, as `last_seq` and `batch_hash`, and keeps others from
     /// appending until the transaction ends.
     pub(crate) lock_audit_head: &'static str,
@@ -32,6 +34,7 @@ pub(crate) struct Dialect {
 pub(crate) static SQLITE: Dialect = Dialect {
     // SQLite keeps this without an index of its own.
     row_number: "INTEGER PRIMARY KEY",
+    clustered: "WITHOUT ROWID",
     lock_audit_head: "SELECT seq AS last_seq, batch_hash FROM audit_event ORDER BY seq DESC LIMIT 1",
     append_audit: || &SQLITE_APPEND,
     audit_head_is_kept: false,
@@ -46,6 +49,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
 
 pub(crate) static POSTGRES: Dialect = Dialect {
     row_number: "BIGINT PRIMARY KEY",
+    clustered: "",
     lock_audit_head: "SELECT last_seq, batch_hash FROM audit_head WHERE id = 1 FOR UPDATE",
     append_audit: || &POSTGRES_APPEND,
     audit_head_is_kept: true,

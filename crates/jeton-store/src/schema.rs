@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use crate::dialect::Dialect;
 
 /// Every migration, in order: number, description, SQL.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "initial",
@@ -21,6 +21,11 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         3,
         "replicas",
         include_str!("../../../migrations/0003_replicas.sql"),
+    ),
+    (
+        4,
+        "many clients",
+        include_str!("../../../migrations/0004_many_clients.sql"),
     ),
 ];
 
@@ -40,8 +45,10 @@ pub(crate) fn migrator(dialect: &Dialect) -> Migrator {
             .into_iter()
             .map(|(number, description, sql)| {
                 // Fixed texts of this crate; nothing of a caller's is in them.
-                let sql =
-                    AssertSqlSafe(sql.replace("{row_number}", dialect.row_number)).into_sql_str();
+                let sql = sql
+                    .replace("{row_number}", dialect.row_number)
+                    .replace("{clustered}", dialect.clustered);
+                let sql = AssertSqlSafe(sql).into_sql_str();
                 Migration::new(
                     number,
                     description.into(),

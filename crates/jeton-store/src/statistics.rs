@@ -1,15 +1,18 @@
 //! What the dashboard counts: tokens issued and refused, by minute, and by client and hour.
 //!
-//! The counts follow the audit log a batch at a time, so that nothing is added to the path of a
+//! The counts follow the audit log ([`crate::counting`]), so that nothing is added to the path of a
 //! token and no page has to read the log itself.
 
+use std::fmt::Write as _;
+
 use jeton_core::{ClientId, Timestamp};
+use sqlx::AssertSqlSafe;
 
-use crate::row::Columns;
-use crate::{Store, StoreError, Transaction};
+use crate::row::Columns as _;
+use crate::{Store, StoreError};
 
-const MINUTE: i64 = 60_000;
-const HOUR: i64 = 3_600_000;
+pub(crate) const MINUTE: i64 = 60_000;
+pub(crate) const HOUR: i64 = 3_600_000;
 
 /// Tokens issued and requests refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,7 +106,7 @@ impl Store {
             .collect()
     }
 
-    /// A client's tokens since the hour of `since`.
+    /// A client's tokens from the hour of `since` through that of `now`, which may be some days apart.
     ///
     /// # Errors
     ///
@@ -112,18 +115,25 @@ impl Store {
         &self,
         id: ClientId,
         since: Timestamp,
+        now: Timestamp,
     ) -> Result<TokenCount, StoreError> {
-        let row = self
-            .one(
-                sqlx::query(
-                    "SELECT CAST(COALESCE(SUM(issued), 0) AS BIGINT) AS issued, \
+        // Each hour by name: between two hours lie the rows of all clients.
+        let hours = since.as_millis() / HOUR..=now.as_millis() / HOUR;
+        let mut statement = String::from(
+            "SELECT CAST(COALESCE(SUM(issued), 0) AS BIGINT) AS issued, \
              CAST(COALESCE(SUM(refused), 0) AS BIGINT) AS refused \
-             FROM client_hour WHERE client_id = $1 AND hour >= $2",
-                )
-                .bind(id.to_string())
-                .bind(since.as_millis() / HOUR),
-            )
-            .await?;
+             FROM client_hour WHERE client_id = $1 AND hour IN (NULL",
+        );
+        for (number, _) in (2..).zip(hours.clone()) {
+            // Writing to a String cannot fail.
+            let _ = write!(statement, ", ${number}");
+        }
+        statement.push(')');
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(id.to_string());
+        for hour in hours {
+            query = query.bind(hour);
+        }
+        let row = self.one(query).await?;
         Ok(TokenCount {
             issued: row.integer("issued")?,
             refused: row.integer("refused")?,
@@ -138,11 +148,8 @@ impl Store {
     pub async fn client_activity(&self, id: ClientId) -> Result<ClientActivity, StoreError> {
         let issued = self
             .row(
-                sqlx::query(
-                    "SELECT last_issued_at FROM client_hour WHERE client_id = $1 AND issued > 0 \
-             ORDER BY hour DESC LIMIT 1",
-                )
-                .bind(id.to_string()),
+                sqlx::query("SELECT last_issued_at FROM client_use WHERE client_id = $1")
+                    .bind(id.to_string()),
             )
             .await?;
         let refusal = self
@@ -162,69 +169,3 @@ impl Store {
         Ok(activity)
     }
 }
-
-impl Transaction {
-    /// Counts the next events of the audit log, at most `limit`; gives how many there were.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn count_tokens(&mut self, limit: i64) -> Result<i64, StoreError> {
-        let row = self
-            .one(sqlx::query(
-                "SELECT p.seq AS done, COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS last \
-             FROM statistics_progress p WHERE p.id = 1",
-            ))
-            .await?;
-        let done = row.integer("done")?;
-        let until = row.integer("last")?.min(done + limit);
-        if until <= done {
-            return Ok(0);
-        }
-        // Two servers that count at once: the second finds it done.
-        let mine = self
-            .execute(
-                sqlx::query("UPDATE statistics_progress SET seq = $1 WHERE id = 1 AND seq = $2")
-                    .bind(until)
-                    .bind(done),
-            )
-            .await?;
-        if mine == 0 {
-            return Ok(0);
-        }
-        for statement in [COUNT_MINUTES, COUNT_HOURS, NOTE_REFUSALS] {
-            self.execute(sqlx::query(statement).bind(done).bind(until))
-                .await?;
-        }
-        Ok(until - done)
-    }
-}
-
-const COUNT_MINUTES: &str = "\
-    INSERT INTO token_minute (minute, issued, refused) \
-    SELECT at / 60000, SUM(CASE WHEN kind = 'token.issued' THEN 1 ELSE 0 END), \
-           SUM(CASE WHEN kind = 'token.refused' THEN 1 ELSE 0 END) \
-    FROM audit_event WHERE seq > $1 AND seq <= $2 AND kind IN ('token.issued', 'token.refused') \
-    GROUP BY at / 60000 \
-    ON CONFLICT (minute) DO UPDATE SET issued = token_minute.issued + excluded.issued, \
-                                       refused = token_minute.refused + excluded.refused";
-
-const COUNT_HOURS: &str = "\
-    INSERT INTO client_hour (client_id, hour, issued, refused, last_issued_at) \
-    SELECT client_id, at / 3600000, SUM(CASE WHEN kind = 'token.issued' THEN 1 ELSE 0 END), \
-           SUM(CASE WHEN kind = 'token.refused' THEN 1 ELSE 0 END), \
-           MAX(CASE WHEN kind = 'token.issued' THEN at ELSE NULL END) \
-    FROM audit_event WHERE seq > $1 AND seq <= $2 AND kind IN ('token.issued', 'token.refused') \
-    AND client_id IS NOT NULL GROUP BY client_id, at / 3600000 \
-    ON CONFLICT (client_id, hour) DO UPDATE SET \
-        issued = client_hour.issued + excluded.issued, \
-        refused = client_hour.refused + excluded.refused, \
-        last_issued_at = COALESCE(excluded.last_issued_at, client_hour.last_issued_at)";
-
-const NOTE_REFUSALS: &str = "\
-    INSERT INTO client_refusal (client_id, at, reason) \
-    SELECT e.client_id, e.at, e.reason FROM audit_event e WHERE e.seq IN ( \
-        SELECT MAX(seq) FROM audit_event \
-        WHERE seq > $1 AND seq <= $2 AND kind = 'token.refused' AND client_id IS NOT NULL \
-        GROUP BY client_id) \
-    ON CONFLICT (client_id) DO UPDATE SET at = excluded.at, reason = excluded.reason";

@@ -196,7 +196,15 @@ impl Store {
     }
 
     pub(crate) async fn rows(&self, query: Query<'_>) -> Result<Vec<AnyRow>, StoreError> {
-        let query = query.persistent(!self.pooled);
+        self.all_rows(query.persistent(!self.pooled)).await
+    }
+
+    /// For a statement whose text is hardly ever the same again.
+    pub(crate) async fn rows_once(&self, query: Query<'_>) -> Result<Vec<AnyRow>, StoreError> {
+        self.all_rows(query.persistent(false)).await
+    }
+
+    async fn all_rows(&self, query: Query<'_>) -> Result<Vec<AnyRow>, StoreError> {
         limited(async {
             if self.pooled {
                 let mut transaction = self.readers.begin().await?;

@@ -9,8 +9,8 @@ use jeton_core::{
 };
 use jeton_jose::OsEntropy;
 use jeton_store::{
-    AuditFilter, BrokenReason, ClientFilter, Database, PageRequest, Postgres, Store, StoreError,
-    WholeClient,
+    AuditFilter, BrokenReason, ClientFilter, ClientTallies, Database, PageRequest, Postgres, Store,
+    StoreError, WholeClient,
 };
 use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
@@ -406,10 +406,10 @@ async fn audit_events_are_numbered_filtered_and_chained() {
     }
     let all = world
         .store
-        .audit_events(&AuditFilter::default(), first(100))
+        .search_audit(&AuditFilter::default(), None, 100)
         .await
         .unwrap()
-        .items;
+        .events;
     assert_eq!(
         all.iter().map(|e| e.seq).collect::<Vec<_>>(),
         (1..=65).rev().collect::<Vec<_>>()
@@ -420,13 +420,20 @@ async fn audit_events_are_numbered_filtered_and_chained() {
         since: Some(Timestamp::from_seconds(0)),
         ..AuditFilter::default()
     };
-    let found = world.store.audit_events(&filter, first(3)).await.unwrap();
+    let found = world.store.search_audit(&filter, None, 3).await.unwrap();
     assert_eq!(
-        found.items.iter().map(|e| e.seq).collect::<Vec<_>>(),
+        found.events.iter().map(|e| e.seq).collect::<Vec<_>>(),
         [26, 5, 2]
     );
-    assert_eq!(found.next.as_deref(), Some("2"));
-    assert_eq!(found.items[0].event.scope, Some("a b".parse().unwrap()));
+    assert_eq!(found.next, Some(2));
+    assert_eq!(found.events[0].event.scope, Some("a b".parse().unwrap()));
+    let rest = world
+        .store
+        .search_audit(&filter, found.next, 3)
+        .await
+        .unwrap();
+    assert_eq!(rest.events.iter().map(|e| e.seq).collect::<Vec<_>>(), [1]);
+    assert_eq!(rest.next, None);
     assert_eq!(broken(&world.store).await, None);
 }
 
@@ -546,6 +553,52 @@ async fn a_token_is_revoked_once() {
     assert!(!world.store.is_token_revoked("k").await.unwrap());
 }
 
+/// A few events at a time, and each of them twice.
+async fn count_by_minute(store: &Store, end: i64) {
+    for (after, through) in (0..end).step_by(7).map(|seq| (seq, (seq + 7).min(end))) {
+        let tallies = store.tally(after, through).await.unwrap();
+        for first_time in [true, false] {
+            let mut tx = store.begin().await.unwrap();
+            let done = tx.count_minutes(after, through, &tallies).await.unwrap();
+            assert_eq!(done, first_time, "nothing is counted twice");
+            tx.commit().await.unwrap();
+        }
+    }
+    let progress = store.counting_progress().await.unwrap();
+    assert_eq!((progress.by_minute, progress.by_client), (end, 0));
+}
+
+/// From each mark to the next, with interruptions and latecomers.
+async fn count_by_client(store: &Store, marks: &[i64]) {
+    for (after, through) in marks.iter().copied().zip(marks.iter().copied().skip(1)) {
+        let gather = async || {
+            let mut clients = ClientTallies::default();
+            for tally in store.tally(after, through).await.unwrap() {
+                clients.add(&tally);
+            }
+            clients.into_parts()
+        };
+        let begin = async |to| store.begin_counting_clients(after, to).await.unwrap();
+        assert!(begin(through).await);
+        // Whoever goes on in place of somebody who stopped half-way counts the same part.
+        for part in gather().await.take(1).chain(gather().await) {
+            store.count_part(through, &part).await.unwrap();
+        }
+        assert!(!begin(through + 1).await);
+        store.end_counting_clients(through).await.unwrap();
+        // One who was slow and comes late changes nothing.
+        for part in gather().await {
+            store.count_part(through, &part).await.unwrap();
+        }
+        assert!(!begin(through).await);
+        let progress = store.counting_progress().await.unwrap();
+        assert_eq!(
+            (progress.by_client, progress.by_client_until),
+            (through, None)
+        );
+    }
+}
+
 #[tokio::test]
 async fn counts_follow_the_audit_log_once_in_batches_of_any_size() {
     let world = World::new().await;
@@ -567,21 +620,8 @@ async fn counts_follow_the_audit_log_once_in_batches_of_any_size() {
     events.push(token(busy, 7, Some("second")));
     events.push(token(quiet, 61, None));
     world.store.append_audit(&events).await.unwrap();
-    let count = async |limit| {
-        let mut tx = world.store.begin().await.unwrap();
-        let counted = tx.count_tokens(limit).await.unwrap();
-        tx.commit().await.unwrap();
-        counted
-    };
-    let mut all = 0;
-    loop {
-        match count(7).await {
-            0 => break,
-            counted => all += counted,
-        }
-    }
-    assert_eq!(all, 34);
-    assert_eq!(count(7).await, 0, "nothing is counted twice");
+    count_by_minute(&world.store, 34).await;
+    count_by_client(&world.store, &[0, 20, 34]).await;
     let spans = world.store.tokens_by_span(hour, 60).await.unwrap();
     let counts: Vec<_> = spans
         .iter()
@@ -602,8 +642,92 @@ async fn counts_follow_the_audit_log_once_in_batches_of_any_size() {
         activity.last_issued_at,
         Some(hour.plus(std::time::Duration::from_secs(120)))
     );
-    let tokens = world.store.tokens_of_client(busy, next).await.unwrap();
-    assert_eq!((tokens.issued, tokens.refused), (0, 0));
+    let tokens = async |since| {
+        world
+            .store
+            .tokens_of_client(busy, since, next)
+            .await
+            .unwrap()
+    };
+    let (all, none) = (tokens(hour).await, tokens(next).await);
+    assert_eq!((all.issued, all.refused), (30, 2));
+    assert_eq!((none.issued, none.refused), (0, 0));
+}
+
+/// What migration 4 changed, as migration 2 had made it.
+const UNDO_MANY_CLIENTS: &str = "\
+    DROP INDEX audit_event_client;
+    CREATE INDEX audit_event_client ON audit_event (client_id, seq) WHERE client_id IS NOT NULL;
+    DROP TABLE client_hour;
+    DROP TABLE client_use;
+    CREATE TABLE client_hour (client_id TEXT NOT NULL, hour BIGINT NOT NULL, issued BIGINT NOT NULL,
+        refused BIGINT NOT NULL, last_issued_at BIGINT, PRIMARY KEY (client_id, hour));
+    CREATE INDEX client_hour_hour ON client_hour (hour);
+    DELETE FROM statistics_progress WHERE id = 2;
+    ALTER TABLE statistics_progress DROP COLUMN until;
+    DELETE FROM _sqlx_migrations WHERE version = 4;";
+
+#[tokio::test]
+async fn counts_outlive_the_upgrade_that_moved_them() {
+    let world = World::new().await;
+    let (busy, idle) = (client().id, client().id);
+    let hour = Timestamp::from_seconds(1_800_000_000 / 3_600 * 3_600);
+    let next = hour.plus(std::time::Duration::from_secs(3_600));
+    let number = hour.as_millis() / 3_600_000;
+    let later = next.as_millis() + 5;
+    world
+        .store
+        .append_audit(&[event(AuditKind::TokenIssued), event(AuditKind::TokenIssued)])
+        .await
+        .unwrap();
+    world.sql(UNDO_MANY_CLIENTS).await;
+    world
+        .sql(&format!(
+            "INSERT INTO client_hour (client_id, hour, issued, refused, last_issued_at) VALUES \
+             ('{busy}', {number}, 7, 1, {}), ('{busy}', {}, 2, 0, {later}), \
+             ('{idle}', {number}, 0, 3, NULL); \
+             UPDATE statistics_progress SET seq = 1 WHERE id = 1",
+            hour.as_millis(),
+            number + 1,
+        ))
+        .await;
+    let store = world.open_again().await;
+    let busiest = store.busiest_clients(hour, 10).await.unwrap();
+    let counts: Vec<_> = busiest
+        .iter()
+        .map(|(id, count)| (*id, count.issued, count.refused))
+        .collect();
+    assert_eq!(counts.first(), Some(&(busy, 9, 1)));
+    let last = store.client_activity(busy).await.unwrap().last_issued_at;
+    assert_eq!(last, Some(Timestamp::from_millis(later)));
+    let never = store.client_activity(idle).await.unwrap().last_issued_at;
+    assert_eq!(never, None);
+    // And they go on from where they were.
+    let progress = store.counting_progress().await.unwrap();
+    assert_eq!(
+        (progress.by_minute, progress.by_client, progress.end),
+        (1, 1, 2)
+    );
+}
+
+/// 50,000 events of a busy client; every thousandth is another's, with a word to be found.
+async fn append_one_a_second(store: &Store, start: Timestamp, busy: ClientId, rare: ClientId) {
+    for batch in 0..50_u64 {
+        let events: Vec<_> = (0..1_000)
+            .map(|index| {
+                let mut event = event(AuditKind::TokenIssued);
+                event.at = start.plus(std::time::Duration::from_secs(batch * 1_000 + index));
+                event.reason = (index == 500).then(|| format!("Needle 100%_{batch}"));
+                event.client_id = Some(if index == 500 { rare } else { busy });
+                event
+            })
+            .collect();
+        let mut tx = store.begin().await.unwrap();
+        for chunk in events.chunks(32) {
+            tx.append_audit(chunk).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -611,22 +735,8 @@ async fn a_search_finds_everything_in_bounded_steps() {
     let world = World::new().await;
     let start = Timestamp::from_seconds(1_800_000_000);
     let at = |seconds: u64| start.plus(std::time::Duration::from_secs(seconds));
-    // One event a second; every thousandth has a word to be found.
-    for batch in 0..50_u64 {
-        let events: Vec<_> = (0..1_000)
-            .map(|index| {
-                let mut event = event(AuditKind::TokenIssued);
-                event.at = at(batch * 1_000 + index);
-                event.reason = (index == 500).then(|| format!("Needle 100%_{batch}"));
-                event
-            })
-            .collect();
-        let mut tx = world.store.begin().await.unwrap();
-        for chunk in events.chunks(32) {
-            tx.append_audit(chunk).await.unwrap();
-        }
-        tx.commit().await.unwrap();
-    }
+    let (busy, rare) = (client().id, client().id);
+    append_one_a_second(&world.store, start, busy, rare).await;
     let search = async |filter: AuditFilter| {
         let (mut found, mut before, mut steps) = (Vec::new(), None, 0);
         loop {
@@ -647,6 +757,7 @@ async fn a_search_finds_everything_in_bounded_steps() {
     let (found, steps) = search(text("nEEdle")).await;
     assert_eq!(found.len(), 50, "in {steps} steps");
     assert!(found.is_sorted_by(|one, two| one > two), "newest first");
+    let needles = found;
     // What a pattern would mean is plain text here.
     assert_eq!(search(text("100%_7")).await.0, [7_501]);
     assert_eq!(search(text("100__7")).await.0, [0_i64; 0]);
@@ -660,6 +771,19 @@ async fn a_search_finds_everything_in_bounded_steps() {
     })
     .await;
     assert_eq!(found, [10_003, 10_002, 10_001]);
+    let of = |id| AuditFilter {
+        client_id: Some(id),
+        ..AuditFilter::default()
+    };
+    let (of_rare, steps) = search(of(rare)).await;
+    assert!(of_rare == needles && steps <= 6, "{steps}");
+    let of_nobody = search(of(client().id)).await;
+    assert_eq!(of_nobody, (vec![], 1));
+    let early = search(AuditFilter {
+        until: Some(at(3)),
+        ..of(busy)
+    });
+    assert_eq!(early.await.0, [3, 2, 1]);
     let newest = world
         .store
         .search_audit(&AuditFilter::default(), None, 2)

@@ -83,7 +83,7 @@ pub(crate) async fn overview(
     signed_in: SignedIn,
     Query(query): Query<OverviewQuery>,
 ) -> PageResult {
-    statistics::catch_up(&app, 2).await?;
+    statistics::catch_up(&app).await?;
     let now = app.clock.now();
     let range = Range::parse(query.range.as_deref());
     let counts = app

@@ -91,9 +91,10 @@ pub(crate) async fn rotate(
 /// All secrets of an owner.
 pub(crate) async fn list(app: &App, owner: SecretOwner) -> Result<Vec<ClientSecret>, ServiceError> {
     require_owner(app, owner).await?;
+    let mut secrets = app.store.secrets_of(owner).await?;
     // What was used a moment ago is to be seen.
-    app.used_secrets.write(&app.store).await?;
-    Ok(app.store.secrets_of(owner).await?)
+    app.used_secrets.bring_up_to_date(&mut secrets);
+    Ok(secrets)
 }
 
 /// Revokes a secret; one that is revoked or not there is revoked already.

@@ -98,10 +98,10 @@ pub(super) async fn assemble(
     signed_in: &SignedIn,
     entry: &ClientEntry,
 ) -> Result<ShowPage, PageError> {
-    statistics::catch_up(app, 2).await?;
+    statistics::catch_up(app).await?;
     let (client, now) = (&entry.client, app.clock.now());
     let day = now.minus(Duration::from_secs(24 * 60 * 60));
-    let tokens = app.store.tokens_of_client(client.id, day).await?;
+    let tokens = app.store.tokens_of_client(client.id, day, now).await?;
     let activity = app.store.client_activity(client.id).await?;
     let granted = |id| entry.grants.iter().any(|grant| grant.mcp_server_id == id);
     // Read from the store: the last use is not in the directory's view.

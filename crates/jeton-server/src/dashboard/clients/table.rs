@@ -53,7 +53,7 @@ pub(in crate::dashboard) async fn client_table(
     query: &TableQuery,
     path: String,
 ) -> Result<ClientTable, PageError> {
-    statistics::catch_up(app, 2).await?;
+    statistics::catch_up(app).await?;
     let text = query.q.as_deref().unwrap_or("").trim().to_owned();
     filter.text = Some(text.clone()).filter(|text| !text.is_empty());
     let request = page_of_rows::<ClientId>(query.after.as_deref())?;
@@ -78,7 +78,7 @@ async fn row(app: &App, filter: &ClientFilter, client: Client) -> Result<ClientR
     let now = app.clock.now();
     let day = now.minus(Duration::from_secs(24 * 60 * 60));
     let activity = app.store.client_activity(client.id).await?;
-    let tokens = app.store.tokens_of_client(client.id, day).await?;
+    let tokens = app.store.tokens_of_client(client.id, day, now).await?;
     Ok(ClientRow {
         id: client.id.to_string(),
         name: client.name.to_string(),

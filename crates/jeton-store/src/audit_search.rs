@@ -1,0 +1,261 @@
+//! Searching the audit log, newest first, in steps of bounded work.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use jeton_core::{AuditKind, ClientId, McpServerId, Outcome, Timestamp};
+use sqlx::AssertSqlSafe;
+
+use crate::audit::{COLUMNS, RecordedEvent, from_row};
+use crate::row::{Columns as _, like};
+use crate::{Store, StoreError};
+
+/// Which events are wanted; every condition that is set has to hold.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of this kind.
+    pub kind: Option<AuditKind>,
+    /// Done or refused.
+    pub outcome: Option<Outcome>,
+    /// About this client.
+    pub client_id: Option<ClientId>,
+    /// About this MCP server.
+    pub mcp_server_id: Option<McpServerId>,
+    /// About the token with this `jti`.
+    pub jti: Option<String>,
+    /// By this actor.
+    pub actor: Option<String>,
+    /// Of this request.
+    pub request_id: Option<String>,
+    /// From this address.
+    pub source: Option<String>,
+    /// At or after this time.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// Whose texts hold this, case aside.
+    pub text: Option<String>,
+}
+
+/// What a search through part of the log found.
+#[derive(Debug, Clone)]
+pub struct AuditSearch {
+    /// What was found, newest first.
+    pub events: Vec<RecordedEvent>,
+    /// The event before which the search goes on, if there is more to search.
+    pub next: Option<i64>,
+}
+
+/// One condition's value.
+enum Bind {
+    Text(String),
+    Integer(i64),
+}
+
+/// Everything of an event that people may search for.
+const TEXT_LIKE: &str = "LOWER(id || ' ' || kind || ' ' || actor || ' ' || COALESCE(reason, '') \
+    || ' ' || COALESCE(client_id, '') || ' ' || COALESCE(mcp_server_id, '') || ' ' \
+    || COALESCE(secret_id, '') || ' ' || COALESCE(scope, '') || ' ' || COALESCE(resource, '') \
+    || ' ' || COALESCE(jti, '') || ' ' || COALESCE(source, '') || ' ' \
+    || COALESCE(request_id, '') || ' ' || detail) LIKE";
+
+/// How many events a search without an index reads at most before it gives what it found.
+const SEARCH_WINDOW: i64 = 20_000;
+/// Events are numbered in the order of their commits, which may differ from that of their times by
+/// less than this.
+pub(crate) const OUT_OF_ORDER: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl AuditFilter {
+    fn conditions(&self) -> Vec<(&'static str, Bind)> {
+        let text = |column, value: Option<String>| value.map(|value| (column, Bind::Text(value)));
+        let time = |column, value: Option<Timestamp>| {
+            value.map(|value| (column, Bind::Integer(value.as_millis())))
+        };
+        [
+            text("kind =", self.kind.map(|kind| kind.as_str().to_owned())),
+            text(
+                "outcome =",
+                self.outcome.map(|outcome| outcome.as_str().to_owned()),
+            ),
+            text("client_id =", self.client_id.map(|id| id.to_string())),
+            text(
+                "mcp_server_id =",
+                self.mcp_server_id.map(|id| id.to_string()),
+            ),
+            text("jti =", self.jti.clone()),
+            text("actor =", self.actor.clone()),
+            text("request_id =", self.request_id.clone()),
+            text("source =", self.source.clone()),
+            time("at >=", self.since),
+            time("at <", self.until),
+            text(TEXT_LIKE, self.text.as_deref().map(like)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// The index by client is by so many events, and by client within them (migration 4).
+const SPAN: i64 = 256;
+/// A search by client looks at so many events first, and at four times as many each time that these
+/// are not enough: who is active is found in the newest, and who is not, quickly all the same.
+const FIRST_WINDOW: i64 = 4 * SPAN;
+const LARGEST_WINDOW: i64 = 256 * SPAN;
+/// At most so many windows.
+const WINDOWS: u32 = 100;
+
+/// How the log is gone through.
+struct Windows {
+    size: i64,
+    largest: i64,
+    count: u32,
+}
+
+impl AuditFilter {
+    fn windows(&self) -> Windows {
+        let one_of = |size| Windows {
+            size,
+            largest: size,
+            count: 1,
+        };
+        if self.jti.is_some() {
+            // Its index leads to the one event, or to none.
+            one_of(i64::MAX)
+        } else if self.client_id.is_some() {
+            Windows {
+                size: FIRST_WINDOW,
+                largest: LARGEST_WINDOW,
+                count: WINDOWS,
+            }
+        } else {
+            one_of(SEARCH_WINDOW)
+        }
+    }
+}
+
+impl Store {
+    /// Part of the log, newest first, before the event `before`: at most `limit` events, found among
+    /// a bounded number, so that a search for something rare answers in little time and says where to
+    /// go on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn search_audit(
+        &self,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<AuditSearch, StoreError> {
+        let mut end = match (before, filter.until) {
+            (Some(before), _) => before,
+            (None, Some(until)) => self.first_seq_at(until.plus(OUT_OF_ORDER)).await?,
+            (None, None) => self.end_of_audit().await?,
+        };
+        let first = match filter.since {
+            Some(since) => self.first_seq_at(since.minus(OUT_OF_ORDER)).await?,
+            None => 1,
+        };
+        let mut events = Vec::new();
+        let mut windows = filter.windows();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        while windows.count > 0 && end > first && events.len() < limit {
+            let begin = first.max(end.saturating_sub(windows.size));
+            let missing = limit - events.len();
+            let mut found = self.audit_within(filter, begin..end, missing + 1).await?;
+            let is_more = found.len() > missing;
+            found.truncate(missing);
+            events.append(&mut found);
+            end = match events.last() {
+                Some(last) if is_more => last.seq,
+                _ => begin,
+            };
+            windows.size = windows.largest.min(windows.size.saturating_mul(4));
+            windows.count -= 1;
+        }
+        Ok(AuditSearch {
+            events,
+            next: (end > first).then_some(end),
+        })
+    }
+
+    /// What is wanted of some events that follow one another, newest first.
+    async fn audit_within(
+        &self,
+        filter: &AuditFilter,
+        events: Range<i64>,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut conditions = filter.conditions();
+        conditions.push(("seq >=", Bind::Integer(events.start)));
+        conditions.push(("seq <", Bind::Integer(events.end)));
+        let mut sql = format!("SELECT {COLUMNS} FROM audit_event WHERE ");
+        if filter.client_id.is_some() && filter.jti.is_none() {
+            push_spans(&mut sql, &events);
+        }
+        for (number, (condition, _)) in (1..).zip(&conditions) {
+            let _ = write!(sql, "{condition} ${number} ");
+            if *condition == TEXT_LIKE {
+                sql.push_str("ESCAPE '\\' ");
+            }
+            sql.push_str("AND ");
+        }
+        let _ = write!(
+            sql,
+            "1 = 1 ORDER BY seq DESC LIMIT ${}",
+            conditions.len() + 1
+        );
+        // Nothing of the caller's is in the text: conditions are fixed, values are bound.
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (_, value) in conditions {
+            query = match value {
+                Bind::Text(text) => query.bind(text),
+                Bind::Integer(integer) => query.bind(integer),
+            };
+        }
+        let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = self.rows_once(query).await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// One more than the number of the newest event.
+    async fn end_of_audit(&self) -> Result<i64, StoreError> {
+        let row = self
+            .one(sqlx::query(
+                "SELECT COALESCE(MAX(seq), 0) AS seq FROM audit_event",
+            ))
+            .await?;
+        Ok(row.integer("seq")? + 1)
+    }
+
+    /// The number of the first event at or after `at`, or one more than the newest: by bisection,
+    /// for an index on the time would cost every token.
+    pub(crate) async fn first_seq_at(&self, at: Timestamp) -> Result<i64, StoreError> {
+        let (mut low, mut high) = (1, self.end_of_audit().await?);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let row = self
+                .row(
+                    sqlx::query("SELECT at FROM audit_event WHERE seq >= $1 ORDER BY seq LIMIT 1")
+                        .bind(middle),
+                )
+                .await?;
+            match row {
+                Some(row) if row.time("at")? < at => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+}
+
+/// Names each span that these events lie in, so that the index finds the client's in each.
+fn push_spans(sql: &mut String, events: &Range<i64>) {
+    sql.push_str("seq / 256 IN (");
+    for span in events.start / SPAN..=(events.end - 1) / SPAN {
+        // Writing to a String cannot fail.
+        let _ = write!(sql, "{span}, ");
+    }
+    sql.push_str("-1) AND ");
+}

@@ -1,0 +1,300 @@
+//! Counting tokens from the audit log, for [`crate::statistics`].
+//!
+//! What is counted by minute is a row or two and is written at once. What is counted by client is a
+//! row for each client that was active: with many clients those rows are gathered first and written
+//! in the order of their key, so that neighbours share pages. That takes a while and several
+//! transactions; [`Progress`] and a mark in each row see to it that nothing is counted twice or left
+//! out, wherever it is interrupted and whoever goes on.
+
+use std::collections::HashMap;
+
+use jeton_core::{ClientId, Timestamp};
+use sqlx::AssertSqlSafe;
+
+use crate::row::{Columns as _, placeholders};
+use crate::statistics::{HOUR, MINUTE, TokenCount};
+use crate::{Store, StoreError, Transaction};
+
+/// How far the audit log is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The last event counted by minute.
+    pub by_minute: i64,
+    /// The last event counted by client.
+    pub by_client: i64,
+    /// Where the part ends that is being counted by client, if one is: it has to be finished just so.
+    pub by_client_until: Option<i64>,
+    /// The newest event.
+    pub end: i64,
+}
+
+/// Tokens of one minute and client, or of nobody that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// The client.
+    pub client_id: Option<ClientId>,
+    /// Minutes since the Unix epoch.
+    pub minute: i64,
+    /// How many.
+    pub count: TokenCount,
+    /// The last one issued.
+    pub last_issued_at: Option<Timestamp>,
+}
+
+/// Tokens by client, gathered to be written together.
+#[derive(Debug, Default)]
+pub struct ClientTallies {
+    hours: HashMap<(i64, ClientId), TokenCount>,
+    last_issued: HashMap<ClientId, Timestamp>,
+}
+
+impl ClientTallies {
+    /// Adds one.
+    pub fn add(&mut self, tally: &Tally) {
+        let Some(client_id) = tally.client_id else {
+            return;
+        };
+        let hour = tally.minute.div_euclid(HOUR / MINUTE);
+        let count = self.hours.entry((hour, client_id)).or_default();
+        count.issued += tally.count.issued;
+        count.refused += tally.count.refused;
+        if let Some(at) = tally.last_issued_at {
+            let last = self.last_issued.entry(client_id).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    /// How many rows there are to write.
+    pub fn len(&self) -> usize {
+        self.hours.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.hours.is_empty()
+    }
+
+    /// In parts to be written one after the other, each in few milliseconds.
+    pub fn into_parts(self) -> impl Iterator<Item = ClientPart> {
+        let mut hours: Vec<_> = self.hours.into_iter().collect();
+        hours.sort_unstable_by_key(|(key, _)| *key);
+        let mut last_issued: Vec<_> = self.last_issued.into_iter().collect();
+        last_issued.sort_unstable_by_key(|(client, _)| *client);
+        let hours = parts(hours).map(ClientPart::Hours);
+        hours.chain(parts(last_issued).map(ClientPart::LastIssued))
+    }
+}
+
+/// Rows of [`ClientTallies`] that are written together.
+#[derive(Debug)]
+pub enum ClientPart {
+    /// Tokens by hour and client.
+    Hours(Vec<((i64, ClientId), TokenCount)>),
+    /// The last tokens of clients.
+    LastIssued(Vec<(ClientId, Timestamp)>),
+}
+
+/// So many rows are written by one statement.
+const ROWS: usize = 400;
+
+fn parts<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let part: Vec<_> = rows.by_ref().take(ROWS).collect();
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+impl Store {
+    /// How far the audit log is counted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn counting_progress(&self) -> Result<Progress, StoreError> {
+        let row = self
+            .one(sqlx::query(
+                "SELECT m.seq AS by_minute, c.seq AS by_client, c.until AS by_client_until, \
+                 COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS last \
+                 FROM statistics_progress m CROSS JOIN statistics_progress c \
+                 WHERE m.id = 1 AND c.id = 2",
+            ))
+            .await?;
+        let by_client = row.integer("by_client")?;
+        let until = row.optional_integer("by_client_until")?;
+        Ok(Progress {
+            by_minute: row.integer("by_minute")?,
+            by_client,
+            by_client_until: until.filter(|until| *until > by_client),
+            end: row.integer("last")?,
+        })
+    }
+
+    /// Counts the tokens among the events after `after` through `through`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn tally(&self, after: i64, through: i64) -> Result<Vec<Tally>, StoreError> {
+        let rows = self
+            .rows(sqlx::query(TALLY).bind(after).bind(through))
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Tally {
+                    client_id: row.optional_parsed("client_id")?,
+                    minute: row.integer("minute")?,
+                    count: TokenCount {
+                        issued: row.integer("issued")?,
+                        refused: row.integer("refused")?,
+                    },
+                    last_issued_at: row.optional_time("last_issued_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Says that the events after `after` through `through` are being counted by client from now on;
+    /// says whether they may: else somebody else counted, or counts another part.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn begin_counting_clients(
+        &self,
+        after: i64,
+        through: i64,
+    ) -> Result<bool, StoreError> {
+        let statement = "UPDATE statistics_progress SET until = $1 WHERE id = 2 AND seq = $2 \
+                         AND (until IS NULL OR until <= seq OR until = $1)";
+        let begun = self
+            .write(sqlx::query(statement).bind(through).bind(after))
+            .await?;
+        Ok(begun > 0)
+    }
+
+    /// Writes some rows of the part through `through`, unless they are written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn count_part(&self, through: i64, part: &ClientPart) -> Result<(), StoreError> {
+        match part {
+            ClientPart::Hours(rows) => {
+                let statement = format!(
+                    "INSERT INTO client_hour (hour, client_id, issued, refused, counted_seq) \
+                     VALUES {} ON CONFLICT (hour, client_id) DO UPDATE SET \
+                     issued = client_hour.issued + excluded.issued, \
+                     refused = client_hour.refused + excluded.refused, \
+                     counted_seq = excluded.counted_seq \
+                     WHERE client_hour.counted_seq < excluded.counted_seq",
+                    placeholders(rows.len(), 5)
+                );
+                let mut query = sqlx::query(AssertSqlSafe(statement));
+                for ((hour, client_id), count) in rows {
+                    query = query
+                        .bind(*hour)
+                        .bind(client_id.to_string())
+                        .bind(count.issued)
+                        .bind(count.refused)
+                        .bind(through);
+                }
+                self.write(query).await?;
+            }
+            ClientPart::LastIssued(rows) => {
+                let statement = format!(
+                    "INSERT INTO client_use (client_id, last_issued_at) VALUES {} \
+                     ON CONFLICT (client_id) DO UPDATE SET \
+                     last_issued_at = excluded.last_issued_at \
+                     WHERE client_use.last_issued_at < excluded.last_issued_at",
+                    placeholders(rows.len(), 2)
+                );
+                let mut query = sqlx::query(AssertSqlSafe(statement));
+                for (client_id, at) in rows {
+                    query = query.bind(client_id.to_string()).bind(at.as_millis());
+                }
+                self.write(query).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that every row of the part through `through` is written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn end_counting_clients(&self, through: i64) -> Result<(), StoreError> {
+        let statement = "UPDATE statistics_progress SET seq = $1 WHERE id = 2 AND until = $1";
+        self.write(sqlx::query(statement).bind(through)).await?;
+        Ok(())
+    }
+}
+
+impl Transaction {
+    /// Counts by minute what [`Store::tally`] found after `after` through `through`, and notes the
+    /// refusals among it; says whether it did: else somebody else has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn count_minutes(
+        &mut self,
+        after: i64,
+        through: i64,
+        tallies: &[Tally],
+    ) -> Result<bool, StoreError> {
+        let mine = self
+            .execute(
+                sqlx::query("UPDATE statistics_progress SET seq = $1 WHERE id = 1 AND seq = $2")
+                    .bind(through)
+                    .bind(after),
+            )
+            .await?;
+        if mine == 0 {
+            return Ok(false);
+        }
+        let mut minutes: HashMap<i64, TokenCount> = HashMap::new();
+        for tally in tallies {
+            let count = minutes.entry(tally.minute).or_default();
+            count.issued += tally.count.issued;
+            count.refused += tally.count.refused;
+        }
+        for (minute, count) in minutes {
+            self.execute(
+                sqlx::query(COUNT_MINUTE)
+                    .bind(minute)
+                    .bind(count.issued)
+                    .bind(count.refused),
+            )
+            .await?;
+        }
+        let refused = |tally: &Tally| tally.client_id.is_some() && tally.count.refused > 0;
+        if tallies.iter().any(refused) {
+            self.execute(sqlx::query(NOTE_REFUSALS).bind(after).bind(through))
+                .await?;
+        }
+        Ok(true)
+    }
+}
+
+const TALLY: &str = "\
+    SELECT client_id, at / 60000 AS minute, \
+           CAST(SUM(CASE WHEN kind = 'token.issued' THEN 1 ELSE 0 END) AS BIGINT) AS issued, \
+           CAST(SUM(CASE WHEN kind = 'token.refused' THEN 1 ELSE 0 END) AS BIGINT) AS refused, \
+           MAX(CASE WHEN kind = 'token.issued' THEN at ELSE NULL END) AS last_issued_at \
+    FROM audit_event WHERE seq > $1 AND seq <= $2 AND kind IN ('token.issued', 'token.refused') \
+    GROUP BY client_id, at / 60000";
+
+const COUNT_MINUTE: &str = "\
+    INSERT INTO token_minute (minute, issued, refused) VALUES ($1, $2, $3) \
+    ON CONFLICT (minute) DO UPDATE SET issued = token_minute.issued + excluded.issued, \
+                                       refused = token_minute.refused + excluded.refused";
+
+const NOTE_REFUSALS: &str = "\
+    INSERT INTO client_refusal (client_id, at, reason) \
+    SELECT e.client_id, e.at, e.reason FROM audit_event e WHERE e.seq IN ( \
+        SELECT MAX(seq) FROM audit_event \
+        WHERE seq > $1 AND seq <= $2 AND kind = 'token.refused' AND client_id IS NOT NULL \
+        GROUP BY client_id) \
+    ON CONFLICT (client_id) DO UPDATE SET at = excluded.at, reason = excluded.reason";
