@@ -180,14 +180,36 @@ impl SigningKey {
     ///
     /// [`SigningError`].
     pub fn sign_access_token(&self, claims: &AccessTokenClaims) -> Result<String, SigningError> {
-        let payload = serde_json::to_vec(claims)?;
+        self.sign_token(self.unsigned_access_token(claims)?)
+    }
+
+    /// Writes an access token up to its signature: header, dot, claims.
+    ///
+    /// # Errors
+    ///
+    /// [`SigningError::Claims`].
+    pub fn unsigned_access_token(
+        &self,
+        claims: &AccessTokenClaims,
+    ) -> Result<String, SigningError> {
+        let mut payload = Vec::with_capacity(768);
+        serde_json::to_writer(&mut payload, claims)?;
         let mut token = String::with_capacity(self.header.len() + payload.len() * 4 / 3 + 360);
         token.push_str(&self.header);
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        let signature = self.sign(token.as_bytes())?;
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
+    }
+
+    /// Adds its signature to what [`Self::unsigned_access_token`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`SigningError::Sign`].
+    pub fn sign_token(&self, mut unsigned: String) -> Result<String, SigningError> {
+        let signature = self.sign(unsigned.as_bytes())?;
+        unsigned.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut unsigned);
+        Ok(unsigned)
     }
 }
 

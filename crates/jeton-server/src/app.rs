@@ -23,6 +23,7 @@ use crate::directory::{Directory, DirectoryOptions, Freshness};
 use crate::first_start::{self, FirstStartError};
 use crate::keys::{
     self, KeyRing, KeyRingError, MasterKeyFileError, MasterKeys, OutsideKey, OutsideKeysError,
+    SigningQueue,
 };
 use crate::private_file::create_private_file;
 use crate::propagation;
@@ -78,6 +79,7 @@ pub struct App {
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) used_secrets: UsedSecrets,
     pub(crate) keys: KeyRing,
+    pub(crate) signing: SigningQueue,
     pub(crate) audit: AuditLog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -144,6 +146,7 @@ impl App {
         let directory = directory.map_err(store_error)?;
         let app = Arc::new(Self {
             issuer,
+            signing: SigningQueue::start(),
             audit: AuditLog::start(store.clone(), config.audit_durability),
             store,
             directory,

@@ -3,7 +3,9 @@
 mod key_ring;
 mod master_key;
 mod outside_keys;
+mod signing_queue;
 
 pub(crate) use key_ring::{KeyRing, KeyRingError};
 pub(crate) use master_key::{MasterKeyFileError, MasterKeys, load_all};
 pub(crate) use outside_keys::{OutsideKey, OutsideKeysError};
+pub(crate) use signing_queue::SigningQueue;
