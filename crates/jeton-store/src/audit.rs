@@ -135,12 +135,13 @@ impl Store {
             && let Some(head) = self.audit_head.take()
         {
             let batch = Batch::after(&head, events)?;
-            let moved = match batch.queries(self.dialect).next() {
+            let new_head = batch.head.clone();
+            let moved = match batch.into_queries(self.dialect).next() {
                 None => return Ok(()),
                 Some(query) => self.write(query).await? > 0,
             };
             if moved {
-                self.audit_head.put(batch.head);
+                self.audit_head.put(new_head);
                 return Ok(());
             }
             // Another server appended meanwhile.
@@ -179,12 +180,13 @@ impl Transaction {
             None => self.lock_audit_head().await?,
         };
         let batch = Batch::after(&head, events)?;
-        for query in batch.queries(self.dialect) {
+        let new_head = batch.head.clone();
+        for query in batch.into_queries(self.dialect) {
             if self.execute(query).await? == 0 {
                 return Err(StoreError::Stale);
             }
         }
-        self.new_audit_head = Some(batch.head);
+        self.new_audit_head = Some(new_head);
         Ok(())
     }
 
@@ -235,40 +237,36 @@ impl Batch {
     }
 
     /// The statements that append it, one after the other.
-    fn queries(&self, dialect: &'static Dialect) -> impl Iterator<Item = Query<'_>> {
-        let mut numbered = (self.before.last_seq + 1..).zip(&self.rows);
-        let mut remaining = self.rows.len();
-        let mut before = self.before.last_seq;
+    fn into_queries(self, dialect: &'static Dialect) -> impl Iterator<Item = Query<'static>> {
+        let Self { before, rows, head } = self;
+        let mut remaining = rows.len();
+        let mut numbered = (before.last_seq + 1..).zip(rows);
+        let mut last = before.last_seq;
         std::iter::from_fn(move || {
             let size = remaining.min(MAX_ROWS);
             let statement = (dialect.append_audit)().get(size.checked_sub(1)?)?;
             remaining -= size;
+            let guard = last;
             let mut query = sqlx::query(AssertSqlSafe(statement.as_str()));
-            let mut last = before;
             for (seq, columns) in numbered.by_ref().take(size) {
-                let [id, texts @ ..] = &columns.texts;
-                query = query.bind(seq).bind(id.as_deref()).bind(columns.at);
+                let [id, texts @ ..] = columns.texts;
+                query = query.bind(seq).bind(id).bind(columns.at);
                 for text in texts {
-                    query = query.bind(text.as_deref());
+                    query = query.bind(text);
                 }
-                let ends = seq == self.head.last_seq;
-                query = query.bind(ends.then_some(self.head.hash.as_str()));
+                let ends = seq == head.last_seq;
+                query = query.bind(ends.then(|| head.hash.clone()));
                 last = seq;
             }
             if dialect.audit_head_is_kept {
-                let ends = last == self.head.last_seq;
-                let hash = if ends {
-                    &self.head.hash
-                } else {
-                    &self.before.hash
-                };
+                let ends = last == head.last_seq;
+                let hash = if ends { &head.hash } else { &before.hash };
                 query = query
                     .bind(last)
-                    .bind(hash.as_str())
-                    .bind(before)
-                    .bind(self.before.hash.as_str());
+                    .bind(hash.clone())
+                    .bind(guard)
+                    .bind(before.hash.clone());
             }
-            before = last;
             Some(query)
         })
     }
