@@ -1,14 +1,17 @@
 //! What happens around every request: an ID, the source address, headers of every answer.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::Router;
+use axum::body::{Bytes, HttpBody};
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
+use futures_util::FutureExt as _;
 use http::header::{HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Request};
 use jeton_core::{ErrorCode, RequestId};
+use tower::Service as _;
 
 use super::error::OAuthError;
 use crate::app::App;
@@ -16,43 +19,56 @@ use crate::request_context::RequestContext;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The address at the other end of the connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+/// The routes, and what happens around each of them. On the path of a token: no layer of a router, which
+/// would cost each request some allocations.
+#[derive(Clone)]
+pub(crate) struct Surrounded {
+    app: Arc<App>,
+    router: Router,
+}
 
-/// Gives the request an ID (the caller's, where it sends a sensible one), and the answer the same.
-pub(crate) async fn request_context(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let given = request
-        .headers()
-        .get(&REQUEST_ID)
-        .and_then(|value| value.to_str().ok());
-    let request_id: Arc<str> = match given.filter(|id| is_sensible(id)) {
-        Some(id) => id.into(),
-        None => match RequestId::generate(app.clock.now(), app.entropy.as_ref()) {
-            Ok(id) => id.to_string().into(),
-            Err(error) => return OAuthError::internal(&error).into_response(),
-        },
-    };
-    let source = request
-        .extensions()
-        .get::<PeerAddress>()
-        .map(|peer| peer.0.ip());
-    let context = RequestContext {
-        request_id: Arc::clone(&request_id),
-        source,
-    };
-    request.extensions_mut().insert(context);
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        headers.insert(REQUEST_ID, value);
+impl Surrounded {
+    pub(crate) fn new(app: Arc<App>, router: Router) -> Self {
+        Self { app, router }
     }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+
+    /// Gives the request an ID (the caller's, where it sends a sensible one), and the answer the same.
+    /// Should the handler panic, this request alone fails.
+    pub(crate) async fn answer<B>(mut self, peer: SocketAddr, mut request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let given = request
+            .headers()
+            .get(&REQUEST_ID)
+            .and_then(|value| value.to_str().ok());
+        let request_id: Arc<str> = match given.filter(|id| is_sensible(id)) {
+            Some(id) => id.into(),
+            None => match RequestId::generate(self.app.clock.now(), self.app.entropy.as_ref()) {
+                Ok(id) => id.to_string().into(),
+                Err(error) => return OAuthError::internal(&error).into_response(),
+            },
+        };
+        request.extensions_mut().insert(RequestContext {
+            request_id: Arc::clone(&request_id),
+            source: Some(peer.ip()),
+        });
+        // What is shared with other requests is locked by locks that survive a panic.
+        let answering = async { self.router.call(request).await };
+        let answered = AssertUnwindSafe(answering).catch_unwind().await;
+        let mut response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => panicked(),
+        };
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
 }
 
 fn is_sensible(id: &str) -> bool {
@@ -63,7 +79,7 @@ fn is_sensible(id: &str) -> bool {
 }
 
 /// The answer where a handler panicked: constant, in OAuth's form.
-pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+fn panicked() -> Response {
     tracing::error!("a request handler panicked");
     OAuthError::new(
         ErrorCode::ServerError,

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::cors::public_cors;
-use super::middleware::{panicked, request_context};
 use crate::app::App;
 use crate::{api, dashboard, oauth};
 
@@ -66,8 +63,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(admin.method_not_allowed_fallback(api::method_not_allowed))
         .merge(dashboard())
         .fallback(api::no_such_path)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::clone(&app), request_context))
         .with_state(app)
 }
 

@@ -1,13 +1,13 @@
 //! Accepting connections until told to stop, then letting what is under way finish.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
+use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -16,10 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
-use tower::Service as _;
 
 use super::limits::{IDLE_TIMEOUT, MAX_CONNECTIONS, READ_TIMEOUT, SHUTDOWN_TIMEOUT};
-use super::middleware::PeerAddress;
+use super::middleware::Surrounded;
 use super::router::router;
 use super::tls::{self, TlsError};
 use crate::app::App;
@@ -90,7 +89,7 @@ impl Server {
     /// finish (within 30 seconds), and the audit log is flushed.
     pub async fn serve(self, app: Arc<App>, stop: impl Future<Output = ()>) {
         let connections = Connections {
-            router: router(Arc::clone(&app)),
+            routes: Surrounded::new(Arc::clone(&app), router(Arc::clone(&app))),
             tls: self.tls,
             graceful: GracefulShutdown::new(),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
@@ -111,7 +110,7 @@ impl Server {
 }
 
 struct Connections {
-    router: Router,
+    routes: Surrounded,
     tls: Option<TlsAcceptor>,
     graceful: GracefulShutdown,
     places: Arc<Semaphore>,
@@ -137,17 +136,17 @@ impl Connections {
     fn start(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         // Answers are small: they must not wait for a fuller packet.
         let _ = stream.set_nodelay(true);
-        let router = self.router.clone();
+        let routes = self.routes.clone();
         let watcher = self.graceful.watcher();
         match self.tls.clone() {
             None => job::spawn_connection(async move {
-                serve_connection(stream, peer, router, watcher).await;
+                serve_connection(stream, peer, routes, watcher).await;
                 drop(place);
             }),
             Some(acceptor) => job::spawn_connection(async move {
                 let handshake = tokio::time::timeout(READ_TIMEOUT, acceptor.accept(stream));
                 if let Ok(Ok(stream)) = handshake.await {
-                    serve_connection(stream, peer, router, watcher).await;
+                    serve_connection(stream, peer, routes, watcher).await;
                 }
                 drop(place);
             }),
@@ -158,14 +157,14 @@ impl Connections {
 async fn serve_connection<S>(
     stream: S,
     peer: SocketAddr,
-    router: Router,
+    routes: Surrounded,
     watcher: hyper_util::server::graceful::Watcher,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddress(peer));
-        router.clone().call(request)
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let answering = routes.clone().answer(peer, request);
+        async { Ok::<_, Infallible>(answering.await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder
