@@ -30,6 +30,15 @@ SELECT client_id, MAX(last_issued_at) FROM client_hour_before
 WHERE last_issued_at IS NOT NULL GROUP BY client_id;
 DROP TABLE client_hour_before;
 
+-- Not a column of the secret's: secrets are wide, and are written once.
+CREATE TABLE secret_use (
+    secret_id    TEXT   NOT NULL PRIMARY KEY,
+    last_used_at BIGINT NOT NULL
+) {clustered};
+INSERT INTO secret_use (secret_id, last_used_at)
+SELECT id, last_used_at FROM client_secret WHERE last_used_at IS NOT NULL;
+ALTER TABLE client_secret DROP COLUMN last_used_at;
+
 -- Row 1 counts by minute; row 2 by client, a large part at a time: where `until` is more than `seq`,
 -- the events between them are being counted, and whoever goes on counts just these.
 ALTER TABLE statistics_progress ADD COLUMN until BIGINT;

@@ -173,7 +173,7 @@ pub struct ClientSecret {
     pub created_at: Timestamp,
     /// From when on it no longer works, if ever.
     pub expires_at: Option<Timestamp>,
-    /// When it last authenticated somebody; up to ten seconds behind.
+    /// When it last authenticated somebody; a little behind.
     pub last_used_at: Option<Timestamp>,
     /// When it was taken back.
     pub revoked_at: Option<Timestamp>,

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{AuditLog, UsedSecrets};
+use crate::audit::AuditLog;
 use crate::background;
 use crate::config::{AuditDurability, Config, Forward, Issuer, OidcConfig, Setting};
 use crate::data_dir::{DataDirError, lock_data_dir};
@@ -77,7 +77,6 @@ pub struct App {
     pub(crate) store: Store,
     pub(crate) directory: Directory,
     pub(crate) freshness: Arc<Freshness>,
-    pub(crate) used_secrets: UsedSecrets,
     pub(crate) keys: KeyRing,
     pub(crate) signing: SigningQueue,
     pub(crate) audit: AuditLog,
@@ -151,7 +150,6 @@ impl App {
             store,
             directory,
             freshness,
-            used_secrets: UsedSecrets::default(),
             keys,
             entropy,
             master_keys,
@@ -245,12 +243,6 @@ impl App {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the end of the audit log could not be signed"
-            );
-        }
-        if let Err(error) = self.used_secrets.write(&self.store).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "when secrets were last used could not be written"
             );
         }
         self.store.close().await;

@@ -25,8 +25,6 @@ const SESSIONS_EVERY: Duration = Duration::from_secs(60 * 60);
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How often old events are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
-/// How often it is written when secrets were last used.
-const USED_EVERY: Duration = Duration::from_secs(10);
 /// How often what was committed is moved to its place.
 const TIDY_EVERY: Duration = Duration::from_millis(200);
 /// How often new events are sent on.
@@ -67,9 +65,6 @@ pub(crate) fn start(app: &Arc<App>) {
     });
     every(app, "tidying the database", TIDY_EVERY, |app| async move {
         Ok(app.store.tidy().await?)
-    });
-    every(app, "used secrets", USED_EVERY, |app| async move {
-        Ok(app.used_secrets.write_if_ripe(&app.store).await?)
     });
     start_forwarding(app);
     let (reading, stopping) = (Arc::clone(app), app.stopping.clone());

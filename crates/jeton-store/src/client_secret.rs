@@ -1,11 +1,9 @@
 //! Secrets of clients and MCP servers: their digests.
 
-use std::collections::BTreeMap;
-
 use jeton_core::{ClientSecret, SecretDigest, SecretId, SecretOwner, Timestamp};
 use sqlx::any::AnyRow;
 
-use crate::row::{Columns, to_json};
+use crate::row::Columns;
 use crate::store::Query;
 use crate::{Change, Store, StoreError, Transaction};
 
@@ -30,6 +28,17 @@ pub(crate) fn from_columns(
         last_used_at: row.optional_time("last_used_at")?,
         revoked_at: row.optional_time("revoked_at")?,
     })
+}
+
+/// Secrets with when they were last used.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT s.*, u.last_used_at FROM client_secret s \
+             LEFT JOIN secret_use u ON u.secret_id = s.id ",
+            $which
+        )
+    };
 }
 
 macro_rules! insert {
@@ -59,10 +68,7 @@ impl Store {
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn secrets_of(&self, owner: SecretOwner) -> Result<Vec<ClientSecret>, StoreError> {
         let rows = self
-            .rows(
-                sqlx::query("SELECT * FROM client_secret WHERE owner = $1 ORDER BY id")
-                    .bind(owner.to_string()),
-            )
+            .rows(sqlx::query(select!("WHERE owner = $1 ORDER BY id")).bind(owner.to_string()))
             .await?;
         rows.iter().map(from_row).collect()
     }
@@ -80,10 +86,10 @@ impl Store {
     ) -> Result<Vec<ClientSecret>, StoreError> {
         let rows = self
             .rows(
-                sqlx::query(
-                    "SELECT * FROM client_secret WHERE expires_at > $1 AND expires_at < $2 \
-             AND revoked_at IS NULL ORDER BY expires_at LIMIT $3",
-                )
+                sqlx::query(select!(
+                    "WHERE expires_at > $1 AND expires_at < $2 AND revoked_at IS NULL \
+                     ORDER BY expires_at LIMIT $3"
+                ))
                 .bind(now.as_millis())
                 .bind(before.as_millis())
                 .bind(i64::from(limit)),
@@ -98,31 +104,10 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_secret(&self, id: SecretId) -> Result<Option<ClientSecret>, StoreError> {
-        self.row(sqlx::query("SELECT * FROM client_secret WHERE id = $1").bind(id.to_string()))
+        self.row(sqlx::query(select!("WHERE id = $1")).bind(id.to_string()))
             .await?
             .map(|row| from_row(&row))
             .transpose()
-    }
-}
-
-impl Store {
-    /// Notes when secrets were last used, where that is later than what is noted.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn touch_secrets(&self, used: &[(SecretId, Timestamp)]) -> Result<(), StoreError> {
-        if used.is_empty() {
-            return Ok(());
-        }
-        let used: BTreeMap<String, i64> = used
-            .iter()
-            .map(|(id, at)| (id.to_string(), at.as_millis()))
-            .collect();
-        let used = to_json(&used, "last_used_at")?;
-        self.write(sqlx::query(self.dialect.touch_secrets).bind(used))
-            .await?;
-        Ok(())
     }
 }
 

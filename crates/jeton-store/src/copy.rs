@@ -91,7 +91,6 @@ const TABLES: &[Table] = &[
             Text("suffix"),
             Number("created_at"),
             Number("expires_at"),
-            Number("last_used_at"),
             Number("revoked_at"),
         ],
         append_only: false,
@@ -166,6 +165,12 @@ const TABLES: &[Table] = &[
         name: "client_use",
         key: &[Text("client_id")],
         others: &[Number("last_issued_at")],
+        append_only: false,
+    },
+    Table {
+        name: "secret_use",
+        key: &[Text("secret_id")],
+        others: &[Number("last_used_at")],
         append_only: false,
     },
     Table {

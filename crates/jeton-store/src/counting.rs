@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use jeton_core::{ClientId, Timestamp};
+use jeton_core::{ClientId, SecretId, Timestamp};
 use sqlx::AssertSqlSafe;
 
 use crate::row::{Columns as _, placeholders};
@@ -28,17 +28,21 @@ pub struct Progress {
     pub end: i64,
 }
 
-/// Tokens of one minute and client, or of nobody that is known.
+/// Tokens of one minute, client and secret, or of nobody that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// The client.
     pub client_id: Option<ClientId>,
+    /// The secret.
+    pub secret_id: Option<SecretId>,
     /// Minutes since the Unix epoch.
     pub minute: i64,
     /// How many.
     pub count: TokenCount,
     /// The last one issued.
     pub last_issued_at: Option<Timestamp>,
+    /// When the secret last authenticated somebody.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Tokens by client, gathered to be written together.
@@ -46,11 +50,16 @@ pub struct Tally {
 pub struct ClientTallies {
     hours: HashMap<(i64, ClientId), TokenCount>,
     last_issued: HashMap<ClientId, Timestamp>,
+    last_used: HashMap<SecretId, Timestamp>,
 }
 
 impl ClientTallies {
     /// Adds one.
     pub fn add(&mut self, tally: &Tally) {
+        if let (Some(secret_id), Some(at)) = (tally.secret_id, tally.last_used_at) {
+            let last = self.last_used.entry(secret_id).or_insert(at);
+            *last = at.max(*last);
+        }
         let Some(client_id) = tally.client_id else {
             return;
         };
@@ -66,12 +75,17 @@ impl ClientTallies {
 
     /// How many rows there are to write.
     pub fn len(&self) -> usize {
-        self.hours.len()
+        self.hours.len().max(self.last_used.len())
+    }
+
+    /// When a secret was last used, as far as that is gathered here.
+    pub fn last_used(&self, secret_id: SecretId) -> Option<Timestamp> {
+        self.last_used.get(&secret_id).copied()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.hours.is_empty()
+        self.len() == 0
     }
 
     /// In parts to be written one after the other, each in few milliseconds.
@@ -80,8 +94,12 @@ impl ClientTallies {
         hours.sort_unstable_by_key(|(key, _)| *key);
         let mut last_issued: Vec<_> = self.last_issued.into_iter().collect();
         last_issued.sort_unstable_by_key(|(client, _)| *client);
+        let mut last_used: Vec<_> = self.last_used.into_iter().collect();
+        last_used.sort_unstable_by_key(|(secret, _)| *secret);
         let hours = parts(hours).map(ClientPart::Hours);
-        hours.chain(parts(last_issued).map(ClientPart::LastIssued))
+        hours
+            .chain(parts(last_issued).map(ClientPart::LastIssued))
+            .chain(parts(last_used).map(ClientPart::LastUsed))
     }
 }
 
@@ -92,6 +110,8 @@ pub enum ClientPart {
     Hours(Vec<((i64, ClientId), TokenCount)>),
     /// The last tokens of clients.
     LastIssued(Vec<(ClientId, Timestamp)>),
+    /// When secrets were last used.
+    LastUsed(Vec<(SecretId, Timestamp)>),
 }
 
 /// So many rows are written by one statement.
@@ -143,12 +163,14 @@ impl Store {
             .map(|row| {
                 Ok(Tally {
                     client_id: row.optional_parsed("client_id")?,
+                    secret_id: row.optional_parsed("secret_id")?,
                     minute: row.integer("minute")?,
                     count: TokenCount {
                         issued: row.integer("issued")?,
                         refused: row.integer("refused")?,
                     },
                     last_issued_at: row.optional_time("last_issued_at")?,
+                    last_used_at: row.optional_time("last_used_at")?,
                 })
             })
             .collect()
@@ -202,20 +224,36 @@ impl Store {
                 self.write(query).await?;
             }
             ClientPart::LastIssued(rows) => {
-                let statement = format!(
-                    "INSERT INTO client_use (client_id, last_issued_at) VALUES {} \
-                     ON CONFLICT (client_id) DO UPDATE SET \
-                     last_issued_at = excluded.last_issued_at \
-                     WHERE client_use.last_issued_at < excluded.last_issued_at",
-                    placeholders(rows.len(), 2)
-                );
-                let mut query = sqlx::query(AssertSqlSafe(statement));
-                for (client_id, at) in rows {
-                    query = query.bind(client_id.to_string()).bind(at.as_millis());
-                }
-                self.write(query).await?;
+                let rows = rows.iter().map(|(id, at)| (id.to_string(), *at));
+                self.put_latest("client_use", ["client_id", "last_issued_at"], rows)
+                    .await?;
+            }
+            ClientPart::LastUsed(rows) => {
+                let rows = rows.iter().map(|(id, at)| (id.to_string(), *at));
+                self.put_latest("secret_use", ["secret_id", "last_used_at"], rows)
+                    .await?;
             }
         }
+        Ok(())
+    }
+
+    /// Puts the time of each row in a table with such columns, where it is later than what is there.
+    async fn put_latest(
+        &self,
+        table: &'static str,
+        [id, at]: [&'static str; 2],
+        rows: impl ExactSizeIterator<Item = (String, Timestamp)>,
+    ) -> Result<(), StoreError> {
+        let statement = format!(
+            "INSERT INTO {table} ({id}, {at}) VALUES {} ON CONFLICT ({id}) DO UPDATE SET \
+             {at} = excluded.{at} WHERE {table}.{at} < excluded.{at}",
+            placeholders(rows.len(), 2)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (id, at) in rows {
+            query = query.bind(id).bind(at.as_millis());
+        }
+        self.write(query).await?;
         Ok(())
     }
 
@@ -279,12 +317,13 @@ impl Transaction {
 }
 
 const TALLY: &str = "\
-    SELECT client_id, at / 60000 AS minute, \
+    SELECT client_id, secret_id, at / 60000 AS minute, \
            CAST(SUM(CASE WHEN kind = 'token.issued' THEN 1 ELSE 0 END) AS BIGINT) AS issued, \
            CAST(SUM(CASE WHEN kind = 'token.refused' THEN 1 ELSE 0 END) AS BIGINT) AS refused, \
-           MAX(CASE WHEN kind = 'token.issued' THEN at ELSE NULL END) AS last_issued_at \
+           MAX(CASE WHEN kind = 'token.issued' THEN at ELSE NULL END) AS last_issued_at, \
+           MAX(CASE WHEN actor <> 'anonymous' THEN at ELSE NULL END) AS last_used_at \
     FROM audit_event WHERE seq > $1 AND seq <= $2 AND kind IN ('token.issued', 'token.refused') \
-    GROUP BY client_id, at / 60000";
+    GROUP BY client_id, secret_id, at / 60000";
 
 const COUNT_MINUTE: &str = "\
     INSERT INTO token_minute (minute, issued, refused) VALUES ($1, $2, $3) \

@@ -19,8 +19,6 @@ pub(crate) struct Dialect {
     pub(crate) append_audit: fn() -> &'static [String],
     /// Whether appending moves the end of the chain, from where the last four binds say.
     pub(crate) audit_head_is_kept: bool,
-    /// Notes when secrets were last used, from a JSON object of IDs and times.
-    pub(crate) touch_secrets: &'static str,
     /// Tells every server of a change, once it is committed.
     pub(crate) notify: Option<&'static str>,
     /// Moves what was committed from the log into the file, without holding up the writer.
@@ -38,9 +36,6 @@ pub(crate) static SQLITE: Dialect = Dialect {
     lock_audit_head: "SELECT seq AS last_seq, batch_hash FROM audit_event ORDER BY seq DESC LIMIT 1",
     append_audit: || &SQLITE_APPEND,
     audit_head_is_kept: false,
-    touch_secrets: "UPDATE client_secret SET last_used_at = used.value FROM json_each($1) AS used \
-                    WHERE client_secret.id = used.key \
-                    AND (last_used_at IS NULL OR last_used_at < used.value)",
     notify: None,
     checkpoint: Some("PRAGMA wal_checkpoint(PASSIVE)"),
     lock: None,
@@ -53,10 +48,6 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     lock_audit_head: "SELECT last_seq, batch_hash FROM audit_head WHERE id = 1 FOR UPDATE",
     append_audit: || &POSTGRES_APPEND,
     audit_head_is_kept: true,
-    touch_secrets: "UPDATE client_secret SET last_used_at = CAST(used.value AS BIGINT) \
-                    FROM json_each_text(CAST($1 AS json)) AS used \
-                    WHERE client_secret.id = used.key AND (last_used_at IS NULL \
-                    OR last_used_at < CAST(used.value AS BIGINT))",
     notify: Some("SELECT pg_notify('jeton_changes', $1)"),
     checkpoint: None,
     lock: Some("SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) AS waited"),

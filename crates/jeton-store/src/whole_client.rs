@@ -12,7 +12,7 @@ use crate::{Change, Store, StoreError, Transaction, client, client_secret, grant
 pub struct WholeClient {
     /// The client.
     pub client: Client,
-    /// Its secrets, oldest first.
+    /// Its secrets, oldest first; not when they were last used.
     pub secrets: Vec<ClientSecret>,
     /// Its grants, oldest first.
     pub grants: Vec<Grant>,
@@ -23,7 +23,7 @@ macro_rules! whole_clients {
     ($from:literal) => {
         concat!(
             "SELECT c.*, s.id AS secret_id, s.owner, s.digest, s.suffix, \
-             s.created_at AS secret_created_at, s.expires_at, s.last_used_at, s.revoked_at, \
+             s.created_at AS secret_created_at, s.expires_at, CAST(NULL AS BIGINT) AS last_used_at, s.revoked_at, \
              g.mcp_server_id, g.scopes, g.created_at AS grant_created_at FROM ",
             $from,
             " LEFT JOIN client_secret s ON s.owner = c.id \

@@ -9,8 +9,8 @@ use jeton_core::{
 };
 use jeton_jose::OsEntropy;
 use jeton_store::{
-    AuditFilter, BrokenReason, ClientFilter, ClientTallies, Database, PageRequest, Postgres, Store,
-    StoreError, WholeClient,
+    AuditFilter, BrokenReason, ClientFilter, ClientPart, ClientTallies, Database, PageRequest,
+    Postgres, Store, StoreError, WholeClient,
 };
 use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
@@ -338,17 +338,13 @@ async fn a_secret_is_revoked_once_and_expires_when_rotated() {
     tx.insert_secret(&soon).await.unwrap();
     tx.expire_secrets(owner, at(100)).await.unwrap();
     tx.commit().await.unwrap();
-    world
-        .store
-        .touch_secrets(&[(forever.id, at(7)), (soon.id, at(8))])
-        .await
-        .unwrap();
+    let used = async |used| {
+        let part = ClientPart::LastUsed(used);
+        world.store.count_part(1, &part).await.unwrap();
+    };
+    used(vec![(forever.id, at(7)), (soon.id, at(8))]).await;
     // Told late, and of an earlier use.
-    world
-        .store
-        .touch_secrets(&[(forever.id, at(6))])
-        .await
-        .unwrap();
+    used(vec![(forever.id, at(6))]).await;
     let forever_now = world.store.find_secret(forever.id).await.unwrap().unwrap();
     let soon_now = world.store.find_secret(soon.id).await.unwrap().unwrap();
     assert_eq!(forever_now.expires_at, Some(at(100)));
@@ -568,16 +564,18 @@ async fn count_by_minute(store: &Store, end: i64) {
     assert_eq!((progress.by_minute, progress.by_client), (end, 0));
 }
 
+async fn gathered(store: &Store, after: i64, through: i64) -> ClientTallies {
+    let mut clients = ClientTallies::default();
+    for tally in store.tally(after, through).await.unwrap() {
+        clients.add(&tally);
+    }
+    clients
+}
+
 /// From each mark to the next, with interruptions and latecomers.
 async fn count_by_client(store: &Store, marks: &[i64]) {
     for (after, through) in marks.iter().copied().zip(marks.iter().copied().skip(1)) {
-        let gather = async || {
-            let mut clients = ClientTallies::default();
-            for tally in store.tally(after, through).await.unwrap() {
-                clients.add(&tally);
-            }
-            clients.into_parts()
-        };
+        let gather = async || gathered(store, after, through).await.into_parts();
         let begin = async |to| store.begin_counting_clients(after, to).await.unwrap();
         assert!(begin(through).await);
         // Whoever goes on in place of somebody who stopped half-way counts the same part.
@@ -616,11 +614,20 @@ async fn counts_follow_the_audit_log_once_in_batches_of_any_size() {
     };
     let mut events = vec![event(AuditKind::ClientCreated)];
     events.extend((0..30).map(|minute| token(busy, minute % 3, None)));
-    events.push(token(busy, 5, Some("first")));
-    events.push(token(busy, 7, Some("second")));
+    let secret = SecretId::generate(now(), &OsEntropy).unwrap();
+    let mut with_secret = token(busy, 5, Some("first"));
+    with_secret.secret_id = Some(secret);
+    events.push(with_secret.clone());
+    // Who presents an expired secret was not authenticated by it.
+    with_secret = token(busy, 7, Some("second"));
+    with_secret.secret_id = Some(secret);
+    with_secret.actor = Actor::Anonymous;
+    events.push(with_secret);
     events.push(token(quiet, 61, None));
     world.store.append_audit(&events).await.unwrap();
     count_by_minute(&world.store, 34).await;
+    let used = Some(hour.plus(std::time::Duration::from_secs(5 * 60)));
+    assert_eq!(gathered(&world.store, 0, 34).await.last_used(secret), used);
     count_by_client(&world.store, &[0, 20, 34]).await;
     let spans = world.store.tokens_by_span(hour, 60).await.unwrap();
     let counts: Vec<_> = spans
@@ -663,6 +670,8 @@ const UNDO_MANY_CLIENTS: &str = "\
     CREATE TABLE client_hour (client_id TEXT NOT NULL, hour BIGINT NOT NULL, issued BIGINT NOT NULL,
         refused BIGINT NOT NULL, last_issued_at BIGINT, PRIMARY KEY (client_id, hour));
     CREATE INDEX client_hour_hour ON client_hour (hour);
+    DROP TABLE secret_use;
+    ALTER TABLE client_secret ADD COLUMN last_used_at BIGINT;
     DELETE FROM statistics_progress WHERE id = 2;
     ALTER TABLE statistics_progress DROP COLUMN until;
     DELETE FROM _sqlx_migrations WHERE version = 4;";
@@ -680,12 +689,26 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
         .append_audit(&[event(AuditKind::TokenIssued), event(AuditKind::TokenIssued)])
         .await
         .unwrap();
+    let secret = ClientSecret {
+        id: SecretId::generate(now(), &OsEntropy).unwrap(),
+        owner: SecretOwner::Client(busy),
+        digest: PlainSecret::generate(&OsEntropy).unwrap().digest(),
+        suffix: "abcd".into(),
+        created_at: now(),
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_secret(&secret).await.unwrap();
+    tx.commit().await.unwrap();
     world.sql(UNDO_MANY_CLIENTS).await;
     world
         .sql(&format!(
             "INSERT INTO client_hour (client_id, hour, issued, refused, last_issued_at) VALUES \
              ('{busy}', {number}, 7, 1, {}), ('{busy}', {}, 2, 0, {later}), \
              ('{idle}', {number}, 0, 3, NULL); \
+             UPDATE client_secret SET last_used_at = {later}; \
              UPDATE statistics_progress SET seq = 1 WHERE id = 1",
             hour.as_millis(),
             number + 1,
@@ -702,6 +725,8 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
     assert_eq!(last, Some(Timestamp::from_millis(later)));
     let never = store.client_activity(idle).await.unwrap().last_issued_at;
     assert_eq!(never, None);
+    let secret = store.find_secret(secret.id).await.unwrap().unwrap();
+    assert_eq!(secret.last_used_at, Some(Timestamp::from_millis(later)));
     // And they go on from where they were.
     let progress = store.counting_progress().await.unwrap();
     assert_eq!(

@@ -2,9 +2,7 @@
 
 mod document;
 pub(crate) mod forward;
-mod used_secrets;
 mod writer;
 
 pub(crate) use document::AuditEventView;
-pub(crate) use used_secrets::{UsedSecret, UsedSecrets};
 pub(crate) use writer::AuditLog;

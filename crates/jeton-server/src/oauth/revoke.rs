@@ -29,7 +29,7 @@ pub(crate) async fn revoke(
             .event(&app, AuditKind::TokenRevoked, authenticated.caller.actor())
             .map_err(|error| OAuthError::internal(&error))?;
         event.client_id = claims.parsed_client_id();
-        event.secret_id = Some(authenticated.used.id);
+        event.secret_id = Some(authenticated.secret_id);
         event.scope = Some(claims.scope.clone());
         event.jti = Some(claims.jti.clone());
         revoke_recorded(&app, &claims, event)

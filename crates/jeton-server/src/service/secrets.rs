@@ -7,7 +7,7 @@ use jeton_core::{
 };
 use jeton_store::retry_on_conflict;
 
-use super::{Operator, ServiceError, clients, mcp_servers};
+use super::{Operator, ServiceError, clients, mcp_servers, statistics};
 use crate::app::App;
 
 /// The most secrets of one owner that may work at the same time.
@@ -91,9 +91,10 @@ pub(crate) async fn rotate(
 /// All secrets of an owner.
 pub(crate) async fn list(app: &App, owner: SecretOwner) -> Result<Vec<ClientSecret>, ServiceError> {
     require_owner(app, owner).await?;
-    let mut secrets = app.store.secrets_of(owner).await?;
     // What was used a moment ago is to be seen.
-    app.used_secrets.bring_up_to_date(&mut secrets);
+    statistics::catch_up(app).await?;
+    let mut secrets = app.store.secrets_of(owner).await?;
+    statistics::bring_up_to_date(app, &mut secrets).await;
     Ok(secrets)
 }
 

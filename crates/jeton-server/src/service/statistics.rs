@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jeton_core::{Client, ClientId, Timestamp};
+use jeton_core::{Client, ClientId, ClientSecret, Timestamp};
 use jeton_store::{ClientTallies, Lock, TokenCount, retry_on_conflict};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -50,6 +50,17 @@ pub(crate) async fn catch_up(app: &App) -> Result<(), ServiceError> {
         gathered.write(app).await?;
     }
     Ok(())
+}
+
+/// Puts what is gathered here, and perhaps not written yet, into what was read.
+pub(crate) async fn bring_up_to_date(app: &App, secrets: &mut [ClientSecret]) {
+    let Ok(gathered) = timeout(PATIENCE, app.counting.0.lock()).await else {
+        return;
+    };
+    for secret in secrets {
+        let last = gathered.clients.last_used(secret.id);
+        secret.last_used_at = secret.last_used_at.max(last);
+    }
 }
 
 /// Counts everything that is not counted yet; with many clients, what is counted by client is written

@@ -30,7 +30,8 @@ pub(crate) struct SecretView {
     /// From when on it no longer works; null where it has no end.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// When it was last used; null where it never was. What another server saw may be ten minutes behind.
+    /// When it last authenticated somebody, with thousands of secrets up to two minutes behind; null where
+    /// it never did.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     /// When it was revoked.

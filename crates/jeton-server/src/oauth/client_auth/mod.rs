@@ -9,14 +9,13 @@ use axum::extract::{FromRequest, Request};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use jeton_core::{
-    Actor, AuditEvent, AuditKind, ClientId, Form, McpServer, PresentedSecret, SecretOwner,
-    TokenRequestError,
+    Actor, AuditEvent, AuditKind, ClientId, Form, McpServer, PresentedSecret, SecretId,
+    SecretOwner, TokenRequestError,
 };
 
 pub(crate) use refusal::AuthRefusal;
 
 use crate::app::App;
-use crate::audit::UsedSecret;
 use crate::directory::ClientEntry;
 use crate::http::{BodyError, OAuthError, has_media_type, read_body};
 use crate::request_context::RequestContext;
@@ -48,7 +47,7 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Authenticated {
     pub(crate) caller: Caller,
-    pub(crate) used: UsedSecret,
+    pub(crate) secret_id: SecretId,
     pub(crate) form: Form<'static>,
     pub(crate) context: RequestContext,
 }
@@ -77,14 +76,17 @@ impl FromRequest<Arc<App>> for Authenticated {
             Ok((form, presented)) => {
                 let claimed = presented.client_id.parse::<SecretOwner>().ok();
                 let outcome = secret::authenticate(app, &presented, claimed).await;
-                (claimed, outcome.map(|(caller, used)| (caller, used, form)))
+                (
+                    claimed,
+                    outcome.map(|(caller, secret_id)| (caller, secret_id, form)),
+                )
             }
             Err((error, in_header)) => (None, Err(AuthRefusal::Request { error, in_header })),
         };
         match outcome {
-            Ok((caller, used, form)) => Ok(Self {
+            Ok((caller, secret_id, form)) => Ok(Self {
                 caller,
-                used,
+                secret_id,
                 form,
                 context,
             }),

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use jeton_core::{
-    ClientSecret, McpServer, PresentedSecret, SecretDigest, SecretOwner, SecretState, Timestamp,
+    ClientSecret, McpServer, PresentedSecret, SecretDigest, SecretId, SecretOwner, SecretState,
+    Timestamp,
 };
 
 use super::{AuthRefusal, Caller};
 use crate::app::App;
-use crate::audit::UsedSecret;
 use crate::directory::ClientEntry;
 
 /// Finds out who presented the secret.
@@ -19,7 +19,7 @@ pub(super) async fn authenticate(
     app: &App,
     presented: &PresentedSecret,
     claimed: Option<SecretOwner>,
-) -> Result<(Caller, UsedSecret), AuthRefusal> {
+) -> Result<(Caller, SecretId), AuthRefusal> {
     let in_header = presented.in_header;
     let digest = presented.secret.digest();
     let now = app.clock.now();
@@ -62,13 +62,7 @@ pub(super) async fn authenticate(
         Some(Known::McpServer(server, _)) => Caller::McpServer(server),
         None => return Err(AuthRefusal::UnknownClient { in_header }),
     };
-    Ok((
-        caller,
-        UsedSecret {
-            id: secret_id,
-            at: now,
-        },
-    ))
+    Ok((caller, secret_id))
 }
 
 /// Somebody with secrets.

@@ -54,7 +54,7 @@ pub(super) async fn issue(
         .map_err(|error| OAuthError::internal(&error))?;
     event.client_id = Some(client_id);
     event.mcp_server_id = Some(issue.server.id);
-    event.secret_id = Some(authenticated.used.id);
+    event.secret_id = Some(authenticated.secret_id);
     event.scope = Some(issue.scope.clone());
     event.resource = issue
         .resource
@@ -71,7 +71,6 @@ pub(super) async fn issue(
         .record_after(under_way, event)
         .await
         .map_err(|_| OAuthError::unavailable())?;
-    app.used_secrets.note(authenticated.used);
     if decided.elapsed() > SLOW {
         still_entitled(app, client_id, authenticated, decided).await?;
     }
@@ -101,7 +100,7 @@ async fn still_entitled(
     let entitled = entry.is_some_and(|entry| {
         entry.client.is_enabled()
             && entry.secrets.iter().any(|secret| {
-                secret.id == authenticated.used.id && secret.state(now) == SecretState::Active
+                secret.id == authenticated.secret_id && secret.state(now) == SecretState::Active
             })
     });
     if entitled {
@@ -169,7 +168,7 @@ pub(super) async fn refuse(
     event.reason = Some(error.reason());
     event.client_id = caller_id(&authenticated.caller);
     event.mcp_server_id = refusal.mcp_server();
-    event.secret_id = Some(authenticated.used.id);
+    event.secret_id = Some(authenticated.secret_id);
     if let Some(request) = request {
         // What was asked for is recorded, unless it is a secret in the wrong place.
         event.scope = request
@@ -179,7 +178,6 @@ pub(super) async fn refuse(
             .resource
             .map(|resource| redact(resource.as_given()).into_owned());
     }
-    app.used_secrets.note(authenticated.used);
     match app.audit.record(event).await {
         Ok(()) => error,
         Err(_) => OAuthError::unavailable(),
