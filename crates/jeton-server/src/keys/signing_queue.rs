@@ -92,6 +92,8 @@ async fn sign_all(jobs: Arc<Jobs>, signers: usize) {
                 let _ = job.signed.send(job.key.sign_token(job.unsigned));
             }
         }
+        // Once for them to hand in their records, once more for those to be on their way to the disk.
+        yield_now().await;
     }
 }
 
