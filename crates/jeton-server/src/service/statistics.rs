@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jeton_core::{Client, ClientId, ClientSecret, Timestamp};
-use jeton_store::{ClientTallies, Lock, TokenCount, retry_on_conflict};
+use jeton_store::{ClientTallies, Lock, Locked, TokenCount, retry_on_conflict};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -38,7 +38,7 @@ pub(crate) async fn catch_up(app: &App) -> Result<(), ServiceError> {
     let Ok(mut gathered) = timeout(PATIENCE, app.counting.0.lock()).await else {
         return Ok(());
     };
-    let Some(_alone) = app.store.try_lock(Lock::Statistics).await? else {
+    let Some(_alone) = wait_for_turn(app).await? else {
         return Ok(());
     };
     for _ in 0..2 {
@@ -50,6 +50,19 @@ pub(crate) async fn catch_up(app: &App) -> Result<(), ServiceError> {
         gathered.write(app).await?;
     }
     Ok(())
+}
+
+/// Waits a little while another server counts, or has just counted: a lock is gone a moment after its
+/// work is done.
+async fn wait_for_turn(app: &App) -> Result<Option<Locked>, ServiceError> {
+    let begin = Instant::now();
+    loop {
+        let locked = app.store.try_lock(Lock::Statistics).await?;
+        if locked.is_some() || begin.elapsed() >= PATIENCE / 2 {
+            return Ok(locked);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Puts what is gathered here, and perhaps not written yet, into what was read.
