@@ -110,6 +110,12 @@ impl Operator {
             .to_owned()
     }
 
+    /// A client of the todo MCP server with its one scope, `a`, for tests of something else.
+    pub async fn todo_client(&self) -> Credentials {
+        let todo = self.mcp_server("http://localhost:3002/mcp", &["a"]).await;
+        self.client(&todo, &["a"]).await
+    }
+
     /// Creates a client with these scopes.
     pub async fn client(&self, mcp_server: &str, scopes: &[&str]) -> Credentials {
         self.client_with(mcp_server, json!({ "scopes": scopes }))

@@ -98,10 +98,7 @@ async fn events_arrive_signed_once_the_receiver_is_there_and_go_on_after_a_resta
     })
     .await;
     let operator = jeton.operator().await;
-    let todo = operator
-        .mcp_server("http://localhost:3002/mcp", &["a"])
-        .await;
-    let client = operator.client(&todo, &["a"]).await;
+    let client = operator.todo_client().await;
     client.token(&jeton.url, &[]).await;
     let refused = client.ask(&jeton.url, &[("scope", "b")]).await;
     assert_eq!(refused.status, 400);
@@ -173,10 +170,7 @@ async fn syslog_gets_every_kind_over_udp_and_tcp() {
     })
     .await;
     let operator = jeton.operator().await;
-    let todo = operator
-        .mcp_server("http://localhost:3002/mcp", &["a"])
-        .await;
-    let client = operator.client(&todo, &["a"]).await;
+    let client = operator.todo_client().await;
     client.token(&jeton.url, &[]).await;
     let limit = std::time::Duration::from_secs(20);
     let kinds = async {

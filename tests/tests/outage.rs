@@ -12,10 +12,7 @@ async fn start(cluster: &Cluster, flags: Vec<&str>) -> (Jeton, Credentials) {
     })
     .await;
     let operator = jeton.operator().await;
-    let todo = operator
-        .mcp_server("http://localhost:3002/mcp", &["a"])
-        .await;
-    let client = operator.client(&todo, &["a"]).await;
+    let client = operator.todo_client().await;
     client.token(&jeton.url, &[]).await;
     (jeton, client)
 }

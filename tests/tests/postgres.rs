@@ -28,10 +28,7 @@ async fn over_tls_the_database_has_to_be_who_it_says() {
     })
     .await;
     let operator = jeton.operator().await;
-    let todo = operator
-        .mcp_server("http://localhost:3002/mcp", &["a"])
-        .await;
-    let client = operator.client(&todo, &["a"]).await;
+    let client = operator.todo_client().await;
     client.token(&jeton.url, &[]).await;
     let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                      WHERE application_name <> 'psql' AND client_addr IS NOT NULL";
@@ -85,10 +82,7 @@ async fn who_ends_a_deadlock_by_failing_tries_again() {
     })
     .await;
     let operator = jeton.operator().await;
-    let todo = operator
-        .mcp_server("http://localhost:3002/mcp", &["a"])
-        .await;
-    let client = operator.client(&todo, &["a"]).await;
+    let client = operator.todo_client().await;
 
     let mut other = Command::new("psql")
         .args(["-q", "-v", "ON_ERROR_STOP=1", &url])

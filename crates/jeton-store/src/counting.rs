@@ -12,7 +12,7 @@ use jeton_core::{ClientId, SecretId, Timestamp};
 use sqlx::AssertSqlSafe;
 
 use crate::row::{Columns as _, placeholders};
-use crate::statistics::{HOUR, MINUTE, TokenCount};
+use crate::statistics::{HOUR, MINUTE, TokenCount, token_count};
 use crate::{Store, StoreError, Transaction};
 
 /// How far the audit log is counted.
@@ -165,10 +165,7 @@ impl Store {
                     client_id: row.optional_parsed("client_id")?,
                     secret_id: row.optional_parsed("secret_id")?,
                     minute: row.integer("minute")?,
-                    count: TokenCount {
-                        issued: row.integer("issued")?,
-                        refused: row.integer("refused")?,
-                    },
+                    count: token_count(row)?,
                     last_issued_at: row.optional_time("last_issued_at")?,
                     last_used_at: row.optional_time("last_used_at")?,
                 })

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use jeton_core::{ClientId, Timestamp};
 use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use crate::row::Columns as _;
 use crate::{Store, StoreError};
@@ -21,6 +22,13 @@ pub struct TokenCount {
     pub issued: i64,
     /// Requests refused.
     pub refused: i64,
+}
+
+pub(crate) fn token_count(row: &AnyRow) -> Result<TokenCount, StoreError> {
+    Ok(TokenCount {
+        issued: row.integer("issued")?,
+        refused: row.integer("refused")?,
+    })
 }
 
 /// When a client last got a token, and when and why it was last refused one.
@@ -60,13 +68,7 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let begin = Timestamp::from_millis(row.integer("span")? * minutes * MINUTE);
-                Ok((
-                    begin,
-                    TokenCount {
-                        issued: row.integer("issued")?,
-                        refused: row.integer("refused")?,
-                    },
-                ))
+                Ok((begin, token_count(row)?))
             })
             .collect()
     }
@@ -94,15 +96,7 @@ impl Store {
             )
             .await?;
         rows.iter()
-            .map(|row| {
-                Ok((
-                    row.parsed("client_id")?,
-                    TokenCount {
-                        issued: row.integer("issued")?,
-                        refused: row.integer("refused")?,
-                    },
-                ))
-            })
+            .map(|row| Ok((row.parsed("client_id")?, token_count(row)?)))
             .collect()
     }
 
@@ -134,10 +128,7 @@ impl Store {
             query = query.bind(hour);
         }
         let row = self.one(query).await?;
-        Ok(TokenCount {
-            issued: row.integer("issued")?,
-            refused: row.integer("refused")?,
-        })
+        token_count(&row)
     }
 
     /// When a client was last active.

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use jeton_core::Timestamp;
-use jeton_store::AuditFilter;
+use jeton_store::{AuditFilter, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -185,8 +185,9 @@ pub(crate) async fn list(
             break;
         }
     }
-    Ok(Json(PageOf {
-        items: events.into_iter().map(AuditEventView::from).collect(),
-        next_cursor: before.map(|before| before.to_string()),
-    }))
+    let found = Page {
+        items: events,
+        next: before.map(|before| before.to_string()),
+    };
+    Ok(Json(PageOf::of(found, AuditEventView::from)))
 }
