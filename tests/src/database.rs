@@ -2,11 +2,14 @@
 //! names a cluster (as `./test` does in its second round), one of their own on PostgreSQL.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::process::Command;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, ChildStdin, Command};
+
+use crate::eventually;
 
 /// Where a server keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,13 @@ c.commit()";
         }
     }
 
+    /// How many connections to it wait for a lock (PostgreSQL).
+    pub async fn waiting(&self) -> usize {
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        self.sql(waiting).await.trim().parse().unwrap()
+    }
+
     /// Everything in it, as bytes in which to look for what must not be there.
     pub async fn everything(&self) -> Vec<u8> {
         match self {
@@ -85,6 +95,50 @@ c.commit()";
                 bytes
             }
         }
+    }
+}
+
+/// Somebody else who holds the end of the audit log, so that nobody appends to it (PostgreSQL).
+pub struct HeldLog {
+    psql: Child,
+    stdin: ChildStdin,
+}
+
+impl HeldLog {
+    /// Takes hold of it; in a deadlock, the other is found guilty.
+    pub async fn hold(database: &TestDatabase) -> Self {
+        let mut psql = Command::new("psql")
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &database.url()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdin = psql.stdin.take().unwrap();
+        let mut held = Self { psql, stdin };
+        held.run("SET deadlock_timeout = '60s'; BEGIN;").await;
+        held.run("SELECT last_seq FROM audit_head FOR UPDATE;")
+            .await;
+        let holding = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND state = 'idle in transaction' AND query LIKE '%FOR UPDATE%' \
+                       AND application_name = 'psql'";
+        eventually("the log is held", async || {
+            database.sql(holding).await.trim() == "1"
+        })
+        .await;
+        held
+    }
+
+    /// Does more in the same transaction, without waiting for it.
+    pub async fn run(&mut self, sql: &str) {
+        let line = format!("{sql}\n");
+        self.stdin.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// Commits.
+    pub async fn release(mut self) {
+        self.run("COMMIT;").await;
+        drop(self.stdin);
+        assert!(self.psql.wait().await.unwrap().success());
     }
 }
 

@@ -13,7 +13,7 @@ mod todo_server;
 pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, set_cookie};
 pub use cluster::Cluster;
 pub use credentials::{Answer, Credentials, claims, form};
-pub use database::{TestDatabase, postgres_cluster};
+pub use database::{HeldLog, TestDatabase, postgres_cluster};
 pub use jeton::{Jeton, JetonOptions};
 pub use operator::Operator;
 pub use process::{Process, binary, free_port, workspace};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use jeton_tests::{Cluster, Credentials, Jeton, JetonOptions, TestDatabase, claims, eventually};
+use jeton_tests::{
+    Cluster, Credentials, HeldLog, Jeton, JetonOptions, TestDatabase, claims, eventually,
+};
 
 async fn start(cluster: &Cluster, flags: Vec<&str>) -> (Jeton, Credentials) {
     let jeton = Jeton::start_with(JetonOptions {
@@ -102,27 +104,23 @@ async fn a_token_that_took_long_to_record_is_decided_again_before_it_leaves() {
     let path = format!("/clients/{}", client.client_id);
     // Something holds up everybody who appends to the audit log. First in the queue behind it is
     // the operator who disables the client, then the client.
-    let database = jeton.database().clone();
-    let holding = tokio::spawn(async move {
-        let hold = "BEGIN; SELECT * FROM audit_head FOR UPDATE; SELECT pg_sleep(1.5); COMMIT";
-        database.sql(hold).await
-    });
-    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-    eventually("it is held", async || {
-        let held = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-        jeton.database().sql(held).await.trim() == "1"
-    })
-    .await;
+    let database = jeton.database();
+    let held = HeldLog::hold(database).await;
+    let waiting = async |number| {
+        eventually("they wait", async || database.waiting().await == number).await;
+    };
     let disabling = operator.patch(&path, serde_json::json!({ "status": "disabled" }));
     let asking = async {
-        eventually("the operator waits", async || {
-            jeton.database().sql(waiting).await.trim() == "1"
-        })
-        .await;
+        waiting(1).await;
         client.ask(&jeton.url, &[]).await
     };
-    let (_, answer) = tokio::join!(disabling, asking);
+    let releasing = async {
+        waiting(2).await;
+        // Longer than what counts as recorded at once.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        held.release().await;
+    };
+    let (_, answer, ()) = tokio::join!(disabling, asking, releasing);
     assert_eq!(answer.status, 503, "{}", answer.body);
-    holding.await.unwrap();
     assert_eq!(client.ask(&jeton.url, &[]).await.status, 401);
 }

@@ -1,12 +1,10 @@
 //! What only PostgreSQL has: a connection that somebody else could answer, and others who write.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use jeton_tests::{Cluster, Jeton, JetonOptions, TestDatabase, binary, eventually};
+use jeton_tests::{Cluster, HeldLog, Jeton, JetonOptions, TestDatabase, binary, eventually};
 use reqwest::Method;
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 fn over_tls(cluster: &Cluster, host: &str, ca: &str) -> String {
@@ -84,43 +82,17 @@ async fn who_ends_a_deadlock_by_failing_tries_again() {
     let operator = jeton.operator().await;
     let client = operator.todo_client().await;
 
-    let mut other = Command::new("psql")
-        .args(["-q", "-v", "ON_ERROR_STOP=1", &url])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut says = other.stdin.take().unwrap();
-    says.write_all(
-        b"SET deadlock_timeout = '60s'; BEGIN; SELECT last_seq FROM audit_head FOR UPDATE;\n",
-    )
-    .await
-    .unwrap();
-    let waiting = async |granted: bool| {
-        let sql = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND {}",
-            if granted {
-                "application_name = 'psql' AND state = 'idle in transaction'"
-            } else {
-                "wait_event_type = 'Lock'"
-            }
-        );
-        database.sql(&sql).await.trim() == "1"
-    };
-    eventually("the other holds the end of the log", async || {
-        waiting(true).await
-    })
-    .await;
+    let mut other = HeldLog::hold(&database).await;
     let path = format!("/clients/{}", client.client_id);
     let renaming = operator.send(Method::PATCH, &path, Some(json!({"name": "renamed"})));
     let deadlock = async {
-        eventually("Jeton waits for it", async || waiting(false).await).await;
+        eventually("Jeton waits for it", async || database.waiting().await == 1).await;
         let update = format!(
-            "UPDATE client SET description = 'theirs' WHERE id = '{}'; COMMIT;\n",
+            "UPDATE client SET description = 'theirs' WHERE id = '{}';",
             client.client_id
         );
-        says.write_all(update.as_bytes()).await.unwrap();
-        drop(says);
-        assert!(other.wait().await.unwrap().success());
+        other.run(&update).await;
+        other.release().await;
     };
     let ((status, body), ()) = tokio::join!(renaming, deadlock);
     assert_eq!(status, 200, "{body}");
