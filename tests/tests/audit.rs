@@ -1,6 +1,7 @@
 //! The audit log from outside: proven, exported, and what happens when somebody meddles with it.
 
 use jeton_tests::{Credentials, Jeton, JetonOptions, TestDatabase};
+use reqwest::Method;
 use serde_json::Value;
 
 /// A server with some tokens in its log.
@@ -76,6 +77,29 @@ async fn a_signed_checkpoint_finds_what_the_chain_alone_cannot() {
         assert!(!content, "{tampering:?}: {words}");
         assert!(words.contains(expected), "{tampering:?}: {words}");
     }
+}
+
+#[tokio::test]
+async fn tokens_and_changes_at_the_same_moment_are_all_recorded() {
+    let (jeton, client) = busy().await;
+    let operator = jeton.operator().await;
+    let path = format!("/clients/{}", client.client_id);
+    let asking = async || {
+        for _ in 0..30 {
+            let answer = client.ask(&jeton.url, &[]).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+    };
+    let changing = async {
+        for number in 0..30 {
+            let change = serde_json::json!({ "description": format!("number {number}") });
+            let (status, body) = operator.send(Method::PATCH, &path, Some(change)).await;
+            assert_eq!(status, 200, "{body}");
+        }
+    };
+    tokio::join!(asking(), asking(), asking(), asking(), changing);
+    let (content, words) = verify(&jeton).await;
+    assert!(content, "{words}");
 }
 
 #[tokio::test]

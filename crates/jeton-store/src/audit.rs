@@ -1,13 +1,14 @@
 //! The audit log: events as rows, appended in batches.
 
 use jeton_core::{Actor, AuditEvent};
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Database, Encode, Type};
 
 use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
 use crate::dialect::Dialect;
 use crate::row::{Columns as _, to_json};
-use crate::store::Query;
+use crate::store::limited;
 use crate::{Store, StoreError, Transaction, retry_on_conflict};
 
 pub(crate) const COLUMNS: &str = "seq, id, at, kind, outcome, reason, actor, client_id, mcp_server_id, \
@@ -130,21 +131,8 @@ impl Store {
         if events.is_empty() {
             return Ok(());
         }
-        // One statement is a transaction of its own.
-        if events.len() <= MAX_ROWS
-            && let Some(head) = self.audit_head.take()
-        {
-            let batch = Batch::after(&head, events)?;
-            let new_head = batch.head.clone();
-            let moved = match batch.into_queries(self.dialect).next() {
-                None => return Ok(()),
-                Some(query) => self.write(query).await? > 0,
-            };
-            if moved {
-                self.audit_head.put(new_head);
-                return Ok(());
-            }
-            // Another server appended meanwhile.
+        if events.len() <= MAX_ROWS && self.append_at_once(events).await? {
+            return Ok(());
         }
         retry_on_conflict(|| async {
             let mut tx = self.begin().await?;
@@ -152,6 +140,37 @@ impl Store {
             tx.commit().await
         })
         .await
+    }
+
+    /// Appends in one statement, which is a transaction of its own, if the end of the chain is where
+    /// this server left it.
+    async fn append_at_once(&self, events: &[AuditEvent]) -> Result<bool, StoreError> {
+        // Before the end is looked at: whoever has the turn may be moving it.
+        let mut turn = self.turn().await?;
+        let Some(head) = self.audit_head.take() else {
+            return Ok(false);
+        };
+        let batch = Batch::after(&head, events)?;
+        let new_head = batch.head.clone();
+        let touched = match &mut turn {
+            Some(appender) => match batch.into_queries(self.dialect).next() {
+                Some(query) => limited(appender.execute(query)).await,
+                None => return Ok(false),
+            },
+            None => match batch.into_queries(self.dialect).next() {
+                Some(query) => self.write(query).await,
+                None => return Ok(false),
+            },
+        };
+        match touched {
+            Ok(touched) if touched > 0 => {
+                self.audit_head.put(new_head);
+                Ok(true)
+            }
+            // Another server appended meanwhile.
+            Ok(_) | Err(StoreError::Exists) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -237,7 +256,16 @@ impl Batch {
     }
 
     /// The statements that append it, one after the other.
-    fn into_queries(self, dialect: &'static Dialect) -> impl Iterator<Item = Query<'static>> {
+    fn into_queries<DB>(
+        self,
+        dialect: &'static Dialect,
+    ) -> impl Iterator<Item = Query<'static, DB, DB::Arguments>>
+    where
+        DB: Database,
+        i64: Encode<'static, DB> + Type<DB>,
+        String: Encode<'static, DB> + Type<DB>,
+        Option<String>: Encode<'static, DB> + Type<DB>,
+    {
         let Self { before, rows, head } = self;
         let mut remaining = rows.len();
         let mut numbered = (before.last_seq + 1..).zip(rows);

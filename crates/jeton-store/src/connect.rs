@@ -2,13 +2,17 @@
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection as _};
 
+use tokio::sync::Mutex;
+
 use crate::StoreError;
+use crate::appender::Appender;
 use crate::dialect::{self, Dialect};
 
 /// Where the data is kept.
@@ -65,6 +69,8 @@ pub(crate) struct Pools {
     pub(crate) writers: AnyPool,
     /// For locks, which are held while others work.
     pub(crate) locks: AnyPool,
+    /// Where one writes at a time.
+    pub(crate) appender: Option<Arc<Mutex<Appender>>>,
     pub(crate) dialect: &'static Dialect,
 }
 
@@ -78,9 +84,9 @@ pub(crate) fn open(database: &Database) -> Result<Pools, StoreError> {
                 // There is nobody to lock out.
                 locks: readers.clone(),
                 readers,
-                // One writer: SQLite has one at a time, and waiting in the pool is fairer than busy
-                // locks.
+                // SQLite has one writer at a time.
                 writers: sqlite_pool(1, SQLITE_WRITER_SET_UP).connect_lazy(&url)?,
+                appender: Some(Appender::new(file)?),
                 dialect: &dialect::SQLITE,
             })
         }
@@ -93,6 +99,7 @@ pub(crate) fn open(database: &Database) -> Result<Pools, StoreError> {
                 readers: postgres_pool(readers, POSTGRES_SET_UP).connect_lazy(url)?,
                 writers: postgres_pool(writers, POSTGRES_SET_UP).connect_lazy(url)?,
                 locks: postgres_pool(LOCKS, POSTGRES_LOCK_SET_UP).connect_lazy(url)?,
+                appender: None,
                 dialect: &dialect::POSTGRES,
             })
         }
@@ -195,6 +202,11 @@ fn postgres_pool(connections: u32, statements: &'static [&'static str]) -> AnyPo
         .after_connect(move |connection, _| Box::pin(set_up(connection, statements)))
 }
 
+/// What sets up a connection like that of the pool that writes.
+pub(crate) fn sqlite_writer_set_up() -> impl Iterator<Item = &'static str> {
+    SQLITE_SET_UP.iter().chain(SQLITE_WRITER_SET_UP).copied()
+}
+
 async fn set_up(
     connection: &mut AnyConnection,
     statements: &'static [&'static str],
@@ -205,7 +217,7 @@ async fn set_up(
     Ok(())
 }
 
-fn sqlite_url(file: &Path) -> String {
+pub(crate) fn sqlite_url(file: &Path) -> String {
     format!(
         "sqlite://{}?mode=rwc",
         percent_encode(&file.to_string_lossy())

@@ -10,6 +10,7 @@
 mod admin;
 mod admin_invitation;
 mod admin_session;
+mod appender;
 mod audit;
 mod audit_chain;
 mod audit_proof;

@@ -2,12 +2,15 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, AnyPool, Connection as _};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::appender::{Appender, Turn};
 use crate::audit_chain::{ChainHead, HeadCache};
 use crate::change::{Change, Changes};
 use crate::dialect::{Dialect, SQLITE};
@@ -20,6 +23,7 @@ pub struct Store {
     readers: AnyPool,
     writers: AnyPool,
     locks: AnyPool,
+    appender: Option<Arc<Mutex<Appender>>>,
     pub(crate) dialect: &'static Dialect,
     pub(crate) audit_head: HeadCache,
     /// Between this and the database there is something that may hand each transaction to another
@@ -37,6 +41,7 @@ pub struct Transaction {
     pub(crate) new_audit_head: Option<ChainHead>,
     pub(crate) changes: Changes,
     pooled: bool,
+    _turn: Option<Turn>,
 }
 
 /// What only one server does at a time.
@@ -88,7 +93,9 @@ pub(crate) type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
 /// A statement that takes longer has failed: the network, or a database that stands still.
 const MAX_STATEMENT: Duration = Duration::from_secs(15);
 
-async fn limited<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+pub(crate) async fn limited<T>(
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
     match timeout(MAX_STATEMENT, work).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(StoreError::Timeout),
@@ -109,12 +116,14 @@ impl Store {
             readers,
             writers,
             locks,
+            appender,
             dialect,
         } = connect::open(database)?;
         let store = Self {
             readers,
             writers,
             locks,
+            appender,
             dialect,
             audit_head: HeadCache::default(),
             pooled: database.is_pooled(),
@@ -133,6 +142,7 @@ impl Store {
             readers: pool.clone(),
             locks: pool.clone(),
             writers: pool,
+            appender: None,
             dialect: &SQLITE,
             audit_head: HeadCache::default(),
             pooled: false,
@@ -145,10 +155,27 @@ impl Store {
     ///
     /// [`StoreError::Database`].
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
-        self.begin_on(&self.writers).await
+        let turn = self.turn().await?;
+        self.begin_on(&self.writers, turn).await
     }
 
-    async fn begin_on(&self, pool: &AnyPool) -> Result<Transaction, StoreError> {
+    /// Waits for the turn to write, where it is taken in turns.
+    pub(crate) async fn turn(&self) -> Result<Option<Turn>, StoreError> {
+        let Some(appender) = &self.appender else {
+            return Ok(None);
+        };
+        let turn = Arc::clone(appender).lock_owned();
+        timeout(MAX_STATEMENT, turn)
+            .await
+            .map(Some)
+            .map_err(|_| StoreError::Timeout)
+    }
+
+    async fn begin_on(
+        &self,
+        pool: &AnyPool,
+        turn: Option<Turn>,
+    ) -> Result<Transaction, StoreError> {
         Ok(Transaction {
             connection: limited(pool.begin()).await?,
             dialect: self.dialect,
@@ -156,6 +183,7 @@ impl Store {
             new_audit_head: None,
             changes: Changes::default(),
             pooled: self.pooled,
+            _turn: turn,
         })
     }
 
@@ -168,7 +196,7 @@ impl Store {
         let Some(statement) = self.dialect.lock else {
             return Ok(Locked { _transaction: None });
         };
-        let mut transaction = self.begin_on(&self.locks).await?;
+        let mut transaction = self.begin_on(&self.locks, None).await?;
         transaction
             .execute(sqlx::query(statement).bind(lock.number()))
             .await?;
@@ -186,7 +214,7 @@ impl Store {
         let Some(statement) = self.dialect.try_lock else {
             return Ok(Some(Locked { _transaction: None }));
         };
-        let mut transaction = self.begin_on(&self.locks).await?;
+        let mut transaction = self.begin_on(&self.locks, None).await?;
         let row = transaction
             .one(sqlx::query(statement).bind(lock.number()))
             .await?;
@@ -239,8 +267,9 @@ impl Store {
 
     /// One statement that is a write by itself; gives how many rows it touched.
     pub(crate) async fn write(&self, query: Query<'_>) -> Result<u64, StoreError> {
+        let _turn = self.turn().await?;
         if self.pooled {
-            let mut transaction = self.begin().await?;
+            let mut transaction = self.begin_on(&self.writers, None).await?;
             let touched = transaction.execute(query).await?;
             transaction.commit().await?;
             return Ok(touched);
@@ -274,6 +303,9 @@ impl Store {
 
     /// Closes all connections; what was committed is on disk already.
     pub async fn close(&self) {
+        if let Some(appender) = &self.appender {
+            appender.lock().await.close().await;
+        }
         self.readers.close().await;
         self.writers.close().await;
         self.locks.close().await;
