@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// Why a form is refused. The texts never contain a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,18 +27,30 @@ pub enum FormError {
 }
 
 /// A decoded form: each name once, empty values dropped.
-pub struct Form<'a> {
-    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+pub struct Form {
+    /// All names and values, one after the other.
+    text: String,
+    pairs: Vec<Pair>,
 }
 
-impl<'a> Form<'a> {
+/// Where in the text they are.
+struct Pair {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Form {
     /// Reads a form. Parameters sent without a value are treated as not sent (OAuth 2.1 §3.2).
     ///
     /// # Errors
     ///
     /// [`FormError`], without any value in its text.
-    pub fn parse(body: &'a [u8]) -> Result<Self, FormError> {
-        let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(6);
+    pub fn parse(body: &[u8]) -> Result<Self, FormError> {
+        let mut form = Self {
+            // Decoded, nothing is longer than it was.
+            text: String::with_capacity(body.len()),
+            pairs: Vec::with_capacity(6),
+        };
         for pair in body
             .split(|byte| *byte == b'&')
             .filter(|pair| !pair.is_empty())
@@ -47,37 +60,46 @@ impl<'a> Form<'a> {
                 .position(|byte| *byte == b'=')
                 .unwrap_or(pair.len());
             let (name, value) = pair.split_at(equals);
-            let name = decode(name)?;
-            let value = decode(value.get(1..).unwrap_or(&[]))?;
-            if pairs.iter().any(|(known, _)| *known == name) {
-                return Err(FormError::Repeated(printable(&name)));
-            }
-            if pairs.len() == 100 {
-                return Err(FormError::TooMany);
-            }
-            pairs.push((name, value));
+            form.add(name, value.get(1..).unwrap_or(&[]))?;
         }
-        Ok(Self { pairs })
+        Ok(form)
     }
 
-    /// The same form, independent of the body it was read from.
-    pub fn into_owned(self) -> Form<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        Form {
-            pairs: self
-                .pairs
-                .into_iter()
-                .map(|(name, value)| (owned(name), owned(value)))
-                .collect(),
+    fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), FormError> {
+        let start = self.text.len();
+        self.text.push_str(&decode(name)?);
+        let middle = self.text.len();
+        self.text.push_str(&decode(value)?);
+        let pair = Pair {
+            name: start..middle,
+            value: middle..self.text.len(),
+        };
+        let name = self.part(&pair.name);
+        if self.names().any(|known| known == name) {
+            return Err(FormError::Repeated(printable(name)));
         }
+        if self.pairs.len() == 100 {
+            return Err(FormError::TooMany);
+        }
+        self.pairs.push(pair);
+        Ok(())
     }
 
     /// The value of `name`, if it was sent and is not empty.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.pairs
+        let pair = self
+            .pairs
             .iter()
-            .find(|(known, value)| known == name && !value.is_empty())
-            .map(|(_, value)| value.as_ref())
+            .find(|pair| self.part(&pair.name) == name)?;
+        Some(self.part(&pair.value)).filter(|value| !value.is_empty())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|pair| self.part(&pair.name))
+    }
+
+    fn part(&self, place: &Range<usize>) -> &str {
+        self.text.get(place.clone()).unwrap_or_default()
     }
 }
 
@@ -95,11 +117,9 @@ fn printable(name: &str) -> String {
         .collect()
 }
 
-impl fmt::Debug for Form<'_> {
+impl fmt::Debug for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.pairs.iter().map(|(name, _)| name))
-            .finish()
+        f.debug_set().entries(self.names()).finish()
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{Entropy, EntropyError, Timestamp};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const ENCODED_LEN: usize = 26;
+/// Prefix, underscore, digits.
+const TEXT_LEN: usize = 3 + 1 + ENCODED_LEN;
 
 /// Why a text is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,12 +33,19 @@ fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> Result<u128, EntropyError> 
     Ok((millis << 80) | (version_and_rand_a << 64) | variant_and_rand_b)
 }
 
-fn encode(bits: u128, out: &mut impl fmt::Write) -> fmt::Result {
-    for position in (0..ENCODED_LEN).rev() {
-        let digit = usize::try_from((bits >> (position * 5)) & 31).unwrap_or(0);
-        out.write_char(char::from(ALPHABET.get(digit).copied().unwrap_or(b'0')))?;
+/// The text, made in one piece: an identifier is written a dozen times for each token.
+fn encode(prefix: &str, bits: u128) -> [u8; TEXT_LEN] {
+    let mut text = [b'_'; TEXT_LEN];
+    for (place, letter) in text.iter_mut().zip(prefix.bytes()) {
+        *place = letter;
     }
-    Ok(())
+    let mut bits = bits;
+    for place in text.iter_mut().rev().take(ENCODED_LEN) {
+        let digit = usize::try_from(bits & 31).unwrap_or(0);
+        *place = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        bits >>= 5;
+    }
+    text
 }
 
 fn decode(text: &str) -> Option<u128> {
@@ -45,14 +54,27 @@ fn decode(text: &str) -> Option<u128> {
     }
     let mut bits = 0_u128;
     for (index, byte) in text.bytes().enumerate() {
-        let digit = ALPHABET.iter().position(|known| *known == byte)?;
+        let digit = value(byte)?;
         // 26 digits hold 130 bits: the first may use three bits only.
         if index == 0 && digit > 7 {
             return None;
         }
-        bits = (bits << 5) | u128::try_from(digit).ok()?;
+        bits = (bits << 5) | u128::from(digit);
     }
     Some(bits)
+}
+
+/// Where a digit stands in [`ALPHABET`], which lacks i, l, o and u.
+fn value(digit: u8) -> Option<u8> {
+    Some(match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'h' => digit - b'a' + 10,
+        b'j'..=b'k' => digit - b'j' + 18,
+        b'm'..=b'n' => digit - b'm' + 20,
+        b'p'..=b't' => digit - b'p' + 22,
+        b'v'..=b'z' => digit - b'v' + 27,
+        _ => return None,
+    })
 }
 
 macro_rules! id {
@@ -77,8 +99,8 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!($prefix, "_"))?;
-                encode(self.0, f)
+                let text = encode($prefix, self.0);
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -214,6 +236,14 @@ mod tests {
             let old = ClientId::generate(Timestamp::from_millis(earlier), &entropy).unwrap();
             let new = ClientId::generate(Timestamp::from_millis(later), &entropy).unwrap();
             prop_assert!(old.to_string() < new.to_string());
+        }
+    }
+
+    #[test]
+    fn every_byte_is_a_digit_or_is_refused() {
+        for byte in 0..=u8::MAX {
+            let place = ALPHABET.iter().position(|known| *known == byte);
+            assert_eq!(value(byte).map(usize::from), place, "{byte}");
         }
     }
 

@@ -136,7 +136,7 @@ impl TokenRequest {
     /// # Errors
     ///
     /// [`TokenRequestError`], each with its own text and code.
-    pub fn from_form(form: &Form<'_>) -> Result<Self, TokenRequestError> {
+    pub fn from_form(form: &Form) -> Result<Self, TokenRequestError> {
         let grant_type = match form.value("grant_type") {
             None => return Err(TokenRequestError::MissingGrantType),
             Some("client_credentials") => GrantType::ClientCredentials,
@@ -166,7 +166,7 @@ impl PresentedSecret {
     /// # Errors
     ///
     /// [`TokenRequestError`], each with its own text and code.
-    pub fn find(authorization: Option<&[u8]>, form: &Form<'_>) -> Result<Self, TokenRequestError> {
+    pub fn find(authorization: Option<&[u8]>, form: &Form) -> Result<Self, TokenRequestError> {
         let in_body = form.value("client_secret");
         let body_id = form.value("client_id");
         let assertion = form.value("client_assertion").is_some()

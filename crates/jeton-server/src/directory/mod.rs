@@ -119,7 +119,7 @@ impl Directory {
         Ok(directory)
     }
 
-    /// A client, from memory or from the store.
+    /// A client, from memory or from the store. What reads the store is boxed: it is rare, and large.
     pub(crate) async fn find_client(
         &self,
         id: ClientId,
@@ -136,12 +136,12 @@ impl Directory {
             return Ok(None);
         }
         if known.is_none() || !self.stale_rather_than_none {
-            return self.read_client(id).await;
+            return Box::pin(self.read_client(id)).await;
         }
         if self.failed_lately() {
             return Ok(known);
         }
-        let read = self.read_client(id).await;
+        let read = Box::pin(self.read_client(id)).await;
         if read.is_err() {
             *self
                 .failed_at
@@ -163,7 +163,7 @@ impl Directory {
         }
         match self.clients.get(&id) {
             Some(entry) if entry.read_at >= moment => Ok(Some(entry)),
-            _ => self.read_client(id).await,
+            _ => Box::pin(self.read_client(id)).await,
         }
     }
 

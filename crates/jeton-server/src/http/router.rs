@@ -12,6 +12,8 @@ use super::cors::public_cors;
 use crate::app::App;
 use crate::{api, dashboard, oauth};
 
+pub(super) const TOKEN_ENDPOINT: &str = "/oauth/token";
+
 pub(crate) fn router(app: Arc<App>) -> Router {
     let metadata = "/.well-known/oauth-authorization-server";
     let openid = "/.well-known/openid-configuration";
@@ -36,9 +38,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route("/keys", get(oauth::jwks::keys))
         .route("/.well-known/jwks.json", get(oauth::jwks::keys))
-        .route("/oauth/token", post(oauth::token::token))
+        .route(TOKEN_ENDPOINT, post(oauth::token::token))
         .route(
-            &format!("{own}/oauth/token"),
+            &format!("{own}{TOKEN_ENDPOINT}"),
             post(oauth::token::token_for_mcp_server),
         )
         .route("/oauth/introspect", post(oauth::introspect::introspect))

@@ -48,7 +48,7 @@ impl Caller {
 pub(crate) struct Authenticated {
     pub(crate) caller: Caller,
     pub(crate) secret_id: SecretId,
-    pub(crate) form: Form<'static>,
+    pub(crate) form: Form,
     pub(crate) context: RequestContext,
 }
 
@@ -96,13 +96,8 @@ impl FromRequest<Arc<App>> for Authenticated {
                 } else {
                     AuditKind::AuthenticationRefused
                 };
-                Err(refused(
-                    app,
-                    context.event(app, kind, Actor::Anonymous),
-                    claimed,
-                    refusal,
-                )
-                .await)
+                let event = context.event(app, kind, Actor::Anonymous);
+                Err(Box::pin(refused(app, event, claimed, refusal)).await)
             }
         }
     }
@@ -112,7 +107,7 @@ impl FromRequest<Arc<App>> for Authenticated {
 fn read(
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(Form<'static>, PresentedSecret), (TokenRequestError, bool)> {
+) -> Result<(Form, PresentedSecret), (TokenRequestError, bool)> {
     let mut authorization = headers.get_all(AUTHORIZATION).iter();
     let first = authorization.next().map(http::HeaderValue::as_bytes);
     let in_header = first.is_some_and(|value| !value.to_ascii_lowercase().starts_with(b"bearer "));
@@ -125,7 +120,7 @@ fn read(
         let challenge = in_header || error == TokenRequestError::MissingCredentials;
         (error, challenge)
     })?;
-    Ok((form.into_owned(), presented))
+    Ok((form, presented))
 }
 
 /// OAuth 2.1 §3.2: form-encoded, nothing else.

@@ -1,6 +1,6 @@
 //! `POST /oauth/token`: the whole story of a token request.
 //!
-//! The caller is authenticated by the [`Authenticated`] extractor. What it asks for is parsed, the
+//! The caller is authenticated as [`Authenticated`] says. What it asks for is parsed, the
 //! grant decides, and the decision is either issued or refused; both are in the audit log before
 //! the answer leaves.
 
@@ -10,11 +10,11 @@ mod issue;
 
 use std::sync::Arc;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::{FromRequest, Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::HeaderValue;
-use http::header::{CACHE_CONTROL, PRAGMA};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use jeton_core::{Form, GrantType, McpServer, TokenRequest, TokenRequestError, TokenResponse};
 
 use super::client_auth::{Authenticated, Caller};
@@ -28,8 +28,9 @@ use decision::{Decision, Refusal};
 /// At the issuer's token endpoint.
 pub(crate) async fn token(
     State(app): State<Arc<App>>,
-    authenticated: Authenticated,
+    request: Request,
 ) -> Result<Response, OAuthError> {
+    let authenticated = Authenticated::from_request(request, &app).await?;
     answer(&app, &authenticated, None).await
 }
 
@@ -51,10 +52,13 @@ async fn answer(
 ) -> Result<Response, OAuthError> {
     let requested = TokenRequest::from_form(&authenticated.form);
     match decide(app, authenticated, &requested, default_server) {
-        Ok(issue) => issue::issue(app, authenticated, issue)
-            .await
-            .map(token_response),
-        Err(refusal) => Err(issue::refuse(app, authenticated, requested.ok(), refusal).await),
+        Ok(issue) => {
+            let token = issue::issue(app, authenticated, issue).await?;
+            token_response(&token)
+        }
+        Err(refusal) => {
+            Err(Box::pin(issue::refuse(app, authenticated, requested.ok(), refusal)).await)
+        }
     }
 }
 
@@ -111,10 +115,15 @@ fn grant(
 }
 
 /// OAuth 2.1 §3.2.3: never cached.
-fn token_response(response: TokenResponse) -> Response {
-    let mut response = Json(response).into_response();
+fn token_response(token: &TokenResponse) -> Result<Response, OAuthError> {
+    let mut body = Vec::with_capacity(token.access_token.len() + 256);
+    serde_json::to_writer(&mut body, token).map_err(|error| OAuthError::internal(&error))?;
+    let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
+    // With what every answer has.
+    headers.reserve(10);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    response
+    Ok(response)
 }
