@@ -165,6 +165,13 @@ impl McpServer {
             .collect()
     }
 
+    /// Whether `scope` is one of its scopes.
+    pub fn defines(&self, scope: &Scope) -> bool {
+        self.scopes
+            .iter()
+            .any(|definition| definition.name == *scope)
+    }
+
     /// The `iss` of its tokens under the server-wide `issuer`.
     pub fn token_issuer(&self, issuer: &str) -> String {
         if self.own_issuer {

@@ -152,7 +152,8 @@ impl ScopeSet {
 
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        let mut set = Self::empty();
+        let scopes = scopes.into_iter();
+        let mut set = Self(Vec::with_capacity(scopes.size_hint().0));
         for scope in scopes {
             set.insert(scope);
         }

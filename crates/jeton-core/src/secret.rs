@@ -40,8 +40,7 @@ impl PlainSecret {
                 .map(|byte| base62(u32::from(*byte)));
             text.extend(digits.take(PREFIX.len() + RANDOM_LEN - text.len()));
         }
-        let checksum = checksum(&text);
-        text.push_str(&checksum);
+        text.extend(checksum(&text));
         Ok(Self(SecretString::from(text)))
     }
 
@@ -59,7 +58,7 @@ impl PlainSecret {
             && text.starts_with(PREFIX)
             && text
                 .split_at_checked(PREFIX.len() + RANDOM_LEN)
-                .is_some_and(|(body, found)| found == checksum(body))
+                .is_some_and(|(body, found)| found.chars().eq(checksum(body)))
     }
 
     /// The digest that the store keeps.
@@ -95,14 +94,14 @@ fn base62(value: u32) -> char {
     char::from(BASE62.get(digit).copied().unwrap_or(b'0'))
 }
 
-fn checksum(body: &str) -> String {
+fn checksum(body: &str) -> [char; CHECKSUM_LEN] {
     let mut value = crc32fast::hash(body.as_bytes());
     let mut digits = ['0'; CHECKSUM_LEN];
     for digit in digits.iter_mut().rev() {
         *digit = base62(value);
         value /= 62;
     }
-    digits.iter().collect()
+    digits
 }
 
 /// The SHA-256 of a secret.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::header::{HeaderName, X_CONTENT_TYPE_OPTIONS};
@@ -38,7 +37,7 @@ impl Surrounded {
 
     /// Gives the request an ID (the caller's, where it sends a sensible one), and the answer the same.
     /// Should the handler panic, this request alone fails.
-    pub(crate) async fn answer<B>(mut self, peer: SocketAddr, mut request: Request<B>) -> Response
+    pub(crate) async fn answer<B>(mut self, peer: SocketAddr, request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -54,12 +53,12 @@ impl Surrounded {
                 Err(error) => return OAuthError::internal(&error).into_response(),
             },
         };
-        request.extensions_mut().insert(RequestContext {
+        let context = RequestContext {
             request_id: Arc::clone(&request_id),
             source: Some(peer.ip()),
-        });
+        };
         // What is shared with other requests is locked by locks that survive a panic.
-        let answering = AssertUnwindSafe(self.route(request));
+        let answering = AssertUnwindSafe(self.route(context, request));
         let mut response = answering
             .catch_unwind()
             .await
@@ -74,19 +73,20 @@ impl Surrounded {
 }
 
 impl Surrounded {
-    async fn route<B>(&mut self, request: Request<B>) -> Response
+    async fn route<B>(&mut self, context: RequestContext, mut request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
         // The router would come to the same, with a dozen allocations on the way.
         if request.method() == Method::POST && request.uri().path() == TOKEN_ENDPOINT {
-            let app = State(Arc::clone(&self.app));
-            let answer = oauth::token::token(app, request.map(Body::new)).await;
+            let request = request.map(Body::new);
+            let answer = oauth::token::token_at_once(&self.app, context, request).await;
             let mut response = answer.into_response();
             allow_any_origin(response.headers_mut());
             return response;
         }
+        request.extensions_mut().insert(context);
         match self.router.call(request).await {
             Ok(response) => response,
             Err(never) => match never {},

@@ -56,14 +56,22 @@ impl FromRequest<Arc<App>> for Authenticated {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, OAuthError> {
+        let context = request.extensions().get::<RequestContext>().cloned();
+        let context = context.ok_or_else(|| {
+            OAuthError::internal(&std::io::Error::other("a route lacks the request context"))
+        })?;
+        Self::read(app, context, request).await
+    }
+}
+
+impl Authenticated {
+    /// Reads the form of `request` and finds out whose it is.
+    pub(crate) async fn read(
+        app: &App,
+        context: RequestContext,
+        request: Request,
+    ) -> Result<Self, OAuthError> {
         let (parts, body) = request.into_parts();
-        let context = parts
-            .extensions
-            .get::<RequestContext>()
-            .cloned()
-            .ok_or_else(|| {
-                OAuthError::internal(&std::io::Error::other("a route lacks the request context"))
-            })?;
         if parts.uri.query().is_some_and(|query| !query.is_empty()) {
             return Err(OAuthError::invalid_request(
                 StatusCode::BAD_REQUEST,

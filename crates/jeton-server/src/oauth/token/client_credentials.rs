@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jeton_core::{Grant, McpServer, ScopeSet, TokenRequest};
+use jeton_core::{Grant, McpServer, Scope, ScopeSet, TokenRequest};
 
 use super::decision::{Decision, Issue, Refusal};
 use crate::directory::{ClientEntry, Directory};
@@ -15,9 +15,7 @@ pub(super) fn decide(
     default_server: Option<&Arc<McpServer>>,
 ) -> Decision {
     let (server, grant) = target(directory, client, request, default_server)?;
-    // A scope that the MCP server no longer defines is granted to nobody.
-    let granted = grant.scopes.intersection(&server.scope_set());
-    let scope = scope(request, granted, &server)?;
+    let scope = scope(request, grant, &server)?;
     let token_ttl = match client.client.token_ttl {
         Some(own) => own.min(server.token_ttl),
         None => server.token_ttl,
@@ -64,20 +62,19 @@ fn target<'a>(
     }
 }
 
-/// OAuth 2.1 §3.2.2.1: absent, all of the grant; present, exactly these or none.
-fn scope(
-    request: &TokenRequest,
-    granted: ScopeSet,
-    server: &McpServer,
-) -> Result<ScopeSet, Refusal> {
+/// OAuth 2.1 §3.2.2.1: absent, all of the grant; present, exactly these or none. A scope that the MCP
+/// server no longer defines is granted to nobody.
+fn scope(request: &TokenRequest, grant: &Grant, server: &McpServer) -> Result<ScopeSet, Refusal> {
+    let granted = || grant.scopes.intersection(&server.scope_set());
     let Some(asked) = &request.scope else {
-        return Ok(granted);
+        return Ok(granted());
     };
-    match asked.first_outside(&granted) {
+    let is_granted = |scope: &Scope| grant.scopes.contains(scope) && server.defines(scope);
+    match asked.iter().find(|scope| !is_granted(scope)) {
         None => Ok(asked.clone()),
         Some(scope) => Err(Refusal::ScopeNotGranted {
             scope: scope.clone(),
-            granted,
+            granted: granted(),
             server: server.id,
         }),
     }

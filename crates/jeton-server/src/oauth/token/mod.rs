@@ -22,16 +22,26 @@ use super::metadata::mcp_server_at;
 use crate::app::App;
 use crate::directory::ClientEntry;
 use crate::http::OAuthError;
+use crate::request_context::RequestContext;
 use crate::service::TokenPreview;
 use decision::{Decision, Refusal};
 
 /// At the issuer's token endpoint.
 pub(crate) async fn token(
     State(app): State<Arc<App>>,
+    authenticated: Authenticated,
+) -> Result<Response, OAuthError> {
+    answer(&app, &authenticated, None).await
+}
+
+/// The same without a router in between.
+pub(crate) async fn token_at_once(
+    app: &App,
+    context: RequestContext,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let authenticated = Authenticated::from_request(request, &app).await?;
-    answer(&app, &authenticated, None).await
+    let authenticated = Authenticated::read(app, context, request).await?;
+    answer(app, &authenticated, None).await
 }
 
 /// At the token endpoint of one MCP server, which is the resource where none is named.
