@@ -276,9 +276,16 @@ async fn open_store(config: &Config) -> Result<Store, OpenError> {
             "audit.durability is async: a crash may lose the records of tokens issued in its last moments"
         );
     }
-    Store::open(&config.database)
-        .await
-        .map_err(|source| cannot_open(config, source))
+    Store::open_telling(&config.database, |upgrade| {
+        tracing::info!(
+            from = upgrade.from,
+            to = upgrade.to,
+            "bringing the database of an older version up to date; with millions of audit events this \
+             takes minutes. If it is interrupted, it begins again at the next start"
+        );
+    })
+    .await
+    .map_err(|source| cannot_open(config, source))
 }
 
 fn cannot_open(config: &Config, source: StoreError) -> OpenError {

@@ -51,6 +51,7 @@ pub use counting::{ClientPart, ClientTallies, Progress, Tally};
 pub use error::StoreError;
 pub use page::{Page, PageRequest};
 pub use retry::retry_on_conflict;
+pub use schema::Upgrade;
 pub use signing_key::StoredKey;
 pub use statistics::{ClientActivity, TokenCount};
 pub use store::{Lock, Locked, Store, Transaction};

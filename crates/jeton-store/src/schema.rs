@@ -1,8 +1,9 @@
 //! The numbered migrations, forward only, applied at start.
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, AssertSqlSafe, SqlSafeStr as _};
 
+use crate::StoreError;
 use crate::dialect::Dialect;
 
 /// Every migration, in order: number, description, SQL.
@@ -38,8 +39,39 @@ pub(crate) fn newest() -> i64 {
         .unwrap_or(0)
 }
 
-/// The migrations as `dialect` writes them; to be run by one server at a time.
-pub(crate) fn migrator(dialect: &Dialect) -> Migrator {
+/// A database that an older version wrote is brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The number of the last migration that it has.
+    pub from: i64,
+    /// The number of the last that it will have.
+    pub to: i64,
+}
+
+/// Brings a database up to date; to be done by one server at a time. Each migration is done wholly or
+/// not at all.
+pub(crate) async fn bring_up_to_date(
+    connection: &mut AnyConnection,
+    dialect: &Dialect,
+    tell: impl FnOnce(Upgrade),
+) -> Result<(), StoreError> {
+    let migrator = migrator(dialect);
+    connection
+        .ensure_migrations_table(&migrator.table_name)
+        .await?;
+    let applied = connection
+        .list_applied_migrations(&migrator.table_name)
+        .await?;
+    let (from, to) = (applied.iter().map(|one| one.version).max(), newest());
+    if let Some(from) = from.filter(|from| *from < to) {
+        tell(Upgrade { from, to });
+    }
+    migrator.run(connection).await?;
+    Ok(())
+}
+
+/// The migrations as `dialect` writes them.
+fn migrator(dialect: &Dialect) -> Migrator {
     let mut migrator = Migrator::with_migrations(
         MIGRATIONS
             .into_iter()

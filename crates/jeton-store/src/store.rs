@@ -15,6 +15,7 @@ use crate::audit_chain::{ChainHead, HeadCache};
 use crate::change::{Change, Changes};
 use crate::dialect::{Dialect, SQLITE};
 use crate::row::Columns as _;
+use crate::schema::Upgrade;
 use crate::{Database, StoreError, connect, schema};
 
 /// The database. Clones share its connections.
@@ -111,6 +112,19 @@ impl Store {
     /// [`StoreError::Newer`] where a newer version wrote it; [`StoreError::Database`] where it
     /// cannot be used.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        Self::open_telling(database, |_| ()).await
+    }
+
+    /// Does the same, and tells if a database of an older version has to be changed first, which takes
+    /// minutes where the audit log has many millions of events.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub async fn open_telling(
+        database: &Database,
+        tell: impl FnOnce(Upgrade),
+    ) -> Result<Self, StoreError> {
         let mut direct = connect::direct(database).await?;
         let connect::Pools {
             readers,
@@ -129,7 +143,7 @@ impl Store {
             pooled: database.is_pooled(),
         };
         let _one_at_a_time = store.lock(Lock::Start).await?;
-        schema::migrator(dialect).run(&mut direct).await?;
+        schema::bring_up_to_date(&mut direct, dialect, tell).await?;
         direct.close().await?;
         Ok(store)
     }

@@ -10,7 +10,7 @@ use jeton_core::{
 use jeton_jose::OsEntropy;
 use jeton_store::{
     AuditFilter, BrokenReason, ClientFilter, ClientPart, ClientTallies, Database, PageRequest,
-    Postgres, Store, StoreError, WholeClient,
+    Postgres, Store, StoreError, Upgrade, WholeClient,
 };
 use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
@@ -714,7 +714,11 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
             number + 1,
         ))
         .await;
-    let store = world.open_again().await;
+    let mut told = None;
+    let store = Store::open_telling(&world.database, |upgrade| told = Some(upgrade))
+        .await
+        .unwrap();
+    assert_eq!(told, Some(Upgrade { from: 3, to: 4 }));
     let busiest = store.busiest_clients(hour, 10).await.unwrap();
     let counts: Vec<_> = busiest
         .iter()
