@@ -15,11 +15,11 @@ use tokio::task::yield_now;
 
 use crate::job;
 
-/// The signatures of one group, where so many wait: some milliseconds, in which the same thread answers
-/// nobody.
-const GROUP: usize = 8;
+/// The signatures of one group, where so many wait: up to ten milliseconds, in which the same thread
+/// answers nobody.
+const GROUP: usize = 16;
 /// The same where many more wait, of which each will wait much longer anyway.
-const LARGE_GROUP: usize = 16;
+const LARGE_GROUP: usize = 32;
 
 /// A token that waits for its signature.
 struct Job {
