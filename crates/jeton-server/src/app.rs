@@ -29,6 +29,7 @@ use crate::private_file::create_private_file;
 use crate::propagation;
 use crate::service::statistics::{Counting, OutstandingClients};
 use crate::service::{self, ServiceError, SignInThrottle};
+use crate::telemetry::with_causes;
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -241,7 +242,7 @@ impl App {
         }
         if let Err(error) = service::audit_proof::sign_end(self).await {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = with_causes(&error),
                 "the end of the audit log could not be signed"
             );
         }

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::audit::forward::Forwarding;
 use crate::job;
 use crate::service::{ServiceError, audit_proof, sessions, signing_keys, statistics};
+use crate::telemetry::{Recurring, with_causes};
 
 /// How often the counts are brought up to the audit log.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
@@ -97,7 +98,7 @@ fn start_forwarding(app: &Arc<App>) {
         let forwarding = match Forwarding::to(forward, app.issuer.host()) {
             Ok(forwarding) => Arc::new(Mutex::new(forwarding)),
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "no HTTP client");
+                tracing::error!(error = with_causes(&error), "no HTTP client");
                 continue;
             }
         };
@@ -126,10 +127,7 @@ async fn read_ahead(app: &App) {
                 return;
             }
             Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "reading clients ahead"
-                );
+                tracing::debug!(error = with_causes(&error), "reading clients ahead");
                 return;
             }
         }
@@ -144,12 +142,19 @@ where
 {
     let (app, stopping) = (Arc::clone(app), app.stopping.clone());
     job::spawn(name, async move {
+        let mut trouble = Recurring::default();
         loop {
             let round = async {
-                if let Err(error) = work(Arc::clone(&app)).await {
+                let done = work(Arc::clone(&app)).await;
+                if done.is_ok() && trouble.worked() {
+                    tracing::info!(job = name, "a background job works again");
+                }
+                if let Err(error) = done
+                    && trouble.failed()
+                {
                     tracing::warn!(
                         job = name,
-                        error = &error as &dyn std::error::Error,
+                        error = with_causes(&error),
                         "a background job failed, and will be tried again"
                     );
                 }

@@ -13,6 +13,7 @@ use jeton_store::{Change, ChangeFeed, Database, StoreError};
 use crate::app::App;
 use crate::job;
 use crate::keys::KeyRingError;
+use crate::telemetry::with_causes;
 
 /// How often the connection has to prove itself.
 const PROVE_EVERY: Duration = Duration::from_millis(200);
@@ -54,7 +55,7 @@ async fn run(app: &App, database: &Database) {
                 let Err(lost) = follow(app, feed).await;
                 app.freshness.lost();
                 tracing::warn!(
-                    error = &lost as &dyn std::error::Error,
+                    error = with_causes(&lost),
                     "changes of other servers are not heard; until they are, every client is read anew after a moment"
                 );
                 told = true;
@@ -62,17 +63,14 @@ async fn run(app: &App, database: &Database) {
             Err(error) => {
                 if !told {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = with_causes(&error),
                         "no connection to hear changes of other servers on; it is tried again and again"
                     );
                     told = true;
                 }
                 // The database itself may be there all the same.
                 if let Err(error) = read_what_is_small(app).await {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "nor can they be read"
-                    );
+                    tracing::debug!(error = with_causes(&error), "nor can they be read");
                 }
                 tokio::time::sleep(RETRY_EVERY).await;
             }

@@ -1,8 +1,15 @@
 //! Logs: words for people on stderr, or one JSON object a line.
 
+use std::error::Error;
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
+
+/// How often something that keeps failing is worth a line.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,4 +35,39 @@ pub fn init_telemetry(format: LogFormat, filter: &str) {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+}
+
+/// An error with everything that led to it: a line of JSON would have the first words alone.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Something that may fail many times a second: what is worth a line in the log is the first time, then
+/// every ten seconds, and that it works again.
+#[derive(Debug, Default)]
+pub(crate) struct Recurring {
+    told: Option<Instant>,
+}
+
+impl Recurring {
+    /// It failed; whether to say so.
+    pub(crate) fn failed(&mut self) -> bool {
+        let worth_it = self.told.is_none_or(|told| told.elapsed() >= AGAIN);
+        if worth_it {
+            self.told = Some(Instant::now());
+        }
+        worth_it
+    }
+
+    /// It worked; whether it had failed.
+    pub(crate) fn worked(&mut self) -> bool {
+        self.told.take().is_some()
+    }
 }

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::app::App;
+use crate::telemetry::with_causes;
 
 /// `GET /healthz`.
 pub(crate) async fn alive() -> Response {
@@ -20,7 +21,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.store.ping().await {
         Ok(()) => Json(json!({ "status": "ready" })).into_response(),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
+            tracing::warn!(error = with_causes(&error), "not ready");
             let body = json!({ "status": "not ready", "reason": "the database does not answer" });
             (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
         }

@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jeton_core::AuditEvent;
-use jeton_store::{Store, StoreError};
+use jeton_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::AuditDurability;
 use crate::job;
+use crate::telemetry::{Recurring, with_causes};
 
 /// The most events in one commit.
 const MAX_BATCH: usize = 256;
@@ -74,6 +75,7 @@ impl AuditLog {
             receiver,
             under_way: Arc::clone(&under_way),
             durability,
+            trouble: Recurring::default(),
         };
         job::spawn("audit writer", writer.run());
         Self {
@@ -184,6 +186,7 @@ struct Writer {
     receiver: mpsc::Receiver<Message>,
     under_way: Arc<AtomicUsize>,
     durability: AuditDurability,
+    trouble: Recurring,
 }
 
 impl Writer {
@@ -230,30 +233,21 @@ impl Writer {
         }
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<(), AuditUnavailable> {
-        let mut waiting = false;
+    async fn commit(&mut self, batch: &Batch) -> Result<(), AuditUnavailable> {
         loop {
             let Err(error) = self.store.append_audit(&batch.events).await else {
-                if waiting {
+                if self.trouble.worked() {
                     tracing::info!("the audit log is written again");
                 }
                 return Ok(());
             };
-            if !waiting {
-                log(&error);
+            if self.trouble.failed() {
+                tracing::error!(error = with_causes(&error), "writing the audit log failed");
             }
             if self.durability == AuditDurability::Sync {
                 return Err(AuditUnavailable);
             }
-            waiting = true;
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }
-}
-
-fn log(error: &StoreError) {
-    tracing::error!(
-        error = error as &dyn std::error::Error,
-        "writing the audit log failed"
-    );
 }

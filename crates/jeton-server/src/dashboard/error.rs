@@ -10,6 +10,7 @@ use jeton_store::StoreError;
 use super::assets::VERSION;
 use super::page::{html, protect};
 use crate::service::ServiceError;
+use crate::telemetry::with_causes;
 
 /// Why there is no page.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ fn service(error: &ServiceError) -> (StatusCode, &'static str, String) {
             "Somebody changed it after you opened the page. Nothing was saved: go back, reload and repeat your change.".into(),
         ),
         ServiceError::Store(_) | ServiceError::Keys(_) | ServiceError::Entropy(_) => {
-            tracing::error!(error = error as &dyn std::error::Error, "the dashboard failed");
+            tracing::error!(error = with_causes(error), "the dashboard failed");
             (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "That does not work right now",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::service::ServiceError;
+use crate::telemetry::with_causes;
 
 /// An RFC 9457 problem.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -130,10 +131,7 @@ impl From<ServiceError> for Problem {
                 "somebody changed it after you read it: read it again, and repeat your change with the new ETag in If-Match",
             ),
             ServiceError::Store(_) | ServiceError::Keys(_) | ServiceError::Entropy(_) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the admin API failed"
-                );
+                tracing::error!(error = with_causes(&error), "the admin API failed");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "unavailable",

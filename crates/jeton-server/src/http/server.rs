@@ -24,6 +24,7 @@ use super::tls::{self, TlsError};
 use crate::app::App;
 use crate::config::Config;
 use crate::job;
+use crate::telemetry::with_causes;
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +179,7 @@ async fn serve_connection<S>(
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(
-            error = &*error as &dyn std::error::Error,
+            error = with_causes(&*error),
             "a connection ended with an error"
         );
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use jeton_store::{RecordedEvent, Store, StoreError};
 
 use crate::config::{Destination, Forward};
+use crate::telemetry::with_causes;
 use syslog::Syslog;
 use webhook::Webhook;
 
@@ -141,7 +142,7 @@ impl Forwarding {
         self.not_before = Some(Instant::now() + wait);
         tracing::warn!(
             destination = self.forward.name,
-            error = error as &dyn std::error::Error,
+            error = with_causes(error),
             retry_after_seconds = wait.as_secs(),
             "an audit event did not arrive; it and those after it are sent again"
         );

@@ -20,6 +20,7 @@ use crate::directory::ClientEntry;
 use crate::http::{BodyError, OAuthError, has_media_type, read_body};
 use crate::request_context::RequestContext;
 use crate::service::ServiceError;
+use crate::telemetry::with_causes;
 
 /// The largest form, in bytes.
 const MAX_FORM: usize = 64 * 1024;
@@ -166,10 +167,7 @@ async fn refused(
     refusal: AuthRefusal,
 ) -> OAuthError {
     if let AuthRefusal::Service(error) = &refusal {
-        tracing::error!(
-            error = error as &dyn std::error::Error,
-            "authenticating a client failed"
-        );
+        tracing::error!(error = with_causes(error), "authenticating a client failed");
         return OAuthError::unavailable();
     }
     let client_id: Option<ClientId> = match claimed {
