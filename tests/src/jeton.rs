@@ -20,6 +20,8 @@ pub struct JetonOptions<'a> {
     pub log: Option<&'a str>,
     /// Variables of its environment.
     pub environment: Vec<(&'a str, &'a str)>,
+    /// A command that starts it, with its arguments.
+    pub through: Vec<&'a str>,
     /// A database of others.
     pub database: Option<TestDatabase>,
 }
@@ -48,7 +50,15 @@ impl Jeton {
 
     async fn start_in(folder: TempDir, database: TestDatabase, options: JetonOptions<'_>) -> Self {
         let listen = format!("127.0.0.1:{}", options.port.unwrap_or(0));
-        let mut command = Command::new(binary("jeton"));
+        let jeton = binary("jeton");
+        let mut command = match options.through.split_first() {
+            None => Command::new(jeton),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(jeton);
+                command
+            }
+        };
         clean(&mut command)
             .args(["serve", "--listen", &listen, "--data-dir"])
             .arg(folder.path().join("data"))
@@ -102,6 +112,11 @@ impl Jeton {
     /// SIGTERM, and the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.process.terminate().await
+    }
+
+    /// How large a file may become that it writes, as `prlimit --fsize` takes it.
+    pub async fn limit_files(&self, limit: &str) {
+        self.process.limit_files(limit).await;
     }
 
     pub fn data_dir(&self) -> PathBuf {

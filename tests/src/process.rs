@@ -108,14 +108,22 @@ impl Process {
 
     /// SIGTERM, and its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
-        let pid = self.child.id().expect("it is running").to_string();
-        let status = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .await
-            .unwrap();
-        assert!(status.success());
+        self.run_on("kill", &["-TERM"]).await;
         self.wait().await
+    }
+
+    /// How large a file may become that it writes, as `prlimit --fsize` takes it.
+    pub async fn limit_files(&self, limit: &str) {
+        let limit = format!("--fsize={limit}");
+        self.run_on("prlimit", &[&limit, "--pid"]).await;
+    }
+
+    /// Runs a command whose last argument is its process ID.
+    async fn run_on(&self, program: &str, arguments: &[&str]) {
+        let pid = self.child.id().expect("it is running").to_string();
+        let mut command = Command::new(program);
+        let status = command.args(arguments).arg(pid).status().await;
+        assert!(status.unwrap().success());
     }
 
     /// Its exit code, once it ended and all it printed was collected.

@@ -27,6 +27,7 @@ mod dialect;
 mod error;
 mod grant;
 mod mcp_server;
+mod open_transaction;
 mod page;
 mod retry;
 mod revoked_token;

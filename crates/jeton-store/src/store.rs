@@ -14,6 +14,7 @@ use crate::appender::{Appender, Turn};
 use crate::audit_chain::{ChainHead, HeadCache};
 use crate::change::{Change, Changes};
 use crate::dialect::{Dialect, SQLITE};
+use crate::open_transaction::OpenTransaction;
 use crate::row::Columns as _;
 use crate::schema::Upgrade;
 use crate::{Database, StoreError, connect, schema};
@@ -35,7 +36,7 @@ pub struct Store {
 /// A write: everything in it is committed together, durably, or not at all.
 #[derive(Debug)]
 pub struct Transaction {
-    connection: sqlx::Transaction<'static, Any>,
+    connection: OpenTransaction,
     pub(crate) dialect: &'static Dialect,
     pub(crate) audit_head: HeadCache,
     /// The end of the audit chain, once this is committed.
@@ -190,8 +191,12 @@ impl Store {
         pool: &AnyPool,
         turn: Option<Turn>,
     ) -> Result<Transaction, StoreError> {
+        let connection = match &turn {
+            Some(_) => limited(OpenTransaction::begin_sqlite(pool)).await?,
+            None => limited(OpenTransaction::begin(pool)).await?,
+        };
         Ok(Transaction {
-            connection: limited(pool.begin()).await?,
+            connection,
             dialect: self.dialect,
             audit_head: self.audit_head.clone(),
             new_audit_head: None,
