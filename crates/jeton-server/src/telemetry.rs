@@ -1,11 +1,9 @@
 //! Logs: words for people on stderr, or one JSON object a line.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
 /// How often something that keeps failing is worth a line.
@@ -42,8 +40,12 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {error}");
+        let words = error.to_string();
+        // Some tell their cause themselves.
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
         cause = error.source();
     }
     text
@@ -54,20 +56,56 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Recurring {
     told: Option<Instant>,
+    told_last: bool,
 }
 
 impl Recurring {
     /// It failed; whether to say so.
     pub(crate) fn failed(&mut self) -> bool {
-        let worth_it = self.told.is_none_or(|told| told.elapsed() >= AGAIN);
+        self.failed_at(Instant::now())
+    }
+
+    fn failed_at(&mut self, now: Instant) -> bool {
+        let worth_it = self.told.is_none_or(|told| now - told >= AGAIN);
         if worth_it {
-            self.told = Some(Instant::now());
+            (self.told, self.told_last) = (Some(now), true);
         }
         worth_it
     }
 
-    /// It worked; whether it had failed.
+    /// It worked; whether the last that was said is that it failed.
     pub(crate) fn worked(&mut self) -> bool {
-        self.told.take().is_some()
+        std::mem::take(&mut self.told_last)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_now_and_then_is_told_every_ten_seconds() {
+        let mut trouble = Recurring::default();
+        let now = Instant::now();
+        assert!(!trouble.worked());
+        assert!(trouble.failed_at(now) && !trouble.failed_at(now));
+        assert!(trouble.worked() && !trouble.worked());
+        assert!(!trouble.failed_at(now) && !trouble.worked());
+        assert!(trouble.failed_at(now + AGAIN) && trouble.worked());
+    }
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let bottom = std::io::Error::other("no room");
+        let top = Top(Middle(bottom));
+        assert_eq!(with_causes(&top), "failed: the store failed: no room");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed")]
+    struct Top(#[source] Middle);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the store failed: {0}")]
+    struct Middle(#[source] std::io::Error);
 }
