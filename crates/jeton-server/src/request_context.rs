@@ -1,6 +1,5 @@
 //! What is known of every request: its ID and where it came from.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -25,12 +24,7 @@ impl RequestContext {
         actor: Actor,
     ) -> Result<AuditEvent, ServiceError> {
         let mut event = app.event(kind, actor)?;
-        event.source = self.source.map(|address| {
-            let mut text = String::with_capacity(16);
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{address}");
-            text
-        });
+        event.source = self.source.map(|address| address.to_string());
         event.request_id = Some(self.request_id.to_string());
         Ok(event)
     }

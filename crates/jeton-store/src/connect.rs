@@ -8,7 +8,6 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection as _};
-
 use tokio::sync::Mutex;
 
 use crate::StoreError;

@@ -119,7 +119,7 @@ impl Directory {
         Ok(directory)
     }
 
-    /// A client, from memory or from the store. What reads the store is boxed: it is rare, and large.
+    /// A client, from memory or from the store.
     pub(crate) async fn find_client(
         &self,
         id: ClientId,
@@ -136,12 +136,12 @@ impl Directory {
             return Ok(None);
         }
         if known.is_none() || !self.stale_rather_than_none {
-            return Box::pin(self.read_client(id)).await;
+            return self.read_client(id).await;
         }
         if self.failed_lately() {
             return Ok(known);
         }
-        let read = Box::pin(self.read_client(id)).await;
+        let read = self.read_client(id).await;
         if read.is_err() {
             *self
                 .failed_at
@@ -163,7 +163,7 @@ impl Directory {
         }
         match self.clients.get(&id) {
             Some(entry) if entry.read_at >= moment => Ok(Some(entry)),
-            _ => Box::pin(self.read_client(id)).await,
+            _ => self.read_client(id).await,
         }
     }
 
@@ -179,7 +179,8 @@ impl Directory {
     async fn read_client(&self, id: ClientId) -> Result<Option<Arc<ClientEntry>>, StoreError> {
         let changes = self.changes.load(Ordering::SeqCst);
         let read_at = Instant::now();
-        let found = self.load_client(id, read_at).await?.map(Arc::new);
+        // Boxed, for it is rare and large: who finds a client in memory need not carry it.
+        let found = Box::pin(self.load_client(id, read_at)).await?.map(Arc::new);
         match &found {
             Some(entry) => self.clients.insert(id, Arc::clone(entry)),
             None => self.missing.insert(id, read_at),

@@ -70,9 +70,7 @@ impl Surrounded {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
-}
 
-impl Surrounded {
     async fn route<B>(&mut self, context: RequestContext, mut request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
