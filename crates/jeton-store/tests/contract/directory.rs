@@ -1,0 +1,264 @@
+//! MCP servers, clients, grants and secrets.
+
+use jeton_core::{
+    Client, ClientSecret, ClientStatus, Grant, PlainSecret, SecretId, SecretOwner, SecretState,
+    Timestamp,
+};
+use jeton_jose::OsEntropy;
+use jeton_store::{ClientFilter, ClientPart, StoreError, WholeClient};
+
+use crate::samples::{client, first, mcp_server, now};
+use crate::world::World;
+
+#[tokio::test]
+async fn what_was_written_reads_back_and_survives_reopening() {
+    let world = World::new().await;
+    let server = mcp_server("http://localhost:3002/mcp");
+    let client = Client {
+        token_ttl: Some(60.try_into().unwrap()),
+        ..client()
+    };
+    let grant = Grant {
+        client_id: client.id,
+        mcp_server_id: server.id,
+        scopes: "todo:read".parse().unwrap(),
+        created_at: now(),
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&server).await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    tx.put_grant(&grant).await.unwrap();
+    tx.commit().await.unwrap();
+    world.store.close().await;
+
+    let store = world.open_again().await;
+    assert_eq!(
+        store.find_mcp_server(server.id).await.unwrap(),
+        Some(server.clone())
+    );
+    assert_eq!(
+        store.find_client(client.id).await.unwrap(),
+        Some(client.clone())
+    );
+    assert_eq!(store.grants_of_client(client.id).await.unwrap(), [grant]);
+    assert_eq!(store.all_mcp_servers().await.unwrap(), [server]);
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_changes_nothing() {
+    let world = World::new().await;
+    let client = client();
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    drop(tx);
+    assert_eq!(world.store.find_client(client.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_servers_cannot_have_the_same_url() {
+    let world = World::new().await;
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&mcp_server("https://a.example/mcp"))
+        .await
+        .unwrap();
+    let same = mcp_server("HTTPS://A.example:443/mcp/");
+    assert!(matches!(
+        tx.insert_mcp_server(&same).await,
+        Err(StoreError::Exists)
+    ));
+}
+
+#[tokio::test]
+async fn an_update_from_an_old_version_is_stale() {
+    let world = World::new().await;
+    let client = client();
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    let changed = Client {
+        version: 2,
+        status: ClientStatus::Disabled,
+        ..client.clone()
+    };
+    tx.update_client(&changed).await.unwrap();
+    assert!(matches!(
+        tx.update_client(&changed).await,
+        Err(StoreError::Stale)
+    ));
+    tx.commit().await.unwrap();
+    assert_eq!(
+        world.store.find_client(client.id).await.unwrap(),
+        Some(changed)
+    );
+}
+
+#[tokio::test]
+async fn deleting_a_client_takes_its_grants_and_secrets_along() {
+    let world = World::new().await;
+    let (server, client) = (mcp_server("https://a.example/"), client());
+    let owner = SecretOwner::Client(client.id);
+    let plain = PlainSecret::generate(&OsEntropy).unwrap();
+    let secret = ClientSecret {
+        id: SecretId::generate(now(), &OsEntropy).unwrap(),
+        owner,
+        digest: plain.digest(),
+        suffix: plain.suffix(),
+        created_at: now(),
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let grant = Grant {
+        client_id: client.id,
+        mcp_server_id: server.id,
+        scopes: jeton_core::ScopeSet::empty(),
+        created_at: now(),
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&server).await.unwrap();
+    tx.insert_client(&client).await.unwrap();
+    tx.put_grant(&grant).await.unwrap();
+    tx.insert_secret(&secret).await.unwrap();
+    tx.commit().await.unwrap();
+    let kept = world.store.secrets_of(owner).await.unwrap();
+    assert!(kept[0].digest.matches(&plain.digest()));
+
+    let mut tx = world.store.begin().await.unwrap();
+    assert!(tx.delete_client(client.id).await.unwrap());
+    assert!(!tx.delete_client(client.id).await.unwrap());
+    tx.commit().await.unwrap();
+    assert!(world.store.secrets_of(owner).await.unwrap().is_empty());
+    assert!(
+        world
+            .store
+            .grants_on_mcp_server(server.id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_secret_is_revoked_once_and_expires_when_rotated() {
+    let world = World::new().await;
+    let owner = SecretOwner::Client(client().id);
+    let plain = PlainSecret::generate(&OsEntropy).unwrap();
+    let secret = |expires_at| ClientSecret {
+        id: SecretId::generate(now(), &OsEntropy).unwrap(),
+        owner,
+        digest: plain.digest(),
+        suffix: plain.suffix(),
+        created_at: now(),
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let at = |seconds| Timestamp::from_seconds(seconds);
+    let (forever, soon) = (secret(None), secret(Some(at(50))));
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_secret(&forever).await.unwrap();
+    tx.insert_secret(&soon).await.unwrap();
+    tx.expire_secrets(owner, at(100)).await.unwrap();
+    tx.commit().await.unwrap();
+    let used = async |used| {
+        let part = ClientPart::LastUsed(used);
+        world.store.count_part(1, &part).await.unwrap();
+    };
+    used(vec![(forever.id, at(7)), (soon.id, at(8))]).await;
+    // Told late, and of an earlier use.
+    used(vec![(forever.id, at(6))]).await;
+    let forever_now = world.store.find_secret(forever.id).await.unwrap().unwrap();
+    let soon_now = world.store.find_secret(soon.id).await.unwrap().unwrap();
+    assert_eq!(forever_now.expires_at, Some(at(100)));
+    assert_eq!(soon_now.expires_at, Some(at(50)));
+    assert_eq!(forever_now.last_used_at, Some(at(7)));
+
+    let mut tx = world.store.begin().await.unwrap();
+    assert!(tx.revoke_secret(forever.id, at(9)).await.unwrap());
+    assert!(!tx.revoke_secret(forever.id, at(10)).await.unwrap());
+    tx.commit().await.unwrap();
+    let revoked = world.store.find_secret(forever.id).await.unwrap().unwrap();
+    assert_eq!(revoked.state(at(1)), SecretState::Revoked);
+    assert_eq!(revoked.revoked_at, Some(at(9)));
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_without_gap_or_repetition() {
+    let world = World::new().await;
+    let mut tx = world.store.begin().await.unwrap();
+    let mut expected = Vec::new();
+    for _ in 0..7 {
+        let client = client();
+        tx.insert_client(&client).await.unwrap();
+        expected.push(client.id);
+    }
+    tx.commit().await.unwrap();
+    expected.sort();
+    expected.reverse();
+    let (mut found, mut request) = (Vec::new(), first(3));
+    loop {
+        let page = world
+            .store
+            .clients(&ClientFilter::default(), request)
+            .await
+            .unwrap();
+        found.extend(page.items.iter().map(|client| client.id));
+        let Some(next) = page.next else { break };
+        request.after = Some(next.parse().unwrap());
+    }
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn clients_registered_by_the_hundred_read_back_whole() {
+    let world = World::new().await;
+    let server = mcp_server("http://localhost:3002/mcp");
+    let whole = |_| {
+        let client = client();
+        let secret = |expires_at| ClientSecret {
+            id: SecretId::generate(now(), &OsEntropy).unwrap(),
+            owner: SecretOwner::Client(client.id),
+            digest: PlainSecret::generate(&OsEntropy).unwrap().digest(),
+            suffix: "abcd".into(),
+            created_at: now(),
+            expires_at,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        WholeClient {
+            secrets: vec![secret(None), secret(Some(now()))],
+            grants: vec![Grant {
+                client_id: client.id,
+                mcp_server_id: server.id,
+                scopes: "todo:read".parse().unwrap(),
+                created_at: now(),
+            }],
+            client,
+        }
+    };
+    let written: Vec<_> = (0..250).map(whole).collect();
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&server).await.unwrap();
+    tx.insert_whole_clients(&written).await.unwrap();
+    tx.commit().await.unwrap();
+    for one in written.iter().step_by(83) {
+        let read = world.store.find_whole_client(one.client.id).await.unwrap();
+        let read = read.unwrap();
+        assert_eq!((&read.client, &read.grants), (&one.client, &one.grants));
+        let ids = |whole: &WholeClient| {
+            let mut ids: Vec<_> = whole.secrets.iter().map(|secret| secret.id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(ids(&read), ids(one));
+    }
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let part = world.store.whole_clients_after(after, 99).await.unwrap();
+        let Some(last) = part.last() else {
+            break;
+        };
+        after = Some(last.client.id);
+        count += part.len();
+    }
+    assert_eq!(count, 250);
+}

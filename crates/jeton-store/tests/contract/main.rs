@@ -1,0 +1,13 @@
+//! What every store has to do, whatever database is under it.
+
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+mod admin;
+mod audit;
+mod audit_search;
+mod counting;
+mod directory;
+mod revoked_token;
+mod samples;
+mod upgrade;
+mod world;

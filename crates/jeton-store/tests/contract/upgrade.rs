@@ -1,0 +1,107 @@
+//! Databases of other versions.
+
+use jeton_core::{AuditKind, ClientSecret, PlainSecret, SecretId, SecretOwner, Timestamp};
+use jeton_jose::OsEntropy;
+use jeton_store::{Database, Store, StoreError, Upgrade};
+
+use crate::samples::{client, event, now};
+use crate::world::World;
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let world = World::new().await;
+    let checksum = match world.database {
+        Database::Sqlite(_) => "x'00'",
+        Database::Postgres(_) => "'\\x00'",
+    };
+    world
+        .sql(&format!(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+             execution_time) VALUES (9999, 'later', TRUE, {checksum}, 0)"
+        ))
+        .await;
+    world.store.close().await;
+    let error = Store::open(&world.database).await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::Newer { found: 9999 }),
+        "{error}"
+    );
+}
+
+/// What migration 4 changed, as migration 2 had made it.
+const UNDO_MANY_CLIENTS: &str = "\
+    DROP INDEX audit_event_client;
+    CREATE INDEX audit_event_client ON audit_event (client_id, seq) WHERE client_id IS NOT NULL;
+    DROP TABLE client_hour;
+    DROP TABLE client_use;
+    CREATE TABLE client_hour (client_id TEXT NOT NULL, hour BIGINT NOT NULL, issued BIGINT NOT NULL,
+        refused BIGINT NOT NULL, last_issued_at BIGINT, PRIMARY KEY (client_id, hour));
+    CREATE INDEX client_hour_hour ON client_hour (hour);
+    DROP TABLE secret_use;
+    ALTER TABLE client_secret ADD COLUMN last_used_at BIGINT;
+    DELETE FROM statistics_progress WHERE id = 2;
+    ALTER TABLE statistics_progress DROP COLUMN until;
+    DELETE FROM _sqlx_migrations WHERE version = 4;";
+
+#[tokio::test]
+async fn counts_outlive_the_upgrade_that_moved_them() {
+    let world = World::new().await;
+    let (busy, idle) = (client().id, client().id);
+    let hour = Timestamp::from_seconds(1_800_000_000 / 3_600 * 3_600);
+    let next = hour.plus(std::time::Duration::from_secs(3_600));
+    let number = hour.as_millis() / 3_600_000;
+    let later = next.as_millis() + 5;
+    world
+        .store
+        .append_audit(&[event(AuditKind::TokenIssued), event(AuditKind::TokenIssued)])
+        .await
+        .unwrap();
+    let secret = ClientSecret {
+        id: SecretId::generate(now(), &OsEntropy).unwrap(),
+        owner: SecretOwner::Client(busy),
+        digest: PlainSecret::generate(&OsEntropy).unwrap().digest(),
+        suffix: "abcd".into(),
+        created_at: now(),
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_secret(&secret).await.unwrap();
+    tx.commit().await.unwrap();
+    world.sql(UNDO_MANY_CLIENTS).await;
+    world
+        .sql(&format!(
+            "INSERT INTO client_hour (client_id, hour, issued, refused, last_issued_at) VALUES \
+             ('{busy}', {number}, 7, 1, {}), ('{busy}', {}, 2, 0, {later}), \
+             ('{idle}', {number}, 0, 3, NULL); \
+             UPDATE client_secret SET last_used_at = {later}; \
+             UPDATE statistics_progress SET seq = 1 WHERE id = 1",
+            hour.as_millis(),
+            number + 1,
+        ))
+        .await;
+    let mut told = None;
+    let store = Store::open_telling(&world.database, |upgrade| told = Some(upgrade))
+        .await
+        .unwrap();
+    assert_eq!(told, Some(Upgrade { from: 3, to: 4 }));
+    let busiest = store.busiest_clients(hour, 10).await.unwrap();
+    let counts: Vec<_> = busiest
+        .iter()
+        .map(|(id, count)| (*id, count.issued, count.refused))
+        .collect();
+    assert_eq!(counts.first(), Some(&(busy, 9, 1)));
+    let last = store.client_activity(busy).await.unwrap().last_issued_at;
+    assert_eq!(last, Some(Timestamp::from_millis(later)));
+    let never = store.client_activity(idle).await.unwrap().last_issued_at;
+    assert_eq!(never, None);
+    let secret = store.find_secret(secret.id).await.unwrap().unwrap();
+    assert_eq!(secret.last_used_at, Some(Timestamp::from_millis(later)));
+    // And they go on from where they were.
+    let progress = store.counting_progress().await.unwrap();
+    assert_eq!(
+        (progress.by_minute, progress.by_client, progress.end),
+        (1, 1, 2)
+    );
+}
