@@ -52,6 +52,15 @@ async fn the_log_is_proven_and_meddling_is_found() {
 }
 
 #[tokio::test]
+async fn what_a_search_by_client_would_miss_is_found() {
+    let (jeton, _) = busy().await;
+    let pretend_to_have_listed_all = "UPDATE statistics_progress SET seq = 100000 WHERE id = 3";
+    jeton.database().sql(pretend_to_have_listed_all).await;
+    let (content, words) = verify(&jeton).await;
+    assert!(!content && words.contains("search by client"), "{words}");
+}
+
+#[tokio::test]
 async fn a_signed_checkpoint_finds_what_the_chain_alone_cannot() {
     // Each of these leaves a chain that fits in itself, and no server in whose memory it does not.
     let cut_off = "DELETE FROM audit_event WHERE seq > (SELECT MIN(seq) FROM audit_event \

@@ -95,6 +95,11 @@ macro_rules! id {
             pub fn generate(now: Timestamp, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
                 uuid_v7(now, entropy).map(Self)
             }
+
+            /// When it was made (RFC 9562 §5.7), to the millisecond.
+            pub fn made_at(self) -> Timestamp {
+                Timestamp::from_millis(i64::try_from(self.0 >> 80).unwrap_or(i64::MAX))
+            }
         }
 
         impl fmt::Display for $name {

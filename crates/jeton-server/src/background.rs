@@ -18,6 +18,8 @@ use crate::telemetry::{Recurring, with_causes};
 
 /// How often the counts are brought up to the audit log.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often new events are made easy to find.
+const INDEX_EVERY: Duration = Duration::from_secs(2);
 /// How often signing keys are looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(30);
 /// How often old sessions are forgotten.
@@ -36,6 +38,15 @@ const READ_AHEAD: u32 = 500;
 /// Starts all of it; it stops with the app.
 pub(crate) fn start(app: &Arc<App>) {
     every(app, "statistics", COUNT_EVERY, count);
+    every(app, "audit index", INDEX_EVERY, |app| async move {
+        if let Some(_alone) = app.store.try_lock(Lock::AuditIndex).await? {
+            while app.store.index_audit().await? {
+                // Others want to write too.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(())
+    });
     // Takes its lock by itself, as rotating by hand does.
     every(app, "signing keys", KEYS_EVERY, |app| async move {
         signing_keys::advance(&app).await

@@ -58,6 +58,11 @@ pub enum BrokenReason {
     /// A checkpoint is not signed by this installation.
     #[error("the checkpoint at this event is not signed with a key of this installation")]
     Signature,
+    /// What leads to it was removed or altered.
+    #[error(
+        "a search by client does not find this event: what leads to it (table audit_client_span) was altered"
+    )]
+    Hidden,
 }
 
 /// A span of the log that was walked.
@@ -464,7 +469,11 @@ impl Store {
                 .bind(through),
             )
             .await?;
-        Ok(deleted > 0)
+        if deleted == 0 {
+            return Ok(false);
+        }
+        self.forget_audit_index().await?;
+        Ok(true)
     }
 
     /// Events after `after`, oldest first, with the hash of the batch that each one ends.

@@ -7,6 +7,7 @@ use jeton_core::{AuditKind, ClientId, McpServerId, Outcome, Timestamp};
 use sqlx::AssertSqlSafe;
 
 use crate::audit::{COLUMNS, RecordedEvent, from_row};
+use crate::audit_index::{SPAN, spans};
 use crate::row::{Columns as _, like};
 use crate::{Store, StoreError};
 
@@ -38,7 +39,7 @@ pub struct AuditFilter {
 }
 
 /// What a search through part of the log found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AuditSearch {
     /// What was found, newest first.
     pub events: Vec<RecordedEvent>,
@@ -96,43 +97,12 @@ impl AuditFilter {
     }
 }
 
-/// The index by client is by so many events, and by client within them (migration 4).
-const SPAN: i64 = 256;
 /// A search by client looks at so many events first, and at four times as many each time that these
 /// are not enough: who is active is found in the newest, and who is not, quickly all the same.
 const FIRST_WINDOW: i64 = 4 * SPAN;
 const LARGEST_WINDOW: i64 = 256 * SPAN;
 /// At most so many windows.
 const WINDOWS: u32 = 100;
-
-/// How the log is gone through.
-struct Windows {
-    size: i64,
-    largest: i64,
-    count: u32,
-}
-
-impl AuditFilter {
-    fn windows(&self) -> Windows {
-        let one_of = |size| Windows {
-            size,
-            largest: size,
-            count: 1,
-        };
-        if self.jti.is_some() {
-            // Its index leads to the one event, or to none.
-            one_of(i64::MAX)
-        } else if self.client_id.is_some() {
-            Windows {
-                size: FIRST_WINDOW,
-                largest: LARGEST_WINDOW,
-                count: WINDOWS,
-            }
-        } else {
-            one_of(SEARCH_WINDOW)
-        }
-    }
-}
 
 impl Store {
     /// Part of the log, newest first, before the event `before`: at most `limit` events, found among
@@ -148,6 +118,12 @@ impl Store {
         before: Option<i64>,
         limit: u32,
     ) -> Result<AuditSearch, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if let Some(jti) = &filter.jti
+            && let Some(events) = self.events_of_token(jti).await?
+        {
+            return self.among(filter, &events, before, limit).await;
+        }
         let mut end = match (before, filter.until) {
             (Some(before), _) => before,
             (None, Some(until)) => self.first_seq_at(until.plus(OUT_OF_ORDER)).await?,
@@ -157,13 +133,28 @@ impl Store {
             Some(since) => self.first_seq_at(since.minus(OUT_OF_ORDER)).await?,
             None => 1,
         };
+        // Nothing is easy to find but by client.
+        let indexed = match filter.client_id {
+            Some(_) => self.audit_indexed_through().await?,
+            None => 0,
+        };
         let mut events = Vec::new();
-        let mut windows = filter.windows();
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        while windows.count > 0 && end > first && events.len() < limit {
-            let begin = first.max(end.saturating_sub(windows.size));
+        let (mut window, mut windows) = (FIRST_WINDOW, WINDOWS);
+        while windows > 0 && end > first && events.len() < limit {
+            let is_indexed = end <= indexed + 1;
+            let begin = if is_indexed {
+                end.saturating_sub(window).max(first)
+            } else {
+                end.saturating_sub(SEARCH_WINDOW)
+                    .max(indexed + 1)
+                    .max(first)
+            };
             let missing = limit - events.len();
-            let mut found = self.audit_within(filter, begin..end, missing + 1).await?;
+            let part = match filter.client_id {
+                Some(id) if is_indexed => Part::OfClient(id, begin..end),
+                _ => Part::All(begin..end),
+            };
+            let mut found = self.audit_within(filter, part, missing + 1).await?;
             let is_more = found.len() > missing;
             found.truncate(missing);
             events.append(&mut found);
@@ -171,8 +162,12 @@ impl Store {
                 Some(last) if is_more => last.seq,
                 _ => begin,
             };
-            windows.size = windows.largest.min(windows.size.saturating_mul(4));
-            windows.count -= 1;
+            if is_indexed {
+                window = LARGEST_WINDOW.min(window.saturating_mul(4));
+                windows -= 1;
+            } else if end > indexed + 1 {
+                break;
+            }
         }
         Ok(AuditSearch {
             events,
@@ -180,32 +175,48 @@ impl Store {
         })
     }
 
-    /// What is wanted of some events that follow one another, newest first.
+    /// What is wanted of these events.
+    async fn among(
+        &self,
+        filter: &AuditFilter,
+        events: &[i64],
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<AuditSearch, StoreError> {
+        let before = before.unwrap_or(i64::MAX);
+        let earlier: Vec<_> = events.iter().copied().filter(|seq| *seq < before).collect();
+        if earlier.is_empty() {
+            return Ok(AuditSearch::default());
+        }
+        let mut events = self
+            .audit_within(filter, Part::Named(earlier), limit.saturating_add(1))
+            .await?;
+        let is_more = events.len() > limit;
+        events.truncate(limit);
+        let last = events.last().map(|event| event.seq);
+        Ok(AuditSearch {
+            next: last.filter(|_| is_more),
+            events,
+        })
+    }
+
+    /// What is wanted of a part of the log, newest first.
     async fn audit_within(
         &self,
         filter: &AuditFilter,
-        events: Range<i64>,
+        part: Part,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
         let mut conditions = filter.conditions();
-        conditions.push(("seq >=", Bind::Integer(events.start)));
-        conditions.push(("seq <", Bind::Integer(events.end)));
-        let mut sql = format!("SELECT {COLUMNS} FROM audit_event WHERE ");
-        if filter.client_id.is_some() && filter.jti.is_none() {
-            push_spans(&mut sql, &events);
-        }
+        let mut sql = format!("SELECT {COLUMNS} FROM ");
+        part.push(&mut sql, &mut conditions);
         for (number, (condition, _)) in (1..).zip(&conditions) {
-            let _ = write!(sql, "{condition} ${number} ");
+            let _ = write!(sql, " AND {condition} ${number}");
             if *condition == TEXT_LIKE {
-                sql.push_str("ESCAPE '\\' ");
+                sql.push_str(" ESCAPE '\\'");
             }
-            sql.push_str("AND ");
         }
-        let _ = write!(
-            sql,
-            "1 = 1 ORDER BY seq DESC LIMIT ${}",
-            conditions.len() + 1
-        );
+        let _ = write!(sql, " ORDER BY seq DESC LIMIT ${}", conditions.len() + 1);
         // Nothing of the caller's is in the text: conditions are fixed, values are bound.
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for (_, value) in conditions {
@@ -250,12 +261,43 @@ impl Store {
     }
 }
 
-/// Names each span that these events lie in, so that the index finds the client's in each.
-fn push_spans(sql: &mut String, events: &Range<i64>) {
-    sql.push_str("seq / 256 IN (");
-    for span in events.start / SPAN..=(events.end - 1) / SPAN {
-        // Writing to a String cannot fail.
-        let _ = write!(sql, "{span}, ");
+/// A part of the log.
+enum Part {
+    /// Events that follow one another.
+    All(Range<i64>),
+    /// The same, as far as they are easy to find, for nothing but what is about one client.
+    OfClient(ClientId, Range<i64>),
+    /// Just these.
+    Named(Vec<i64>),
+}
+
+impl Part {
+    /// Adds where to look, to be followed by further conditions.
+    fn push(self, sql: &mut String, conditions: &mut Vec<(&'static str, Bind)>) {
+        let events = match self {
+            Self::All(events) => {
+                sql.push_str("audit_event WHERE 1 = 1");
+                events
+            }
+            Self::OfClient(id, events) => {
+                // Writing to a String cannot fail. CROSS JOIN: SQLite goes through the spans first.
+                let _ = write!(
+                    sql,
+                    "(SELECT client_id AS whose, first_seq, last_seq FROM audit_client_span \
+                     WHERE span IN ({})) AS spans CROSS JOIN audit_event \
+                     WHERE seq >= first_seq AND seq <= last_seq",
+                    spans(&events)
+                );
+                conditions.push(("whose =", Bind::Text(id.to_string())));
+                events
+            }
+            Self::Named(events) => {
+                let events: Vec<_> = events.iter().map(ToString::to_string).collect();
+                let _ = write!(sql, "audit_event WHERE seq IN ({})", events.join(", "));
+                return;
+            }
+        };
+        conditions.push(("seq >=", Bind::Integer(events.start)));
+        conditions.push(("seq <", Bind::Integer(events.end)));
     }
-    sql.push_str("-1) AND ");
 }

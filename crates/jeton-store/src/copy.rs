@@ -209,6 +209,12 @@ const TABLES: &[Table] = &[
         append_only: true,
     },
     Table {
+        name: "audit_client_span",
+        key: &[Number("span"), Text("client_id")],
+        others: &[Number("first_seq"), Number("last_seq")],
+        append_only: false,
+    },
+    Table {
         name: "audit_checkpoint",
         key: &[Number("seq")],
         others: &[

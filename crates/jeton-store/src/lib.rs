@@ -13,6 +13,7 @@ mod admin_session;
 mod appender;
 mod audit;
 mod audit_chain;
+mod audit_index;
 mod audit_proof;
 mod audit_search;
 mod backup;

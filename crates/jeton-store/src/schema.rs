@@ -7,7 +7,7 @@ use crate::StoreError;
 use crate::dialect::Dialect;
 
 /// Every migration, in order: number, description, SQL.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (
         1,
         "initial",
@@ -27,6 +27,11 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         4,
         "many clients",
         include_str!("../../../migrations/0004_many_clients.sql"),
+    ),
+    (
+        5,
+        "audit index",
+        include_str!("../../../migrations/0005_audit_index.sql"),
     ),
 ];
 

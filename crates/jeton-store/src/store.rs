@@ -57,6 +57,8 @@ pub enum Lock {
     SigningKeys,
     /// Counting for the dashboard.
     Statistics,
+    /// Making the audit log easy to search.
+    AuditIndex,
     /// Checkpoints of the audit log.
     AuditCheckpoints,
     /// Removing old events.
@@ -84,6 +86,7 @@ impl Lock {
             Self::AuditCheckpoints => 5,
             Self::AuditRetention => 6,
             Self::Expiry => 7,
+            Self::AuditIndex => 8,
             Self::AuditForward(number) => 0x100 + i64::from(number),
         };
         0x6a65_746f_6e00_0000 + own

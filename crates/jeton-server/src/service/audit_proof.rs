@@ -49,6 +49,9 @@ pub(crate) async fn verify(app: &App, after: i64) -> Result<AuditSpan, ServiceEr
             reason: BrokenReason::Signature,
         });
     }
+    if span.broken.is_none() {
+        span.broken = app.store.hidden_audit_event(after, span.last).await?;
+    }
     Ok(span)
 }
 

@@ -1,7 +1,10 @@
 //! Searching the audit log.
 
-use jeton_core::{AuditKind, ClientId, Timestamp};
-use jeton_store::{AuditFilter, Store};
+use std::time::Duration;
+
+use jeton_core::{AuditEvent, AuditKind, ClientId, Timestamp, TokenId};
+use jeton_jose::OsEntropy;
+use jeton_store::{AuditFilter, BrokenReason, Store};
 
 use crate::samples::{client, event};
 use crate::world::World;
@@ -12,7 +15,7 @@ async fn append_one_a_second(store: &Store, start: Timestamp, busy: ClientId, ra
         let events: Vec<_> = (0..1_000)
             .map(|index| {
                 let mut event = event(AuditKind::TokenIssued);
-                event.at = start.plus(std::time::Duration::from_secs(batch * 1_000 + index));
+                event.at = start.plus(Duration::from_secs(batch * 1_000 + index));
                 event.reason = (index == 500).then(|| format!("Needle 100%_{batch}"));
                 event.client_id = Some(if index == 500 { rare } else { busy });
                 event
@@ -30,7 +33,7 @@ async fn append_one_a_second(store: &Store, start: Timestamp, busy: ClientId, ra
 async fn a_search_finds_everything_in_bounded_steps() {
     let world = World::new().await;
     let start = Timestamp::from_seconds(1_800_000_000);
-    let at = |seconds: u64| start.plus(std::time::Duration::from_secs(seconds));
+    let at = |seconds: u64| start.plus(Duration::from_secs(seconds));
     let (busy, rare) = (client().id, client().id);
     append_one_a_second(&world.store, start, busy, rare).await;
     let search = async |filter: AuditFilter| {
@@ -71,15 +74,24 @@ async fn a_search_finds_everything_in_bounded_steps() {
         client_id: Some(id),
         ..AuditFilter::default()
     };
-    let (of_rare, steps) = search(of(rare)).await;
-    assert!(of_rare == needles && steps <= 6, "{steps}");
-    let of_nobody = search(of(client().id)).await;
-    assert_eq!(of_nobody, (vec![], 1));
-    let early = search(AuditFilter {
-        until: Some(at(3)),
-        ..of(busy)
-    });
-    assert_eq!(early.await.0, [3, 2, 1]);
+    // Whether nothing, a part or all of the log is easy to find by client.
+    for rounds in [0, 3, 100] {
+        let mut is_more = true;
+        for _ in 0..rounds {
+            is_more = world.store.index_audit().await.unwrap();
+        }
+        let (of_rare, steps) = search(of(rare)).await;
+        assert_eq!(of_rare, needles, "after {rounds} rounds");
+        assert!(is_more || steps <= 6, "{steps}");
+        let (of_nobody, steps) = search(of(client().id)).await;
+        assert!(of_nobody.is_empty() && (is_more || steps == 1), "{steps}");
+        let early = search(AuditFilter {
+            until: Some(at(3)),
+            ..of(busy)
+        });
+        assert_eq!(early.await.0, [3, 2, 1]);
+        assert!(!is_more || rounds < 100);
+    }
     let newest = world
         .store
         .search_audit(&AuditFilter::default(), None, 2)
@@ -87,4 +99,125 @@ async fn a_search_finds_everything_in_bounded_steps() {
         .unwrap();
     assert_eq!(newest.events[0].seq, 50_000);
     assert_eq!(newest.next, Some(49_999));
+}
+
+#[tokio::test]
+async fn what_is_pruned_is_not_found_and_does_not_hide_the_rest() {
+    let world = World::new().await;
+    let (busy, rare) = (client().id, client().id);
+    let start = Timestamp::from_seconds(1_800_000_000);
+    append_one_a_second(&world.store, start, busy, rare).await;
+    world.store.index_audit().await.unwrap();
+    while world.store.delete_pruned_audit(44_600).await.unwrap() {}
+    let of_rare = AuditFilter {
+        client_id: Some(rare),
+        ..AuditFilter::default()
+    };
+    let mut rounds = 1;
+    while world.store.index_audit().await.unwrap() {
+        rounds += 1;
+    }
+    assert!(rounds <= 4, "only what is left: {rounds}");
+    let found = world.store.search_audit(&of_rare, None, 10).await.unwrap();
+    let found: Vec<_> = found.events.iter().map(|event| event.seq).collect();
+    assert_eq!(found, [49_501, 48_501, 47_501, 46_501, 45_501]);
+}
+
+/// A token issued at `issued` that the log has from `recorded` on.
+fn token(issued: Timestamp, recorded: Timestamp) -> AuditEvent {
+    let mut event = event(AuditKind::TokenIssued);
+    event.jti = Some(TokenId::generate(issued, &OsEntropy).unwrap().to_string());
+    event.at = recorded;
+    event
+}
+
+#[tokio::test]
+async fn a_token_is_found_by_its_id_wherever_it_is() {
+    let world = World::new().await;
+    let start = Timestamp::from_seconds(1_800_000_000);
+    let at = |seconds: u64| start.plus(Duration::from_secs(seconds));
+    // Ten tokens a second for 45 minutes. One was recorded half a minute after it was issued, and one an
+    // hour before, by a server whose clock was wrong.
+    let mut events: Vec<_> = (0..27_000)
+        .map(|number| token(at(number / 10), at(number / 10)))
+        .collect();
+    events[9_000] = token(at(870), at(900));
+    events[100] = token(at(3_600), at(10));
+    let jti = |seq: usize| events[seq - 1].jti.clone().unwrap();
+    let (usual, late, wrong) = (jti(5_000), jti(9_001), jti(101));
+    let mut revoked = event(AuditKind::TokenRevoked);
+    revoked.at = at(5_000);
+    revoked.jti = Some(usual.clone());
+    events.push(revoked);
+    let mut tx = world.store.begin().await.unwrap();
+    tx.append_audit(&events).await.unwrap();
+    tx.commit().await.unwrap();
+    let search = async |filter: AuditFilter, limit| {
+        let (mut found, mut before, mut steps) = (Vec::new(), None, 0);
+        loop {
+            let part = world.store.search_audit(&filter, before, limit).await;
+            let part = part.unwrap();
+            found.extend(part.events.iter().map(|event| event.seq));
+            steps += 1;
+            match part.next {
+                Some(next) => before = Some(next),
+                None => return (found, steps),
+            }
+        }
+    };
+    let of = |jti: &str| AuditFilter {
+        jti: Some(jti.to_owned()),
+        ..AuditFilter::default()
+    };
+    assert_eq!(search(of(&usual), 10).await, (vec![27_001, 5_000], 1));
+    assert_eq!(search(of(&usual), 1).await, (vec![27_001, 5_000], 2));
+    let only = |kind| AuditFilter {
+        kind: Some(kind),
+        ..of(&usual)
+    };
+    let (issued, _) = search(only(AuditKind::TokenIssued), 10).await;
+    let (revoked, _) = search(only(AuditKind::TokenRevoked), 10).await;
+    assert_eq!((issued, revoked), (vec![5_000], vec![27_001]));
+    assert_eq!(search(of(&late), 10).await, (vec![9_001], 1));
+    // Where its time does not lead to it, the log is read, in bounded steps.
+    assert_eq!(search(of(&wrong), 10).await, (vec![101], 2));
+    let never_issued = token(at(50), at(50)).jti.unwrap();
+    assert_eq!(search(of(&never_issued), 10).await, (vec![], 2));
+    assert_eq!(search(of("not an ID"), 10).await, (vec![], 2));
+}
+
+#[tokio::test]
+async fn an_event_that_a_search_by_client_would_miss_is_hidden() {
+    let (about, other) = (client().id, client().id);
+    for (tampering, hidden) in [
+        ("DELETE FROM audit_client_span WHERE span = 1", 256),
+        (
+            "UPDATE audit_client_span SET last_seq = 300 WHERE span = 1",
+            301,
+        ),
+        (
+            "UPDATE audit_client_span SET first_seq = 258 WHERE span = 1",
+            256,
+        ),
+        ("UPDATE statistics_progress SET seq = 700 WHERE id = 3", 512),
+    ] {
+        let world = World::new().await;
+        let events: Vec<_> = (0..600)
+            .map(|number| {
+                let mut event = event(AuditKind::TokenIssued);
+                event.client_id = Some(if number % 2 == 0 { about } else { other });
+                event
+            })
+            .collect();
+        world.store.append_audit(&events).await.unwrap();
+        while world.store.index_audit().await.unwrap() {}
+        let hidden_event = async |after| {
+            let hidden = world.store.hidden_audit_event(after, 600).await.unwrap();
+            hidden.map(|event| (event.seq, event.reason))
+        };
+        assert_eq!(hidden_event(0).await, None);
+        world.sql(tampering).await;
+        let expected = Some((hidden, BrokenReason::Hidden));
+        assert_eq!(hidden_event(0).await, expected, "{tampering}");
+    }
 }

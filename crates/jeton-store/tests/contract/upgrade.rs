@@ -1,8 +1,8 @@
 //! Databases of other versions.
 
-use jeton_core::{AuditKind, ClientSecret, PlainSecret, SecretId, SecretOwner, Timestamp};
+use jeton_core::{AuditKind, ClientSecret, PlainSecret, SecretId, SecretOwner, Timestamp, TokenId};
 use jeton_jose::OsEntropy;
-use jeton_store::{Database, Store, StoreError, Upgrade};
+use jeton_store::{AuditFilter, Database, Store, StoreError, Upgrade};
 
 use crate::samples::{client, event, now};
 use crate::world::World;
@@ -26,6 +26,54 @@ async fn a_database_of_a_newer_version_is_refused() {
         matches!(error, StoreError::Newer { found: 9999 }),
         "{error}"
     );
+}
+
+/// What migration 5 changed, as migration 4 had made it.
+const UNDO_AUDIT_INDEX: &str = "\
+    DROP INDEX audit_event_jti;
+    CREATE INDEX audit_event_jti ON audit_event (jti) WHERE jti IS NOT NULL;
+    DROP TABLE audit_client_span;
+    CREATE INDEX audit_event_client ON audit_event ((seq / 256), client_id)
+        WHERE client_id IS NOT NULL;
+    DELETE FROM statistics_progress WHERE id = 3;
+    DELETE FROM _sqlx_migrations WHERE version = 5;";
+
+#[tokio::test]
+async fn events_are_found_after_the_upgrade_that_changed_how() {
+    let world = World::new().await;
+    let (about, other) = (client().id, client().id);
+    let token = TokenId::generate(now(), &OsEntropy).unwrap();
+    let events: Vec<_> = (0..1_000)
+        .map(|number| {
+            let mut event = event(AuditKind::TokenIssued);
+            event.client_id = Some(if number % 100 == 7 { about } else { other });
+            event.jti = (number == 7).then(|| token.to_string());
+            event
+        })
+        .collect();
+    world.store.append_audit(&events).await.unwrap();
+    world.sql(UNDO_AUDIT_INDEX).await;
+    let mut told = None;
+    let store = Store::open_telling(&world.database, |upgrade| told = Some(upgrade))
+        .await
+        .unwrap();
+    assert_eq!(told, Some(Upgrade { from: 4, to: 5 }));
+    let of_client = AuditFilter {
+        client_id: Some(about),
+        ..AuditFilter::default()
+    };
+    for _ in ["at once", "later"] {
+        let found = store.search_audit(&of_client, None, 100).await.unwrap();
+        assert_eq!((found.events.len(), found.next), (10, None));
+        while store.index_audit().await.unwrap() {}
+    }
+    let of_token = AuditFilter {
+        jti: Some(token.to_string()),
+        ..AuditFilter::default()
+    };
+    let found = store.search_audit(&of_token, None, 100).await.unwrap();
+    let found: Vec<_> = found.events.iter().map(|event| event.seq).collect();
+    assert_eq!(found, [8]);
 }
 
 /// What migration 4 changed, as migration 2 had made it.
@@ -69,6 +117,7 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
     let mut tx = world.store.begin().await.unwrap();
     tx.insert_secret(&secret).await.unwrap();
     tx.commit().await.unwrap();
+    world.sql(UNDO_AUDIT_INDEX).await;
     world.sql(UNDO_MANY_CLIENTS).await;
     world
         .sql(&format!(
@@ -85,7 +134,7 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
     let store = Store::open_telling(&world.database, |upgrade| told = Some(upgrade))
         .await
         .unwrap();
-    assert_eq!(told, Some(Upgrade { from: 3, to: 4 }));
+    assert_eq!(told, Some(Upgrade { from: 3, to: 5 }));
     let busiest = store.busiest_clients(hour, 10).await.unwrap();
     let counts: Vec<_> = busiest
         .iter()

@@ -1,0 +1,214 @@
+//! Where in the audit log a client's events are, and a token's, without an index that every token
+//! would have to write.
+//!
+//! The log is divided into spans of 256 events. For each whole span it is noted, behind the tokens and
+//! many at once, which clients are in it and between which events. What is not noted yet is short, and
+//! is read. A token's ID says when it was issued, and the log is in the order of time.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use jeton_core::TokenId;
+use sqlx::AssertSqlSafe;
+
+use crate::audit_search::OUT_OF_ORDER;
+use crate::row::{Columns as _, placeholders};
+use crate::{BrokenAudit, BrokenReason, Store, StoreError, retry_on_conflict};
+
+/// So many events are one span (migration 5).
+pub(crate) const SPAN: i64 = 256;
+/// So many are noted at once: in few milliseconds, however many clients they are about.
+const STEP: i64 = 8 * SPAN;
+/// So far from the time in a token's ID its event is looked for first.
+const USUALLY: Duration = Duration::from_secs(1);
+
+/// The last event of the last span that is whole with the events through `last`.
+const fn whole(last: i64) -> i64 {
+    (last + 1) / SPAN * SPAN - 1
+}
+
+/// A client in a span.
+struct Entry {
+    span: i64,
+    client_id: String,
+    first_seq: i64,
+    last_seq: i64,
+}
+
+impl Store {
+    /// Makes some of the newest events easy to find by client; says whether there may be more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn index_audit(&self) -> Result<bool, StoreError> {
+        let row = self
+            .one(sqlx::query(
+                "SELECT p.seq, COALESCE((SELECT MIN(seq) FROM audit_event), 1) AS oldest, \
+                 COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS newest \
+                 FROM statistics_progress p WHERE p.id = 3",
+            ))
+            .await?;
+        let (after, newest) = (row.integer("seq")?, row.integer("newest")?);
+        // What is pruned is not looked for.
+        let from = after.max(whole(row.integer("oldest")? - 1));
+        let through = whole(newest.min(from + STEP));
+        if through <= from {
+            return Ok(false);
+        }
+        let entries = self.clients_by_span(from, through).await?;
+        retry_on_conflict(|| self.put_clients_by_span(&entries, after, through)).await?;
+        Ok(through < whole(newest))
+    }
+
+    async fn clients_by_span(&self, from: i64, through: i64) -> Result<Vec<Entry>, StoreError> {
+        let rows = self
+            .rows(
+                sqlx::query(
+                    "SELECT seq / 256 AS span, client_id, MIN(seq) AS first_seq, MAX(seq) AS last_seq \
+                     FROM audit_event WHERE seq > $1 AND seq <= $2 AND client_id IS NOT NULL \
+                     GROUP BY seq / 256, client_id ORDER BY seq / 256, client_id",
+                )
+                .bind(from)
+                .bind(through),
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Entry {
+                    span: row.integer("span")?,
+                    client_id: row.text("client_id")?,
+                    first_seq: row.integer("first_seq")?,
+                    last_seq: row.integer("last_seq")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Should somebody else have written them, nothing is changed.
+    async fn put_clients_by_span(
+        &self,
+        entries: &[Entry],
+        after: i64,
+        through: i64,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for part in entries.chunks(256) {
+            let statement = format!(
+                "INSERT INTO audit_client_span (span, client_id, first_seq, last_seq) VALUES {} \
+                 ON CONFLICT (span, client_id) DO NOTHING",
+                placeholders(part.len(), 4)
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for entry in part {
+                query = query
+                    .bind(entry.span)
+                    .bind(entry.client_id.as_str())
+                    .bind(entry.first_seq)
+                    .bind(entry.last_seq);
+            }
+            tx.execute(query).await?;
+        }
+        let progress = "UPDATE statistics_progress SET seq = $1 WHERE id = 3 AND seq = $2";
+        tx.execute(sqlx::query(progress).bind(through).bind(after))
+            .await?;
+        tx.commit().await
+    }
+
+    /// The last event that is easy to find by client.
+    pub(crate) async fn audit_indexed_through(&self) -> Result<i64, StoreError> {
+        self.one(sqlx::query(
+            "SELECT seq FROM statistics_progress WHERE id = 3",
+        ))
+        .await?
+        .integer("seq")
+    }
+
+    /// The first of the events after `after` through `through` that a search by client should find and
+    /// does not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn hidden_audit_event(
+        &self,
+        after: i64,
+        through: i64,
+    ) -> Result<Option<BrokenAudit>, StoreError> {
+        let through = through.min(self.audit_indexed_through().await?);
+        let hidden = self
+            .one(
+                sqlx::query(
+                    "SELECT MIN(seq) AS seq FROM audit_event \
+                     WHERE seq > $1 AND seq <= $2 AND client_id IS NOT NULL AND NOT EXISTS ( \
+                         SELECT 1 FROM audit_client_span AS spans \
+                         WHERE spans.span = audit_event.seq / 256 \
+                           AND spans.client_id = audit_event.client_id \
+                           AND first_seq <= seq AND last_seq >= seq)",
+                )
+                .bind(after)
+                .bind(through),
+            )
+            .await?
+            .optional_integer("seq")?;
+        Ok(hidden.map(|seq| BrokenAudit {
+            seq,
+            reason: BrokenReason::Hidden,
+        }))
+    }
+
+    /// Forgets where events were that are gone.
+    pub(crate) async fn forget_audit_index(&self) -> Result<(), StoreError> {
+        self.write(sqlx::query(
+            "DELETE FROM audit_client_span \
+             WHERE span < (SELECT MIN(seq) FROM audit_event) / 256",
+        ))
+        .await?;
+        Ok(())
+    }
+
+    /// Every event about a token, if the one is among them that it was issued with: else they have to
+    /// be searched for.
+    pub(crate) async fn events_of_token(&self, jti: &str) -> Result<Option<Vec<i64>>, StoreError> {
+        let Ok(id) = jti.parse::<TokenId>() else {
+            return Ok(None);
+        };
+        let Some(issued) = self.issue_of_token(id).await? else {
+            return Ok(None);
+        };
+        let later = "SELECT seq FROM audit_event WHERE jti = $1 AND kind <> 'token.issued'";
+        let rows = self.rows(sqlx::query(later).bind(jti.to_owned())).await?;
+        let mut events = vec![issued];
+        for row in &rows {
+            events.push(row.integer("seq")?);
+        }
+        Ok(Some(events))
+    }
+
+    async fn issue_of_token(&self, id: TokenId) -> Result<Option<i64>, StoreError> {
+        for slack in [USUALLY, OUT_OF_ORDER] {
+            let begin = self.first_seq_at(id.made_at().minus(slack)).await?;
+            let end = self.first_seq_at(id.made_at().plus(slack)).await?;
+            let query = sqlx::query(
+                "SELECT seq FROM audit_event WHERE seq >= $1 AND seq < $2 AND jti = $3 \
+                 AND kind = 'token.issued' LIMIT 1",
+            );
+            let row = self
+                .row(query.bind(begin).bind(end).bind(id.to_string()))
+                .await?;
+            if let Some(row) = row {
+                return row.integer("seq").map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The spans that these events lie in, as SQL lists them.
+pub(crate) fn spans(events: &Range<i64>) -> String {
+    let spans = events.start / SPAN..=(events.end - 1) / SPAN;
+    spans
+        .map(|span| span.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
