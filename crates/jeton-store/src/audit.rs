@@ -122,6 +122,28 @@ impl Store {
             .transpose()
     }
 
+    /// Events after `after`, oldest first, with the hash of the batch that each one ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn audit_after(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(RecordedEvent, Option<String>)>, StoreError> {
+        let rows = self
+            .rows(
+                sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2")
+                    .bind(after)
+                    .bind(i64::from(limit)),
+            )
+            .await?;
+        rows.iter()
+            .map(|row| Ok((from_row(row)?, row.optional_text("batch_hash")?)))
+            .collect()
+    }
+
     /// Appends events as one batch of the chain, durably, in one step where it can.
     ///
     /// # Errors

@@ -1,32 +1,14 @@
-//! Proving the audit log: walking its chain a span at a time, signed checkpoints, and removing what
-//! is old without breaking the proof of the rest.
+//! Proving the audit log: walking its chain a span at a time, past signed checkpoints.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jeton_core::Timestamp;
 use sqlx::any::AnyRow;
 
-use crate::audit::{Columns, RecordedEvent, from_row};
+use crate::audit::Columns;
 use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
-use crate::audit_search::OUT_OF_ORDER;
 use crate::row::Columns as _;
-use crate::{Store, StoreError, Transaction};
-
-/// An end of the chain that a server signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditCheckpoint {
-    /// The last event that it covers.
-    pub seq: i64,
-    /// The hash of that event's batch.
-    pub batch_hash: String,
-    /// When it was signed.
-    pub at: Timestamp,
-    /// The signature, over all of the above.
-    pub signature: String,
-    /// When the events up to it were removed, if they were.
-    pub pruned_at: Option<Timestamp>,
-}
+use crate::{AuditCheckpoint, Store, StoreError};
 
 /// What is wrong with the log, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,16 +68,6 @@ const STEP: i64 = 1_000;
 const ASK_END: u32 = 5;
 /// How long after one another.
 const ASK_END_AGAIN: Duration = Duration::from_millis(20);
-
-fn checkpoint_from_row(row: &AnyRow) -> Result<AuditCheckpoint, StoreError> {
-    Ok(AuditCheckpoint {
-        seq: row.integer("seq")?,
-        batch_hash: row.text("batch_hash")?,
-        at: row.time("at")?,
-        signature: row.text("signature")?,
-        pruned_at: row.optional_time("pruned_at")?,
-    })
-}
 
 /// The walk: what is proven so far, and the batch that is being read.
 struct Walk {
@@ -315,197 +287,6 @@ impl Store {
         }
         Ok(None)
     }
-
-    async fn audit_checkpoints(
-        &self,
-        after: i64,
-        through: i64,
-    ) -> Result<Vec<AuditCheckpoint>, StoreError> {
-        let rows = self
-            .rows(
-                sqlx::query(
-                    "SELECT * FROM audit_checkpoint WHERE seq > $1 AND seq <= $2 ORDER BY seq",
-                )
-                .bind(after)
-                .bind(through),
-            )
-            .await?;
-        rows.iter().map(checkpoint_from_row).collect()
-    }
-
-    /// The newest checkpoint.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn last_audit_checkpoint(&self) -> Result<Option<AuditCheckpoint>, StoreError> {
-        self.row(sqlx::query(
-            "SELECT * FROM audit_checkpoint ORDER BY seq DESC LIMIT 1",
-        ))
-        .await?
-        .map(|row| checkpoint_from_row(&row))
-        .transpose()
-    }
-
-    /// The checkpoint up to which events were removed.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn pruned_audit_checkpoint(&self) -> Result<Option<AuditCheckpoint>, StoreError> {
-        self.row(sqlx::query(
-            "SELECT * FROM audit_checkpoint WHERE pruned_at IS NOT NULL ORDER BY seq DESC LIMIT 1",
-        ))
-        .await?
-        .map(|row| checkpoint_from_row(&row))
-        .transpose()
-    }
-
-    /// The last event of the last batch that lies wholly before event `before`, with its hash.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_batch_end(&self, before: i64) -> Result<Option<(i64, String)>, StoreError> {
-        self.row(
-            sqlx::query(
-                "SELECT seq, batch_hash FROM audit_event WHERE seq < $1 \
-                 AND batch_hash IS NOT NULL ORDER BY seq DESC LIMIT 1",
-            )
-            .bind(before),
-        )
-        .await?
-        .map(|row| Ok((row.integer("seq")?, row.text("batch_hash")?)))
-        .transpose()
-    }
-
-    /// The last event of the last batch whose events are all older than `before`, with its hash.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_batch_end_at(
-        &self,
-        before: Timestamp,
-    ) -> Result<Option<(i64, String)>, StoreError> {
-        let first_kept = self.first_seq_at(before.minus(OUT_OF_ORDER)).await?;
-        self.audit_batch_end(first_kept).await
-    }
-
-    /// The last event that nobody who follows the log still has to read: the dashboard's counts, and
-    /// every destination that it is forwarded to.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_used_through(&self) -> Result<i64, StoreError> {
-        let row = self
-            .one(sqlx::query(
-                "SELECT MIN(seq) AS seq FROM (SELECT seq FROM statistics_progress \
-                 UNION ALL SELECT seq FROM audit_forward) AS used",
-            ))
-            .await?;
-        row.integer("seq")
-    }
-
-    /// The last event that a destination has got; nothing where it is new.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_forwarded_through(&self, name: &str) -> Result<Option<i64>, StoreError> {
-        self.row(sqlx::query("SELECT seq FROM audit_forward WHERE destination = $1").bind(name))
-            .await?
-            .map(|row| row.integer("seq"))
-            .transpose()
-    }
-
-    /// Notes the last event that a destination has got.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn set_audit_forwarded(&self, name: &str, seq: i64) -> Result<(), StoreError> {
-        let statement = "INSERT INTO audit_forward (destination, seq) VALUES ($1, $2) \
-                         ON CONFLICT (destination) DO UPDATE SET seq = excluded.seq";
-        self.write(sqlx::query(statement).bind(name).bind(seq))
-            .await?;
-        Ok(())
-    }
-
-    /// Forgets every destination but these.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn keep_audit_forwards(&self, names: &[String]) -> Result<(), StoreError> {
-        let rows = self
-            .rows(sqlx::query("SELECT destination FROM audit_forward"))
-            .await?;
-        for row in &rows {
-            let known = row.text("destination")?;
-            if !names.contains(&known) {
-                self.write(
-                    sqlx::query("DELETE FROM audit_forward WHERE destination = $1").bind(known),
-                )
-                .await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes some of the events that a checkpoint says are removed; says whether any were left.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn delete_pruned_audit(&self, through: i64) -> Result<bool, StoreError> {
-        let deleted = self
-            .write(
-                sqlx::query(
-                    "DELETE FROM audit_event WHERE seq <= $1 AND seq < 5000 + \
-                     (SELECT MIN(seq) FROM audit_event)",
-                )
-                .bind(through),
-            )
-            .await?;
-        if deleted == 0 {
-            return Ok(false);
-        }
-        self.forget_audit_index().await?;
-        Ok(true)
-    }
-
-    /// Events after `after`, oldest first, with the hash of the batch that each one ends.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_after(
-        &self,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<(RecordedEvent, Option<String>)>, StoreError> {
-        let rows = self
-            .rows(
-                sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2")
-                    .bind(after)
-                    .bind(i64::from(limit)),
-            )
-            .await?;
-        rows.iter()
-            .map(|row| Ok((from_row(row)?, row.optional_text("batch_hash")?)))
-            .collect()
-    }
-
-    /// The event before the first one at or after `at`, roughly: where an export from `at` begins.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_seq_before(&self, at: Timestamp) -> Result<i64, StoreError> {
-        Ok(self.first_seq_at(at.minus(OUT_OF_ORDER)).await? - 1)
-    }
 }
 
 /// The first checkpoint that the walked chain contradicts.
@@ -521,43 +302,4 @@ fn contradicted(walk: &Walk, checkpoints: &[AuditCheckpoint]) -> Option<BrokenAu
             reason: BrokenReason::Checkpoint,
         })
     })
-}
-
-impl Transaction {
-    /// Keeps a checkpoint, in place of one at the same event.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn put_audit_checkpoint(
-        &mut self,
-        checkpoint: &AuditCheckpoint,
-    ) -> Result<(), StoreError> {
-        self.execute(
-            sqlx::query(
-                "INSERT INTO audit_checkpoint (seq, batch_hash, at, signature, pruned_at) \
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq) DO UPDATE SET \
-                 batch_hash = excluded.batch_hash, at = excluded.at, \
-                 signature = excluded.signature, pruned_at = excluded.pruned_at",
-            )
-            .bind(checkpoint.seq)
-            .bind(checkpoint.batch_hash.as_str())
-            .bind(checkpoint.at.as_millis())
-            .bind(checkpoint.signature.as_str())
-            .bind(checkpoint.pruned_at.map(Timestamp::as_millis)),
-        )
-        .await?;
-        Ok(())
-    }
-
-    /// Forgets checkpoints before event `before`: later ones vouch for the same and more.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn delete_audit_checkpoints(&mut self, before: i64) -> Result<(), StoreError> {
-        self.execute(sqlx::query("DELETE FROM audit_checkpoint WHERE seq < $1").bind(before))
-            .await?;
-        Ok(())
-    }
 }

@@ -259,6 +259,15 @@ impl Store {
         }
         Ok(low)
     }
+
+    /// The event before the first one at or after `at`, roughly: where an export from `at` begins.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn audit_seq_before(&self, at: Timestamp) -> Result<i64, StoreError> {
+        Ok(self.first_seq_at(at.minus(OUT_OF_ORDER)).await? - 1)
+    }
 }
 
 /// A part of the log.

@@ -29,6 +29,21 @@ async fn append_one_a_second(store: &Store, start: Timestamp, busy: ClientId, ra
     }
 }
 
+/// Everything that is found, and in how many steps.
+async fn search(store: &Store, filter: AuditFilter, limit: u32) -> (Vec<i64>, u32) {
+    let (mut found, mut before, mut steps) = (Vec::new(), None, 0);
+    loop {
+        let part = store.search_audit(&filter, before, limit).await.unwrap();
+        assert!(u32::try_from(part.events.len()).unwrap() <= limit);
+        found.extend(part.events.iter().map(|event| event.seq));
+        steps += 1;
+        match part.next {
+            Some(next) => before = Some(next),
+            None => return (found, steps),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_search_finds_everything_in_bounded_steps() {
     let world = World::new().await;
@@ -36,19 +51,7 @@ async fn a_search_finds_everything_in_bounded_steps() {
     let at = |seconds: u64| start.plus(Duration::from_secs(seconds));
     let (busy, rare) = (client().id, client().id);
     append_one_a_second(&world.store, start, busy, rare).await;
-    let search = async |filter: AuditFilter| {
-        let (mut found, mut before, mut steps) = (Vec::new(), None, 0);
-        loop {
-            let part = world.store.search_audit(&filter, before, 10).await.unwrap();
-            assert!(part.events.len() <= 10);
-            found.extend(part.events.iter().map(|event| event.seq));
-            steps += 1;
-            match part.next {
-                Some(next) => before = Some(next),
-                None => return (found, steps),
-            }
-        }
-    };
+    let search = async |filter| search(&world.store, filter, 10).await;
     let text = |text: &str| AuditFilter {
         text: Some(text.to_owned()),
         ..AuditFilter::default()
@@ -152,19 +155,7 @@ async fn a_token_is_found_by_its_id_wherever_it_is() {
     let mut tx = world.store.begin().await.unwrap();
     tx.append_audit(&events).await.unwrap();
     tx.commit().await.unwrap();
-    let search = async |filter: AuditFilter, limit| {
-        let (mut found, mut before, mut steps) = (Vec::new(), None, 0);
-        loop {
-            let part = world.store.search_audit(&filter, before, limit).await;
-            let part = part.unwrap();
-            found.extend(part.events.iter().map(|event| event.seq));
-            steps += 1;
-            match part.next {
-                Some(next) => before = Some(next),
-                None => return (found, steps),
-            }
-        }
-    };
+    let search = async |filter, limit| search(&world.store, filter, limit).await;
     let of = |jti: &str| AuditFilter {
         jti: Some(jti.to_owned()),
         ..AuditFilter::default()
