@@ -5,10 +5,11 @@
 //! many at once, which clients are in it and between which events. What is not noted yet is short, and
 //! is read. A token's ID says when it was issued, and the log is in the order of time.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use jeton_core::TokenId;
+use jeton_core::{ClientId, TokenId};
 use sqlx::AssertSqlSafe;
 
 use crate::audit_search::OUT_OF_ORDER;
@@ -124,6 +125,33 @@ impl Store {
         .integer("seq")
     }
 
+    /// Where among these events, which are easy to find, those of a client are, newest first.
+    pub(crate) async fn spans_of_client(
+        &self,
+        id: ClientId,
+        events: &Range<i64>,
+    ) -> Result<Vec<Range<i64>>, StoreError> {
+        // Each span by name: between two lie the rows of all clients.
+        let mut spans = String::from("NULL");
+        for span in events.start / SPAN..=(events.end - 1) / SPAN {
+            // Writing to a String cannot fail.
+            let _ = write!(spans, ", {span}");
+        }
+        let statement = format!(
+            "SELECT first_seq, last_seq FROM audit_client_span \
+             WHERE client_id = $1 AND span IN ({spans}) ORDER BY span DESC"
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(id.to_string());
+        let rows = self.rows_once(query).await?;
+        rows.iter()
+            .map(|row| {
+                let first = row.integer("first_seq")?.max(events.start);
+                Ok(first..(row.integer("last_seq")? + 1).min(events.end))
+            })
+            .filter(|range| !range.as_ref().is_ok_and(Range::is_empty))
+            .collect()
+    }
+
     /// The first of the events after `after` through `through` that a search by client should find and
     /// does not.
     ///
@@ -142,7 +170,8 @@ impl Store {
                     "SELECT MIN(seq) AS seq FROM audit_event \
                      WHERE seq > $1 AND seq <= $2 AND client_id IS NOT NULL AND NOT EXISTS ( \
                          SELECT 1 FROM audit_client_span AS spans \
-                         WHERE spans.span = audit_event.seq / 256 \
+                         WHERE spans.span >= $1 / 256 AND spans.span <= $2 / 256 \
+                           AND spans.span = audit_event.seq / 256 \
                            AND spans.client_id = audit_event.client_id \
                            AND first_seq <= seq AND last_seq >= seq)",
                 )
@@ -202,13 +231,4 @@ impl Store {
         }
         Ok(None)
     }
-}
-
-/// The spans that these events lie in, as SQL lists them.
-pub(crate) fn spans(events: &Range<i64>) -> String {
-    let spans = events.start / SPAN..=(events.end - 1) / SPAN;
-    spans
-        .map(|span| span.to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
 }

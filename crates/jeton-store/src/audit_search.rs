@@ -7,7 +7,7 @@ use jeton_core::{AuditKind, ClientId, McpServerId, Outcome, Timestamp};
 use sqlx::AssertSqlSafe;
 
 use crate::audit::{COLUMNS, RecordedEvent, from_row};
-use crate::audit_index::{SPAN, spans};
+use crate::audit_index::SPAN;
 use crate::row::{Columns as _, like};
 use crate::{Store, StoreError};
 
@@ -103,6 +103,8 @@ const FIRST_WINDOW: i64 = 4 * SPAN;
 const LARGEST_WINDOW: i64 = 256 * SPAN;
 /// At most so many windows.
 const WINDOWS: u32 = 100;
+/// So many events of which some are a client's are read at once, or a few more.
+const CANDIDATES: usize = 512;
 
 impl Store {
     /// Part of the log, newest first, before the event `before`: at most `limit` events, found among
@@ -124,15 +126,7 @@ impl Store {
         {
             return self.among(filter, &events, before, limit).await;
         }
-        let mut end = match (before, filter.until) {
-            (Some(before), _) => before,
-            (None, Some(until)) => self.first_seq_at(until.plus(OUT_OF_ORDER)).await?,
-            (None, None) => self.end_of_audit().await?,
-        };
-        let first = match filter.since {
-            Some(since) => self.first_seq_at(since.minus(OUT_OF_ORDER)).await?,
-            None => 1,
-        };
+        let (first, mut end) = self.bounds(filter, before).await?;
         // Nothing is easy to find but by client.
         let indexed = match filter.client_id {
             Some(_) => self.audit_indexed_through().await?,
@@ -150,11 +144,17 @@ impl Store {
                     .max(first)
             };
             let missing = limit - events.len();
-            let part = match filter.client_id {
-                Some(id) if is_indexed => Part::OfClient(id, begin..end),
-                _ => Part::All(begin..end),
+            let part = begin..end;
+            let mut found = match filter.client_id {
+                Some(id) if is_indexed => {
+                    let spans = self.spans_of_client(id, &part).await?;
+                    self.audit_within_spans(filter, spans, missing + 1).await?
+                }
+                _ => {
+                    let part = Part::All(part);
+                    self.audit_within(filter, part, missing + 1).await?
+                }
             };
-            let mut found = self.audit_within(filter, part, missing + 1).await?;
             let is_more = found.len() > missing;
             found.truncate(missing);
             events.append(&mut found);
@@ -175,6 +175,47 @@ impl Store {
         })
     }
 
+    /// The first event that may be wanted, and one more than the last.
+    async fn bounds(
+        &self,
+        filter: &AuditFilter,
+        before: Option<i64>,
+    ) -> Result<(i64, i64), StoreError> {
+        let end = match (before, filter.until) {
+            (Some(before), _) => before,
+            (None, Some(until)) => self.first_seq_at(until.plus(OUT_OF_ORDER)).await?,
+            (None, None) => self.end_of_audit().await?,
+        };
+        let first = match filter.since {
+            Some(since) => self.first_seq_at(since.minus(OUT_OF_ORDER)).await?,
+            None => 1,
+        };
+        Ok((first, end))
+    }
+
+    /// What is wanted of some spans, newest first.
+    async fn audit_within_spans(
+        &self,
+        filter: &AuditFilter,
+        spans: Vec<Range<i64>>,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut found = Vec::new();
+        let mut spans = spans.into_iter().peekable();
+        while spans.peek().is_some() && found.len() < limit {
+            let mut candidates = Vec::new();
+            while candidates.len() < CANDIDATES
+                && let Some(span) = spans.next()
+            {
+                candidates.extend(span);
+            }
+            let part = Part::Named(candidates);
+            let mut more = self.audit_within(filter, part, limit - found.len()).await?;
+            found.append(&mut more);
+        }
+        Ok(found)
+    }
+
     /// What is wanted of these events.
     async fn among(
         &self,
@@ -184,10 +225,7 @@ impl Store {
         limit: usize,
     ) -> Result<AuditSearch, StoreError> {
         let before = before.unwrap_or(i64::MAX);
-        let earlier: Vec<_> = events.iter().copied().filter(|seq| *seq < before).collect();
-        if earlier.is_empty() {
-            return Ok(AuditSearch::default());
-        }
+        let earlier = events.iter().copied().filter(|seq| *seq < before).collect();
         let mut events = self
             .audit_within(filter, Part::Named(earlier), limit.saturating_add(1))
             .await?;
@@ -207,9 +245,9 @@ impl Store {
         part: Part,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let mut conditions = filter.conditions();
-        let mut sql = format!("SELECT {COLUMNS} FROM ");
-        part.push(&mut sql, &mut conditions);
+        let conditions = filter.conditions();
+        let mut sql = format!("SELECT {COLUMNS} FROM audit_event WHERE ");
+        part.push(&mut sql);
         for (number, (condition, _)) in (1..).zip(&conditions) {
             let _ = write!(sql, " AND {condition} ${number}");
             if *condition == TEXT_LIKE {
@@ -274,39 +312,25 @@ impl Store {
 enum Part {
     /// Events that follow one another.
     All(Range<i64>),
-    /// The same, as far as they are easy to find, for nothing but what is about one client.
-    OfClient(ClientId, Range<i64>),
     /// Just these.
     Named(Vec<i64>),
 }
 
 impl Part {
-    /// Adds where to look, to be followed by further conditions.
-    fn push(self, sql: &mut String, conditions: &mut Vec<(&'static str, Bind)>) {
-        let events = match self {
+    /// Adds it as a condition that no planner takes for a reason to read the whole log.
+    fn push(&self, sql: &mut String) {
+        // Writing to a String cannot fail.
+        match self {
             Self::All(events) => {
-                sql.push_str("audit_event WHERE 1 = 1");
-                events
-            }
-            Self::OfClient(id, events) => {
-                // Writing to a String cannot fail. CROSS JOIN: SQLite goes through the spans first.
-                let _ = write!(
-                    sql,
-                    "(SELECT client_id AS whose, first_seq, last_seq FROM audit_client_span \
-                     WHERE span IN ({})) AS spans CROSS JOIN audit_event \
-                     WHERE seq >= first_seq AND seq <= last_seq",
-                    spans(&events)
-                );
-                conditions.push(("whose =", Bind::Text(id.to_string())));
-                events
+                let _ = write!(sql, "seq >= {} AND seq < {}", events.start, events.end);
             }
             Self::Named(events) => {
-                let events: Vec<_> = events.iter().map(ToString::to_string).collect();
-                let _ = write!(sql, "audit_event WHERE seq IN ({})", events.join(", "));
-                return;
+                sql.push_str("seq IN (NULL");
+                for seq in events {
+                    let _ = write!(sql, ", {seq}");
+                }
+                sql.push(')');
             }
-        };
-        conditions.push(("seq >=", Bind::Integer(events.start)));
-        conditions.push(("seq <", Bind::Integer(events.end)));
+        }
     }
 }
