@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Database, Encode, Type};
 use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
 use crate::dialect::Dialect;
 use crate::row::{Columns as _, to_json};
+use crate::shared_text::SharedText;
 use crate::store::limited;
 use crate::{Store, StoreError, Transaction, retry_on_conflict};
 
@@ -23,29 +24,38 @@ pub(crate) const MAX_ROWS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Columns {
     pub(crate) at: i64,
-    pub(crate) texts: [Option<String>; COLUMN_COUNT - 3],
+    pub(crate) texts: [Option<SharedText>; COLUMN_COUNT - 3],
 }
 
 impl Columns {
-    fn of_event(event: &AuditEvent) -> Result<Self, StoreError> {
+    /// Where `before`, the columns of the event before, say the same, they are shared.
+    fn of_event(event: &AuditEvent, before: Option<&Self>) -> Result<Self, StoreError> {
+        let mut texts = [const { None }; COLUMN_COUNT - 3];
+        let mut number = 0;
+        let mut put = |text: Option<&str>| {
+            if let Some(place) = texts.get_mut(number) {
+                let before = before.and_then(|before| before.texts.get(number)?.as_ref());
+                *place = text.map(|text| SharedText::new(text, before));
+            }
+            number += 1;
+        };
+        put(Some(&event.id.to_string()));
+        put(Some(event.kind.as_str()));
+        put(Some(event.outcome.as_str()));
+        put(event.reason.as_deref());
+        put(Some(event.actor.as_str()));
+        put(event.client_id.map(|id| id.to_string()).as_deref());
+        put(event.mcp_server_id.map(|id| id.to_string()).as_deref());
+        put(event.secret_id.map(|id| id.to_string()).as_deref());
+        put(event.scope.as_ref().map(ToString::to_string).as_deref());
+        put(event.resource.as_deref());
+        put(event.jti.as_deref());
+        put(event.source.as_deref());
+        put(event.request_id.as_deref());
+        put(Some(&to_json(&event.detail, "detail")?));
         Ok(Self {
             at: event.at.as_millis(),
-            texts: [
-                Some(event.id.to_string()),
-                Some(event.kind.as_str().to_owned()),
-                Some(event.outcome.as_str().to_owned()),
-                event.reason.clone(),
-                Some(event.actor.as_str().to_owned()),
-                event.client_id.map(|id| id.to_string()),
-                event.mcp_server_id.map(|id| id.to_string()),
-                event.secret_id.map(|id| id.to_string()),
-                event.scope.as_ref().map(ToString::to_string),
-                event.resource.clone(),
-                event.jti.clone(),
-                event.source.clone(),
-                event.request_id.clone(),
-                Some(to_json(&event.detail, "detail")?),
-            ],
+            texts,
         })
     }
 
@@ -68,7 +78,8 @@ impl Columns {
             "detail",
         ];
         for (text, name) in texts.iter_mut().zip(names) {
-            *text = row.optional_text(name)?;
+            let value = row.optional_text(name)?;
+            *text = value.map(|value| SharedText::new(&value, None));
         }
         Ok(Self {
             at: row.integer("at")?,
@@ -262,10 +273,10 @@ struct Batch {
 
 impl Batch {
     fn after(before: &ChainHead, events: &[AuditEvent]) -> Result<Self, StoreError> {
-        let rows = events
-            .iter()
-            .map(Columns::of_event)
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut rows: Vec<Columns> = Vec::with_capacity(events.len());
+        for event in events {
+            rows.push(Columns::of_event(event, rows.last())?);
+        }
         let head = ChainHead {
             last_seq: before.last_seq + i64::try_from(rows.len()).unwrap_or(0),
             hash: batch_hash(&before.hash, (before.last_seq + 1..).zip(&rows)),
@@ -287,6 +298,7 @@ impl Batch {
         i64: Encode<'static, DB> + Type<DB>,
         String: Encode<'static, DB> + Type<DB>,
         Option<String>: Encode<'static, DB> + Type<DB>,
+        Option<SharedText>: Encode<'static, DB> + Type<DB>,
     {
         let Self { before, rows, head } = self;
         let mut remaining = rows.len();

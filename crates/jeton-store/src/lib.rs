@@ -37,6 +37,7 @@ mod retry;
 mod revoked_token;
 mod row;
 mod schema;
+mod shared_text;
 mod signing_key;
 mod statistics;
 mod store;
