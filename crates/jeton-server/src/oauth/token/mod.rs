@@ -126,8 +126,9 @@ fn grant(
 
 /// OAuth 2.1 §3.2.3: never cached.
 fn token_response(token: &TokenResponse) -> Result<Response, OAuthError> {
-    let mut body = Vec::with_capacity(token.access_token.len() + 256);
-    serde_json::to_writer(&mut body, token).map_err(|error| OAuthError::internal(&error))?;
+    let body = token
+        .to_json()
+        .map_err(|error| OAuthError::internal(&error))?;
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     // With what every answer has.
