@@ -1,0 +1,8 @@
+//! The dashboard: by a real browser, and by those who send what no browser would.
+
+mod audit_log;
+mod browser;
+mod changes;
+mod operating;
+mod sessions;
+mod world;

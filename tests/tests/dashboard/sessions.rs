@@ -1,0 +1,232 @@
+//! Signing in, sessions, and who may what.
+
+use jeton_tests::{
+    Admin, Jeton, JetonOptions, PASSWORD, csrf_in, first_admin_path, http, set_cookie,
+};
+
+use crate::world::World;
+
+#[tokio::test]
+async fn sessions_end_by_time_and_cannot_be_used_when_stolen_later() {
+    let world = World::new().await;
+    let database = world.jeton.database();
+    let age = async |column: &str, hours: u32| {
+        let by = format!("UPDATE admin_session SET {column} = {column} - {hours} * 3600000");
+        database.sql(&by).await;
+    };
+    let status = async || world.admin.get("/dashboard").send().await.unwrap().status();
+    age("seen_at", 7).await;
+    // A page that refreshes itself does not count as use, a person does.
+    let refresh = world
+        .admin
+        .get("/dashboard")
+        .header("sec-fetch-dest", "empty");
+    assert_eq!(refresh.send().await.unwrap().status(), 200);
+    age("seen_at", 1).await;
+    assert_eq!(status().await, 303, "eight hours idle, in an open tab");
+    age("seen_at", 0).await;
+    let again = sign_in(&world.jeton, "ada@example.com", PASSWORD).await;
+    let session = set_cookie(&again, "jeton_session").unwrap();
+    let status = async || {
+        let request = http().get(format!("{}/dashboard", world.jeton.url));
+        request
+            .header("cookie", &session)
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
+    age("seen_at", 7).await;
+    assert_eq!(status().await, 200, "seven hours idle");
+    age("seen_at", 8).await;
+    assert_eq!(status().await, 303, "eight hours idle");
+
+    let again = sign_in(&world.jeton, "ada@example.com", PASSWORD).await;
+    assert_eq!(again.status(), 303);
+    let session = set_cookie(&again, "jeton_session").unwrap();
+    let with_session = async || {
+        let request = http().get(format!("{}/dashboard", world.jeton.url));
+        request.header("cookie", &session).send().await.unwrap()
+    };
+    assert_eq!(with_session().await.status(), 200);
+    age("created_at", 24).await;
+    assert_eq!(with_session().await.status(), 303, "a day old");
+}
+
+pub(crate) async fn sign_in(jeton: &Jeton, email: &str, password: &str) -> reqwest::Response {
+    let url = format!("{}/dashboard/sign-in", jeton.url);
+    let page = http().get(&url).send().await.unwrap();
+    let early = set_cookie(&page, "jeton_form").unwrap();
+    let csrf = csrf_in(&page.text().await.unwrap());
+    http()
+        .post(&url)
+        .header("cookie", early)
+        .form(&[
+            ("csrf", csrf.as_str()),
+            ("email", email),
+            ("password", password),
+        ])
+        .send()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn failed_sign_ins_are_slowed_down_recorded_and_tell_nothing() {
+    let world = World::new().await;
+    let unknown = sign_in(&world.jeton, "eve@example.com", "wrong").await;
+    assert_eq!(unknown.status(), 401);
+    let unknown = unknown.text().await.unwrap();
+    let wrong = sign_in(&world.jeton, "ada@example.com", "wrong").await;
+    let wrong = wrong.text().await.unwrap();
+    let sentence = "The e-mail address or the password is wrong.";
+    assert!(unknown.contains(sentence) && wrong.contains(sentence));
+    for _ in 0..4 {
+        assert_eq!(
+            sign_in(&world.jeton, "ada@example.com", "wrong")
+                .await
+                .status(),
+            401
+        );
+    }
+    let slowed = sign_in(&world.jeton, "ada@example.com", PASSWORD).await;
+    assert_eq!(slowed.status(), 429, "even the right password has to wait");
+    assert!(slowed.headers().contains_key("retry-after"));
+    let operator = world.jeton.operator().await;
+    let refused = operator.audit("kind=admin.sign_in_refused").await;
+    assert_eq!(refused.len(), 6);
+    assert!(refused.iter().all(|event| event["actor"] == "anonymous"));
+    // A sign-in without the page's own cookie is not even looked at.
+    let url = format!("{}/dashboard/sign-in", world.jeton.url);
+    let form = [("email", "ada@example.com"), ("password", PASSWORD)];
+    assert_eq!(
+        http().post(url).form(&form).send().await.unwrap().status(),
+        403
+    );
+}
+
+#[tokio::test]
+async fn the_first_link_works_once_and_a_restart_makes_a_new_one() {
+    let mut jeton = Jeton::start().await;
+    let first = first_admin_path(&jeton).await;
+    jeton.terminate().await;
+    let jeton = jeton.restart(JetonOptions::default()).await;
+    let second = first_admin_path(&jeton).await;
+    assert_ne!(first, second);
+    assert_eq!(jeton.get(&first).await.status(), 410, "of an earlier start");
+    Admin::join(&jeton, &second, "Ada", "ada@example.com").await;
+    assert_eq!(jeton.get(&second).await.status(), 410, "used");
+    let database = jeton.database().everything().await;
+    let link = second.rsplit('/').next().unwrap();
+    let holds = |needle: &str| {
+        database
+            .windows(needle.len())
+            .any(|at| at == needle.as_bytes())
+    };
+    assert!(!holds(link) && !holds(PASSWORD));
+}
+
+#[tokio::test]
+async fn somebody_is_always_left_who_may_change_things() {
+    let world = World::new().await;
+    let viewer = world.viewer().await;
+    let page = world.admin.page("/dashboard/settings").await;
+    let role = "/dashboard/settings/admins/";
+    let vera = page
+        .split(role)
+        .nth(1)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    // One cannot remove oneself, and a viewer cannot become an admin by their own doing.
+    let own = world
+        .jeton
+        .operator()
+        .await
+        .audit("kind=admin.created")
+        .await;
+    let ada = own.last().unwrap()["actor"].as_str().unwrap().to_owned();
+    let status = async |admin: &Admin, path: String, fields: &[(&str, &str)]| {
+        admin.post(&path, fields).await.status().as_u16()
+    };
+    assert_eq!(
+        status(&world.admin, format!("{role}{ada}/remove"), &[]).await,
+        409
+    );
+    assert_eq!(
+        status(
+            &world.admin,
+            format!("{role}{ada}/role"),
+            &[("role", "viewer")]
+        )
+        .await,
+        409
+    );
+    assert_eq!(
+        status(&viewer, format!("{role}{vera}/role"), &[("role", "admin")]).await,
+        403
+    );
+    // A role that is taken away is gone with the next request.
+    assert_eq!(
+        status(
+            &world.admin,
+            format!("{role}{vera}/role"),
+            &[("role", "admin")]
+        )
+        .await,
+        303
+    );
+    assert_eq!(
+        status(&viewer, format!("{role}{ada}/role"), &[("role", "viewer")]).await,
+        303
+    );
+    assert_eq!(
+        status(&world.admin, "/dashboard/mcp-servers".into(), &[]).await,
+        403
+    );
+    // Removed, one is signed out at once.
+    assert_eq!(
+        status(&viewer, format!("{role}{ada}/remove"), &[]).await,
+        303
+    );
+    let answer = world.admin.get("/dashboard").send().await.unwrap();
+    assert_eq!(answer.status(), 303);
+}
+
+#[tokio::test]
+async fn pages_and_cookies_are_protected_by_their_headers() {
+    let options = JetonOptions {
+        flags: vec!["--issuer", "https://auth.example.com"],
+        ..JetonOptions::default()
+    };
+    let jeton = Jeton::start_with(options).await;
+    // The server listens on plain http behind a proxy.
+    let log = jeton.log();
+    let address = log
+        .split("listen=")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap();
+    let answer = http()
+        .get(format!("http://{address}/dashboard/sign-in"))
+        .send()
+        .await
+        .unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-jeton_form="), "{cookie}");
+    for attribute in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(cookie.contains(attribute), "{attribute}");
+    }
+    let policy = answer.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
+    assert!(policy.contains("frame-ancestors 'none'") && policy.contains("form-action 'self'"));
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(answer.headers()["x-frame-options"], "DENY");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+}

@@ -1,0 +1,145 @@
+//! A server with a client on it, and everything that a page can change.
+
+use jeton_tests::{Admin, Jeton, set_cookie};
+
+/// A server with a client on it, and the paths of every change.
+pub(crate) struct World {
+    pub(crate) jeton: Jeton,
+    pub(crate) admin: Admin,
+    pub(crate) client: String,
+    pub(crate) changes: Vec<(String, Vec<(&'static str, String)>)>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let jeton = Jeton::start().await;
+        let admin = Admin::first(&jeton).await;
+        let operator = jeton.operator().await;
+        let server = operator
+            .mcp_server("http://localhost:1/mcp", &["todo:read"])
+            .await;
+        let client = operator.client(&server, &["todo:read"]).await.client_id;
+        let page = admin.page(&format!("/dashboard/clients/{client}")).await;
+        let secret = page.split("/dashboard/secrets/").nth(1).unwrap()[..30].to_owned();
+        let settings = admin.page("/dashboard/settings").await;
+        assert!(settings.contains("ada@example.com"));
+        let at_server = |end: &str| format!("/dashboard/mcp-servers/{server}{end}");
+        let at_client = |end: &str| format!("/dashboard/clients/{client}{end}");
+        let server_fields = |name: &str, url: &str| {
+            vec![
+                ("name", name.to_owned()),
+                ("url", url.to_owned()),
+                ("token_ttl", "1".to_owned()),
+                ("token_ttl_unit", "hours".to_owned()),
+                ("signing_alg", "ES256".to_owned()),
+                ("token_profile", "strict".to_owned()),
+            ]
+        };
+        let name = |text: &str| vec![("name", text.to_owned())];
+        let confirm = |text: &str| vec![("confirm", text.to_owned())];
+        let changes = vec![
+            (
+                "/dashboard/mcp-servers".into(),
+                server_fields("New", "http://localhost:2/mcp"),
+            ),
+            (
+                at_server("/settings"),
+                server_fields("Changed", "http://localhost:3/mcp"),
+            ),
+            (
+                at_server("/scopes"),
+                vec![
+                    ("scope_name", "x".into()),
+                    ("scope_description", String::new()),
+                ],
+            ),
+            (at_server("/secrets"), vec![]),
+            (at_server("/clients"), name("Another")),
+            (at_server(&format!("/clients/{client}/scopes")), vec![]),
+            (
+                at_client("/grants"),
+                vec![("mcp_server_id", server.clone())],
+            ),
+            (at_client(&format!("/grants/{server}/delete")), vec![]),
+            (at_client("/secrets"), vec![]),
+            (at_client("/secrets/rotate"), vec![]),
+            (format!("/dashboard/secrets/{secret}/revoke"), vec![]),
+            (at_client("/settings"), name("Changed")),
+            (at_client("/disable"), vec![]),
+            (at_client("/enable"), vec![]),
+            (at_client("/delete"), confirm("Changed")),
+            (at_server("/delete"), confirm("Changed")),
+            (
+                "/dashboard/signing-keys/rotate".into(),
+                vec![("algorithm", "ES256".into())],
+            ),
+            (
+                "/dashboard/settings/invitations".into(),
+                vec![("note", "Eve".into()), ("role", "admin".into())],
+            ),
+        ];
+        Self {
+            jeton,
+            admin,
+            client,
+            changes,
+        }
+    }
+
+    /// How many events there are, sign-ins aside.
+    pub(crate) async fn changed(&self) -> usize {
+        let events = self.jeton.operator().await.audit("").await;
+        events
+            .iter()
+            .filter(|event| {
+                let kind = event["kind"].as_str().unwrap();
+                !kind.starts_with("token.") && !kind.starts_with("admin.s")
+            })
+            .count()
+    }
+
+    pub(crate) async fn viewer(&self) -> Admin {
+        let path = self.invitation().await;
+        let viewer = Admin::join(&self.jeton, &path, "Vera", "vera@example.com").await;
+        assert_eq!(self.jeton.get(&path).await.status(), 410, "used");
+        viewer
+    }
+
+    /// The path of a viewer's invitation.
+    pub(crate) async fn invitation(&self) -> String {
+        let answer = self
+            .admin
+            .post(
+                "/dashboard/settings/invitations",
+                &[("note", "Vera"), ("role", "viewer")],
+            )
+            .await;
+        let reveal = set_cookie(&answer, "jeton_reveal").unwrap();
+        let page = self
+            .admin
+            .get("/dashboard/settings")
+            .header("cookie", format!("{}; {reveal}", self.admin.session))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let link = page.split("/dashboard/join/").nth(1).unwrap();
+        format!("/dashboard/join/{}", link.split('<').next().unwrap())
+    }
+}
+
+pub(crate) fn fields<'a>(
+    fields: &'a [(&'static str, String)],
+    csrf: &'a str,
+) -> Vec<(&'static str, &'a str)> {
+    let mut all: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    if !csrf.is_empty() {
+        all.push(("csrf", csrf));
+    }
+    all
+}
