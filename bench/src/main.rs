@@ -2,6 +2,8 @@
 //!
 //! - `jeton-bench sign ALGORITHM SECONDS` signs as fast as one thread can, and prints the signatures
 //!   a second. ALGORITHM is RS256, ES256 or `EdDSA`.
+//! - `jeton-bench turns ALGORITHM` does so whenever it is told: for each line of its input, so many
+//!   milliseconds; it prints the signatures and the seconds that they took.
 //! - `jeton-bench seed DATABASE CLIENTS EVENTS` fills a database that `jeton serve` made.
 
 mod seed;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use jeton_core::SigningAlgorithm;
 
 const USAGE: &str = "usage: jeton-bench sign RS256|ES256|EdDSA SECONDS
+       jeton-bench turns RS256|ES256|EdDSA
        jeton-bench seed DATABASE CLIENTS EVENTS";
 
 #[expect(
@@ -50,8 +53,16 @@ async fn run(arguments: &[&str]) -> Result<Option<String>, Box<dyn Error>> {
             else {
                 return Ok(None);
             };
-            let count = sign::signatures(algorithm, Duration::from_secs(seconds))?;
+            let signer = sign::Signer::new(algorithm)?;
+            let count = signer.sign_for(Duration::from_secs(seconds))?;
             Ok(Some((count / seconds).to_string()))
+        }
+        ["turns", algorithm] => {
+            let Ok(algorithm) = algorithm.parse::<SigningAlgorithm>() else {
+                return Ok(None);
+            };
+            sign::in_turns(&sign::Signer::new(algorithm)?)?;
+            Ok(Some("done".to_owned()))
         }
         ["seed", database, clients, events] => {
             let (Ok(clients), Ok(events)) = (clients.parse(), events.parse()) else {
