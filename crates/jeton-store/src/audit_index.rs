@@ -14,12 +14,14 @@ use sqlx::AssertSqlSafe;
 
 use crate::audit_search::OUT_OF_ORDER;
 use crate::row::{Columns as _, placeholders};
-use crate::{BrokenAudit, BrokenReason, Store, StoreError, retry_on_conflict};
+use crate::{BrokenAudit, BrokenReason, Store, StoreError};
 
 /// So many events are one span (migration 5).
 pub(crate) const SPAN: i64 = 256;
-/// So many are noted at once: in few milliseconds, however many clients they are about.
+/// So many events are gone through at once.
 const STEP: i64 = 8 * SPAN;
+/// So many rows are written at once: tokens wait for it.
+const ROWS: usize = 200;
 /// So far from the time in a token's ID its event is looked for first.
 const USUALLY: Duration = Duration::from_secs(1);
 
@@ -57,8 +59,13 @@ impl Store {
         if through <= from {
             return Ok(false);
         }
-        let entries = self.clients_by_span(from, through).await?;
-        retry_on_conflict(|| self.put_clients_by_span(&entries, after, through)).await?;
+        // Should this end before all are written, they are written again, which changes nothing.
+        for part in self.clients_by_span(from, through).await?.chunks(ROWS) {
+            self.put_clients_by_span(part).await?;
+        }
+        let progress = "UPDATE statistics_progress SET seq = $1 WHERE id = 3 AND seq = $2";
+        self.write(sqlx::query(progress).bind(through).bind(after))
+            .await?;
         Ok(through < whole(newest))
     }
 
@@ -86,34 +93,22 @@ impl Store {
             .collect()
     }
 
-    /// Should somebody else have written them, nothing is changed.
-    async fn put_clients_by_span(
-        &self,
-        entries: &[Entry],
-        after: i64,
-        through: i64,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        for part in entries.chunks(256) {
-            let statement = format!(
-                "INSERT INTO audit_client_span (span, client_id, first_seq, last_seq) VALUES {} \
-                 ON CONFLICT (span, client_id) DO NOTHING",
-                placeholders(part.len(), 4)
-            );
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for entry in part {
-                query = query
-                    .bind(entry.span)
-                    .bind(entry.client_id.as_str())
-                    .bind(entry.first_seq)
-                    .bind(entry.last_seq);
-            }
-            tx.execute(query).await?;
+    async fn put_clients_by_span(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let statement = format!(
+            "INSERT INTO audit_client_span (span, client_id, first_seq, last_seq) VALUES {} \
+             ON CONFLICT (span, client_id) DO NOTHING",
+            placeholders(entries.len(), 4)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for entry in entries {
+            query = query
+                .bind(entry.span)
+                .bind(entry.client_id.as_str())
+                .bind(entry.first_seq)
+                .bind(entry.last_seq);
         }
-        let progress = "UPDATE statistics_progress SET seq = $1 WHERE id = 3 AND seq = $2";
-        tx.execute(sqlx::query(progress).bind(through).bind(after))
-            .await?;
-        tx.commit().await
+        self.write(query).await?;
+        Ok(())
     }
 
     /// The last event that is easy to find by client.
