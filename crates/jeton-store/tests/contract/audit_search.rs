@@ -210,5 +210,12 @@ async fn an_event_that_a_search_by_client_would_miss_is_hidden() {
         world.sql(tampering).await;
         let expected = Some((hidden, BrokenReason::Hidden));
         assert_eq!(hidden_event(0).await, expected, "{tampering}");
+        // As docs/operations.md has it.
+        let anew = "DELETE FROM audit_client_span; \
+                    UPDATE statistics_progress SET seq = 0 WHERE id = 3;";
+        world.sql(anew).await;
+        while world.store.index_audit().await.unwrap() {}
+        assert_eq!(hidden_event(0).await, None);
+        assert_eq!(hidden_event(255).await, None);
     }
 }
