@@ -107,6 +107,19 @@ pub struct HeldLog {
 impl HeldLog {
     /// Takes hold of it; in a deadlock, the other is found guilty.
     pub async fn hold(database: &TestDatabase) -> Self {
+        let held = Self::queue(database).await;
+        let holding = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND state = 'idle in transaction' AND query LIKE '%FOR UPDATE%' \
+                       AND application_name = 'psql'";
+        eventually("the log is held", async || {
+            database.sql(holding).await.trim() == "1"
+        })
+        .await;
+        held
+    }
+
+    /// Does so as soon as those are done who asked before.
+    pub async fn queue(database: &TestDatabase) -> Self {
         let mut psql = Command::new("psql")
             .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &database.url()])
             .stdin(Stdio::piped())
@@ -118,13 +131,6 @@ impl HeldLog {
         held.run("SET deadlock_timeout = '60s'; BEGIN;").await;
         held.run("SELECT last_seq FROM audit_head FOR UPDATE;")
             .await;
-        let holding = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                       AND state = 'idle in transaction' AND query LIKE '%FOR UPDATE%' \
-                       AND application_name = 'psql'";
-        eventually("the log is held", async || {
-            database.sql(holding).await.trim() == "1"
-        })
-        .await;
         held
     }
 

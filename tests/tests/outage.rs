@@ -103,7 +103,8 @@ async fn a_token_that_took_long_to_record_is_decided_again_before_it_leaves() {
     let operator = jeton.operator().await;
     let path = format!("/clients/{}", client.client_id);
     // Something holds up everybody who appends to the audit log. First in the queue behind it is
-    // the operator who disables the client, then the client.
+    // the operator who disables the client, then something that lets nobody pass until that is done,
+    // then the client.
     let database = jeton.database();
     let held = HeldLog::hold(database).await;
     let waiting = async |number| {
@@ -111,16 +112,23 @@ async fn a_token_that_took_long_to_record_is_decided_again_before_it_leaves() {
     };
     let disabling = operator.patch(&path, serde_json::json!({ "status": "disabled" }));
     let asking = async {
-        waiting(1).await;
+        waiting(2).await;
         client.ask(&jeton.url, &[]).await
     };
     let releasing = async {
-        waiting(2).await;
+        waiting(1).await;
+        let second = HeldLog::queue(database).await;
+        waiting(3).await;
         // Longer than what counts as recorded at once.
         tokio::time::sleep(Duration::from_millis(300)).await;
         held.release().await;
+        second
     };
-    let (_, answer, ()) = tokio::join!(disabling, asking, releasing);
+    let holding = async {
+        let (_, second) = tokio::join!(disabling, releasing);
+        second.release().await;
+    };
+    let (answer, ()) = tokio::join!(asking, holding);
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert_eq!(client.ask(&jeton.url, &[]).await.status, 401);
 }
