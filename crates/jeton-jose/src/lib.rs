@@ -2,7 +2,8 @@
 //!
 //! [`SigningKey`] signs access tokens; [`UnverifiedToken`] is what somebody presented, and
 //! [`TokenVerifier`] with a [`VerifyingKey`] makes claims out of it (RFC 9068 §4). [`KeySet`] and
-//! [`RemoteKeys`] are where verifying keys come from; [`MasterKey`] seals private keys at rest.
+//! [`RemoteKeys`] are where verifying keys come from; [`MasterKey`] is where the keys come from that
+//! seal private keys at rest.
 //!
 //! Private keys are kept parsed, because parsing an RSA key for each signature costs almost as much
 //! as signing.
@@ -28,7 +29,7 @@ pub use jwk::{Jwk, JwkError};
 pub use key_set::KeySet;
 pub use os_entropy::OsEntropy;
 pub use remote_keys::{KeysLocation, RemoteKeys, RemoteKeysBuilder, RemoteKeysError};
-pub use seal::{MasterKey, MasterKeyError, SealError};
+pub use seal::{MasterKey, MasterKeyError, SealError, SealingKey};
 pub use signing_key::{SigningError, SigningKey};
 pub use statement::{sign_statement, verify_statement};
 pub use unverified::{MalformedToken, UnverifiedToken};

@@ -1,8 +1,9 @@
-//! Private keys at rest: AES-256-GCM under the master key.
+//! Secrets at rest: AES-256-GCM, under a key that is derived from the master key for one purpose.
 
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::{hkdf, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jeton_core::{Entropy, EntropyError};
@@ -27,8 +28,11 @@ pub enum SealError {
     Open,
 }
 
-/// The key under which private signing keys are encrypted.
-pub struct MasterKey(LessSafeKey);
+/// The key from which every other key of a server is derived.
+pub struct MasterKey {
+    root: hkdf::Prk,
+    direct: SealingKey,
+}
 
 impl MasterKey {
     /// Makes a new key and its base64 form, which is what `master.key` holds.
@@ -54,10 +58,49 @@ impl MasterKey {
                 .map_err(|_| MasterKeyError)?,
         );
         let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| MasterKeyError)?;
-        Ok(Self(LessSafeKey::new(key)))
+        Ok(Self {
+            root: hkdf::Salt::new(hkdf::HKDF_SHA256, b"jeton").extract(&bytes),
+            direct: SealingKey(LessSafeKey::new(key)),
+        })
     }
 
-    /// Encrypts `plain` for the purpose `context`, which has to be named again to open it.
+    /// The key that encrypts for one purpose (HKDF-SHA-256, RFC 5869). Keys of different purposes
+    /// tell nothing about each other or about the master key.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Seal`] where the derivation fails.
+    pub fn sealing_key(&self, purpose: &str) -> Result<SealingKey, SealError> {
+        let info = [b"seal ".as_slice(), purpose.as_bytes()];
+        let okm = self.root.expand(&info, &AES_256_GCM);
+        let key = UnboundKey::from(okm.map_err(|_| SealError::Seal)?);
+        Ok(SealingKey(LessSafeKey::new(key)))
+    }
+
+    /// The key that authenticates for one purpose (HMAC-SHA-256), derived as
+    /// [`Self::sealing_key`] is.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::Seal`] where the derivation fails.
+    pub fn mac_key(&self, purpose: &str) -> Result<hmac::Key, SealError> {
+        let info = [b"mac ".as_slice(), purpose.as_bytes()];
+        let okm = self.root.expand(&info, hmac::HMAC_SHA256);
+        Ok(hmac::Key::from(okm.map_err(|_| SealError::Seal)?))
+    }
+
+    /// The master key itself, under which earlier versions sealed signing keys. Only for opening
+    /// those.
+    pub fn undivided(&self) -> &SealingKey {
+        &self.direct
+    }
+}
+
+/// A key that encrypts for one purpose.
+pub struct SealingKey(LessSafeKey);
+
+impl SealingKey {
+    /// Encrypts `plain` bound to `context`, which has to be named again to open it.
     ///
     /// # Errors
     ///
@@ -116,19 +159,49 @@ impl fmt::Debug for MasterKey {
     }
 }
 
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealingKey([redacted])")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::OsEntropy;
 
+    fn key() -> MasterKey {
+        MasterKey::from_base64(&MasterKey::generate(&OsEntropy).unwrap()).unwrap()
+    }
+
     #[test]
-    fn what_was_sealed_opens_with_the_same_key_and_context_only() {
-        let key = MasterKey::from_base64(&MasterKey::generate(&OsEntropy).unwrap()).unwrap();
-        let other = MasterKey::from_base64(&MasterKey::generate(&OsEntropy).unwrap()).unwrap();
-        let sealed = key.seal(b"private", "key_1", &OsEntropy).unwrap();
-        assert_eq!(key.open(&sealed, "key_1").unwrap().as_slice(), b"private");
-        assert_eq!(key.open(&sealed, "key_2").unwrap_err(), SealError::Open);
-        assert_eq!(other.open(&sealed, "key_1").unwrap_err(), SealError::Open);
+    fn what_was_sealed_opens_with_the_same_key_purpose_and_context_only() {
+        let (master, other) = (key(), key());
+        let sealing = |master: &MasterKey, purpose| master.sealing_key(purpose).unwrap();
+        let sealed = sealing(&master, "a")
+            .seal(b"private", "key_1", &OsEntropy)
+            .unwrap();
+        let again = sealing(&master, "a").open(&sealed, "key_1").unwrap();
+        assert_eq!(again.as_slice(), b"private");
+        for (key, context) in [
+            (&sealing(&master, "a"), "key_2"),
+            (&sealing(&master, "b"), "key_1"),
+            (&sealing(&other, "a"), "key_1"),
+            (master.undivided(), "key_1"),
+        ] {
+            assert_eq!(key.open(&sealed, context).unwrap_err(), SealError::Open);
+        }
         assert!(MasterKey::from_base64("c2hvcnQ=").is_err());
+    }
+
+    #[test]
+    fn a_mac_key_is_another_for_each_purpose() {
+        let master = key();
+        let sign = |purpose| {
+            let key = master.mac_key(purpose).unwrap();
+            aws_lc_rs::hmac::sign(&key, b"text").as_ref().to_vec()
+        };
+        assert_eq!(sign("a"), sign("a"));
+        assert_ne!(sign("a"), sign("b"));
     }
 }

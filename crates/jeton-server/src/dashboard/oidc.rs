@@ -13,6 +13,7 @@ use super::error::sentence;
 use super::session::{cookie, oidc_cookie, see, set_cookie};
 use super::{PageError, PageResult};
 use crate::app::App;
+use crate::keys::Purpose;
 use crate::request_context::RequestContext;
 use crate::service::oidc::{self, Callback, OidcError, Pending};
 
@@ -36,10 +37,9 @@ pub(crate) async fn start(
     let (url, pending) = oidc::begin(&app, query.next).await?;
     let json =
         serde_json::to_vec(&pending).map_err(|error| PageError::Render(error.to_string()))?;
-    let sealed = app
-        .master_keys
-        .current
-        .seal(&json, CONTEXT, app.entropy.as_ref())
+    let sealed = Purpose::OidcSignIn
+        .sealing_key(&app.master_keys.current)
+        .and_then(|key| key.seal(&json, CONTEXT, app.entropy.as_ref()))
         .map_err(|error| PageError::Render(error.to_string()))?;
     let mut response = see(&url);
     response.headers_mut().append(
@@ -59,8 +59,7 @@ pub(crate) async fn callback(
     let sealed = cookie(&headers, &oidc_cookie(&app)).ok_or(OidcError::State)?;
     let json = app
         .master_keys
-        .current
-        .open(&sealed, CONTEXT)
+        .open(Purpose::OidcSignIn, &sealed, CONTEXT)
         .map_err(|_| OidcError::State)?;
     let pending: Pending = serde_json::from_slice(&json).map_err(|_| OidcError::State)?;
     let token = oidc::finish(&app, &context, &pending, callback).await?;

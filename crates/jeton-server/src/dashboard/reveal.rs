@@ -1,7 +1,7 @@
 //! Showing a new secret once.
 //!
 //! The answer to the form that made it is a redirect, so that reloading makes no second one. Between
-//! the two answers the secret travels in a cookie, sealed under the master key for this session and
+//! the two answers the secret travels in a cookie, sealed for this session and
 //! this page, for a minute; the page that shows it takes the cookie away. Nothing is kept on the
 //! server, so any replica may answer.
 
@@ -16,6 +16,7 @@ use jeton_core::{PlainSecret, Timestamp};
 use super::session::{SignedIn, cookie, reveal_cookie, see, set_cookie};
 use super::{PageError, PageResult};
 use crate::app::App;
+use crate::keys::Purpose;
 
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -36,14 +37,12 @@ pub(super) fn redirect(
 ) -> Result<Response, PageError> {
     let until = app.clock.now().plus(SHOWN_WITHIN).as_millis();
     let text = zeroize::Zeroizing::new(format!("{until} {}", secret.expose()));
-    let sealed = app
-        .master_keys
-        .current
-        .seal(
-            text.as_bytes(),
-            &context(signed_in, place),
-            app.entropy.as_ref(),
-        )
+    let sealed = Purpose::Reveal
+        .sealing_key(&app.master_keys.current)
+        .and_then(|key| {
+            let context = context(signed_in, place);
+            key.seal(text.as_bytes(), &context, app.entropy.as_ref())
+        })
         .map_err(|error| PageError::Render(error.to_string()))?;
     let mut response = see(path);
     response.headers_mut().append(
@@ -63,8 +62,7 @@ pub(super) fn take(
     let sealed = cookie(headers, &reveal_cookie(app))?;
     let text = app
         .master_keys
-        .current
-        .open(&sealed, &context(signed_in, place))
+        .open(Purpose::Reveal, &sealed, &context(signed_in, place))
         .ok()?;
     let (until, secret) = std::str::from_utf8(&text).ok()?.split_once(' ')?;
     let until = Timestamp::from_millis(until.parse().ok()?);

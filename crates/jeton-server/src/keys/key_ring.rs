@@ -12,7 +12,7 @@ use jeton_store::{Store, StoreError, StoredKey};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{MasterKeys, OutsideKey};
+use super::{MasterKeys, OutsideKey, Purpose};
 
 /// Why the keys cannot be opened or made.
 #[derive(Debug, thiserror::Error)]
@@ -179,18 +179,20 @@ impl KeyRing {
         made.sealed(master_key, entropy, now)
     }
 
-    /// The same private key, sealed under the current master key; nothing where it is already.
+    /// The same private key, sealed under the current master key's key for signing keys; nothing where
+    /// it is already.
     pub(crate) fn rewrap(
         stored: &StoredKey,
         master_keys: &MasterKeys,
         entropy: &dyn Entropy,
     ) -> Result<Option<String>, KeyRingError> {
         let context = seal_context(stored.id, stored.algorithm);
-        if master_keys.current.open(&stored.sealed, &context).is_ok() {
+        let sealing = Purpose::SigningKeys.sealing_key(&master_keys.current)?;
+        if sealing.open(&stored.sealed, &context).is_ok() {
             return Ok(None);
         }
         let plain = open_sealed(stored, master_keys)?;
-        Ok(Some(master_keys.current.seal(&plain, &context, entropy)?))
+        Ok(Some(sealing.seal(&plain, &context, entropy)?))
     }
 
     /// Whether one of the stored keys is this one.
@@ -223,11 +225,12 @@ impl NewKey<'_> {
         now: Timestamp,
     ) -> Result<StoredKey, KeyRingError> {
         let context = seal_context(self.id, self.algorithm);
+        let sealing = Purpose::SigningKeys.sealing_key(master_key)?;
         Ok(StoredKey {
             id: self.id,
             algorithm: self.algorithm,
             state: KeyState::Pending,
-            sealed: master_key.seal(self.pkcs8, &context, entropy)?,
+            sealed: sealing.seal(self.pkcs8, &context, entropy)?,
             created_at: now,
             activated_at: None,
             retired_at: None,
@@ -285,7 +288,11 @@ fn open_sealed(
     master_keys: &MasterKeys,
 ) -> Result<Zeroizing<Vec<u8>>, KeyRingError> {
     master_keys
-        .open(&stored.sealed, &seal_context(stored.id, stored.algorithm))
+        .open(
+            Purpose::SigningKeys,
+            &stored.sealed,
+            &seal_context(stored.id, stored.algorithm),
+        )
         .map_err(|source| KeyRingError::Sealed {
             id: stored.id,
             source,

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jeton_core::{Entropy, EntropyError};
-use jeton_jose::{MasterKey, MasterKeyError, SealError};
+use jeton_jose::{MasterKey, MasterKeyError, SealError, SealingKey};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -48,6 +48,33 @@ pub enum MasterKeyFileError {
     Entropy(#[from] EntropyError),
 }
 
+/// What a key derived from the master key is for. Each purpose has a key of its own, so that what
+/// strangers can cause to be computed under one says nothing about another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Private signing keys at rest.
+    SigningKeys,
+    /// A new secret on its way to the page that shows it once.
+    Reveal,
+    /// A sign-in that is under way at an `OpenID` Connect provider.
+    OidcSignIn,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::SigningKeys => "signing keys",
+            Self::Reveal => "reveal",
+            Self::OidcSignIn => "oidc sign-in",
+        }
+    }
+
+    /// Its encryption key.
+    pub(crate) fn sealing_key(self, master: &MasterKey) -> Result<SealingKey, SealError> {
+        master.sealing_key(self.label())
+    }
+}
+
 /// The master key, and the one before it until everything is sealed under the new one.
 #[derive(Debug)]
 pub(crate) struct MasterKeys {
@@ -58,20 +85,24 @@ pub(crate) struct MasterKeys {
 }
 
 impl MasterKeys {
-    /// Opens what either of them sealed.
+    /// Opens what either of them sealed for the purpose. Signing keys may also have been sealed by a
+    /// version that used the master key itself.
     pub(crate) fn open(
         &self,
+        purpose: Purpose,
         sealed: &str,
         context: &str,
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let error = match self.current.open(sealed, context) {
-            Ok(plain) => return Ok(plain),
-            Err(error) => error,
-        };
-        match &self.previous {
-            Some(previous) => previous.open(sealed, context),
-            None => Err(error),
+        for master in std::iter::once(&self.current).chain(&self.previous) {
+            let derived = purpose.sealing_key(master)?;
+            let undivided = (purpose == Purpose::SigningKeys).then(|| master.undivided());
+            for key in std::iter::once(&derived).chain(undivided) {
+                if let Ok(plain) = key.open(sealed, context) {
+                    return Ok(plain);
+                }
+            }
         }
+        Err(SealError::Open)
     }
 }
 
@@ -149,4 +180,33 @@ fn create(path: &Path, entropy: &dyn Entropy) -> Result<Zeroizing<String>, Maste
     })?;
     tracing::info!(file = %path.display(), "made a new master key; keep a copy of it apart from the database's");
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use jeton_jose::OsEntropy;
+
+    use super::*;
+
+    fn key() -> MasterKey {
+        MasterKey::from_base64(&MasterKey::generate(&OsEntropy).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn signing_keys_sealed_under_the_master_key_itself_still_open_and_nothing_else_does() {
+        let keys = MasterKeys {
+            current: key(),
+            previous: Some(key()),
+        };
+        let masters = [&keys.current, keys.previous.as_ref().unwrap()];
+        for master in masters {
+            let old = master.undivided().seal(b"k", "c", &OsEntropy).unwrap();
+            assert!(keys.open(Purpose::SigningKeys, &old, "c").is_ok());
+            assert!(keys.open(Purpose::Reveal, &old, "c").is_err());
+            let sealing = Purpose::SigningKeys.sealing_key(master).unwrap();
+            let new = sealing.seal(b"k", "c", &OsEntropy).unwrap();
+            assert!(keys.open(Purpose::SigningKeys, &new, "c").is_ok());
+            assert!(keys.open(Purpose::OidcSignIn, &new, "c").is_err());
+        }
+    }
 }
