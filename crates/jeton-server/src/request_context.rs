@@ -12,7 +12,8 @@ use crate::service::ServiceError;
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     pub(crate) request_id: Arc<str>,
-    pub(crate) source: Option<IpAddr>,
+    /// Where it came from: the peer, or what a trusted proxy says.
+    pub(crate) source: IpAddr,
 }
 
 impl RequestContext {
@@ -24,7 +25,7 @@ impl RequestContext {
         actor: Actor,
     ) -> Result<AuditEvent, ServiceError> {
         let mut event = app.event(kind, actor)?;
-        event.source = self.source.map(|address| address.to_string());
+        event.source = Some(self.source.to_string());
         event.request_id = Some(self.request_id.to_string());
         Ok(event)
     }

@@ -13,6 +13,7 @@ use super::database;
 use super::settings;
 use super::{
     Config, Forward, Issuer, IssuerError, OidcConfig, RawConfig, RawForward, SecretText, TlsFiles,
+    TrustedProxies,
 };
 
 /// Why the settings cannot be used.
@@ -60,6 +61,11 @@ pub enum ConfigError {
         "database_notification_url goes with a database_url that leads to a PostgreSQL pooler, and is the postgres:// URL of the database itself"
     )]
     NotificationUrl,
+    /// A proxy that is no address.
+    #[error(
+        "trusted_proxies takes addresses and networks like 192.0.2.7, 10.0.0.0/8 and fd00::/8, and {0:?} is neither"
+    )]
+    TrustedProxy(String),
     /// Too few to do one thing beside another.
     #[error("database_connections must be at least 4, not {0}")]
     DatabaseConnections(u32),
@@ -110,6 +116,11 @@ impl Config {
                 Env::prefixed("JETON_")
                     .only(&["audit_retention_days"])
                     .map(|_| "audit.retention_days".into()),
+            )
+            .merge(
+                Env::prefixed("JETON_")
+                    .only(&["trusted_proxy"])
+                    .map(|_| "trusted_proxies".into()),
             )
             .merge(Serialized::defaults(flags));
         let raw: RawConfig = figment.extract().map_err(Box::new)?;
@@ -181,6 +192,7 @@ impl Config {
                 .unwrap_or_else(|| data_dir.join("master.key")),
             insecure_http,
             tls,
+            trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
             audit_durability: audit.durability.unwrap_or_default(),
             audit_retention: audit_retention(audit.retention_days)?,
             audit_forward: audit_forward(audit.forward)?,

@@ -7,6 +7,7 @@ mod issuer;
 mod load;
 mod oidc;
 mod settings;
+mod trusted_proxies;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use load::ConfigError;
 pub(crate) use oidc::OidcConfig;
 pub use oidc::RawOidc;
 pub(crate) use settings::Setting;
+pub(crate) use trusted_proxies::TrustedProxies;
 
 /// When a token's audit event has to be on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,6 +84,13 @@ pub struct RawConfig {
     /// Its private key, PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
+    /// The proxies that are believed about the source of a request, as networks.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "trusted_proxies::list_or_text"
+    )]
+    pub trusted_proxies: Vec<String>,
     /// The audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<RawAudit>,
@@ -139,6 +148,7 @@ pub struct Config {
     pub(crate) master_key_file_is_given: bool,
     pub(crate) insecure_http: bool,
     pub(crate) tls: Option<TlsFiles>,
+    pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) audit_durability: AuditDurability,
     pub(crate) audit_retention: Option<Duration>,
     pub(crate) audit_forward: Vec<Forward>,

@@ -65,6 +65,14 @@ fn server(config: &Config) -> Vec<Named> {
         ("insecure_http", truth(config.insecure_http)),
         ("tls_cert", path(tls.map(|tls| tls.cert.as_path()))),
         ("tls_key", path(tls.map(|tls| tls.key.as_path()))),
+        (
+            "trusted_proxies",
+            if config.trusted_proxies.is_empty() {
+                "none".to_owned()
+            } else {
+                config.trusted_proxies.to_string()
+            },
+        ),
     ]
 }
 
@@ -156,6 +164,9 @@ fn source(figment: &Figment, name: &'static str) -> String {
         return "default".to_owned();
     };
     if metadata.name.contains("environment") {
+        if name == "trusted_proxies" {
+            return "JETON_TRUSTED_PROXY".to_owned();
+        }
         return format!("JETON_{}", name.replace('.', "_").to_uppercase());
     }
     match &metadata.source {

@@ -15,6 +15,7 @@ use tower::Service as _;
 
 use super::cors::allow_any_origin;
 use super::error::OAuthError;
+use super::proxies::Proxies;
 use super::router::TOKEN_ENDPOINT;
 use crate::app::App;
 use crate::oauth;
@@ -25,19 +26,24 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The routes, and what happens around each of them. On the path of a token: no layer of a router, which
 /// would cost each request some allocations.
 #[derive(Clone)]
-pub(crate) struct Surrounded {
+pub(super) struct AppService {
     app: Arc<App>,
     router: Router,
+    proxies: Arc<Proxies>,
 }
 
-impl Surrounded {
-    pub(crate) fn new(app: Arc<App>, router: Router) -> Self {
-        Self { app, router }
+impl AppService {
+    pub(super) fn new(app: Arc<App>, router: Router, proxies: Arc<Proxies>) -> Self {
+        Self {
+            app,
+            router,
+            proxies,
+        }
     }
 
     /// Gives the request an ID (the caller's, where it sends a sensible one), and the answer the same.
     /// Should the handler panic, this request alone fails.
-    pub(crate) async fn answer<B>(mut self, peer: SocketAddr, request: Request<B>) -> Response
+    pub(super) async fn answer<B>(mut self, peer: SocketAddr, request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -55,7 +61,7 @@ impl Surrounded {
         };
         let context = RequestContext {
             request_id: Arc::clone(&request_id),
-            source: Some(peer.ip()),
+            source: self.proxies.source(peer.ip(), request.headers()),
         };
         // What is shared with other requests is locked by locks that survive a panic.
         let answering = AssertUnwindSafe(self.route(context, request));

@@ -3,9 +3,11 @@
 mod cors;
 mod error;
 mod extract;
+mod forwarded;
 mod limits;
 mod middleware;
 mod problem;
+mod proxies;
 mod router;
 mod server;
 mod tls;

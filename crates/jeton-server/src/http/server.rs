@@ -18,11 +18,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use super::limits::{IDLE_TIMEOUT, MAX_CONNECTIONS, READ_TIMEOUT, SHUTDOWN_TIMEOUT};
-use super::middleware::Surrounded;
+use super::middleware::AppService;
+use super::proxies::Proxies;
 use super::router::router;
 use super::tls::{self, TlsError};
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, TrustedProxies};
 use crate::job;
 use crate::telemetry::with_causes;
 
@@ -48,6 +49,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+    trusted_proxies: TrustedProxies,
 }
 
 impl std::fmt::Debug for Server {
@@ -78,6 +80,7 @@ impl Server {
             listener,
             address,
             tls,
+            trusted_proxies: config.trusted_proxies.clone(),
         })
     }
 
@@ -89,8 +92,10 @@ impl Server {
     /// Answers requests until `stop` is ready; then no new connection is taken, requests under way
     /// finish (within 30 seconds), and the audit log is flushed.
     pub async fn serve(self, app: Arc<App>, stop: impl Future<Output = ()>) {
+        let expects_https = app.issuer.as_str().starts_with("https:");
+        let proxies = Arc::new(Proxies::new(self.trusted_proxies, expects_https));
         let connections = Connections {
-            routes: Surrounded::new(Arc::clone(&app), router(Arc::clone(&app))),
+            routes: AppService::new(Arc::clone(&app), router(Arc::clone(&app)), proxies),
             tls: self.tls,
             graceful: GracefulShutdown::new(),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
@@ -111,7 +116,7 @@ impl Server {
 }
 
 struct Connections {
-    routes: Surrounded,
+    routes: AppService,
     tls: Option<TlsAcceptor>,
     graceful: GracefulShutdown,
     places: Arc<Semaphore>,
@@ -158,7 +163,7 @@ impl Connections {
 async fn serve_connection<S>(
     stream: S,
     peer: SocketAddr,
-    routes: Surrounded,
+    routes: AppService,
     watcher: hyper_util::server::graceful::Watcher,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

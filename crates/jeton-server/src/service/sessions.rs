@@ -40,7 +40,7 @@ pub(crate) async fn sign_in(
 ) -> Result<PlainSecret, SignInError> {
     let now = app.clock.now();
     let email = email.parse::<EmailAddress>().ok();
-    let source = context.source.map_or_else(String::new, |at| at.to_string());
+    let source = context.source.to_string();
     let account = email
         .as_ref()
         .map_or_else(String::new, EmailAddress::comparison_key);

@@ -66,6 +66,11 @@ pub(crate) struct Serve {
     /// Its private key, PEM [env: JETON_TLS_KEY].
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// A proxy in front, as an address or a network like 10.0.0.0/8; repeat it for more. From these
+    /// peers only, the source address is taken from X-Forwarded-For, or from Forwarded where that
+    /// is missing [env: JETON_TRUSTED_PROXY, with commas].
+    #[arg(long = "trusted-proxy", value_name = "CIDR")]
+    trusted_proxies: Vec<String>,
     /// When a token's audit event has to be on disk: sync, before the token leaves; async, soon
     /// after [env: JETON_AUDIT_DURABILITY] [default: sync].
     #[arg(long, value_name = "WHEN")]
@@ -118,6 +123,7 @@ impl Serve {
             insecure_http: self.insecure_http.then_some(true),
             tls_cert: self.tls_cert.clone(),
             tls_key: self.tls_key.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
             audit: Some(RawAudit {
                 durability,
                 retention_days: self.audit_retention_days,

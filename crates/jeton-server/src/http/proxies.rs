@@ -1,0 +1,72 @@
+//! The source address of each request, behind trusted proxies or without them; and one warning each for
+//! two set-ups that are probably mistakes.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::HeaderMap;
+
+use super::forwarded::{is_forwarded, origin};
+use crate::config::TrustedProxies;
+
+/// Finds where requests come from.
+#[derive(Debug, Default)]
+pub(super) struct Proxies {
+    trusted: TrustedProxies,
+    /// The issuer is https, so that secrets should never travel over plain http.
+    expects_https: bool,
+    warned_of_untrusted: AtomicBool,
+    warned_of_plain_http: AtomicBool,
+}
+
+impl Proxies {
+    pub(super) fn new(trusted: TrustedProxies, expects_https: bool) -> Self {
+        if trusted.is_everybody() {
+            tracing::warn!(
+                "every address is a trusted proxy: whoever reaches this port directly can claim any source address"
+            );
+        }
+        Self {
+            trusted,
+            expects_https,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.contains(address)
+    }
+
+    /// The source of a request that arrived from `peer`: the peer itself, or what it says where it is a
+    /// trusted proxy.
+    pub(super) fn source(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        if !self.trusts(peer) {
+            self.warn_of_untrusted(peer, headers);
+            return peer;
+        }
+        let origin = origin(peer, headers, &self.trusted);
+        if origin.is_plain_http
+            && self.expects_https
+            && !self.warned_of_plain_http.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                proxy = %peer,
+                "a trusted proxy took a request over plain http (X-Forwarded-Proto), where secrets travel in the clear: let it redirect to https"
+            );
+        }
+        origin.address
+    }
+
+    fn warn_of_untrusted(&self, peer: IpAddr, headers: &HeaderMap) {
+        if !self.warned_of_untrusted.load(Ordering::Relaxed)
+            && is_forwarded(headers)
+            && !self.warned_of_untrusted.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                %peer,
+                "a request was forwarded by a peer that is not a trusted proxy, so the peer counts as its source; if it is your proxy, add --trusted-proxy {peer}"
+            );
+        }
+    }
+}
