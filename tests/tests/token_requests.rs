@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use jeton_tests::{Answer, Credentials, Jeton, form, http};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -558,4 +558,57 @@ async fn each_refusal_is_in_the_audit_log_with_its_reason() {
             events[0]
         );
     }
+}
+
+#[tokio::test]
+async fn thousands_of_scopes_are_refused_by_number_and_recorded_in_part() {
+    let world = World::new().await;
+    let operator = world.jeton.operator().await;
+    let letters: Vec<char> = "abcdefghijklmnopqrstuvwxyz".chars().collect();
+    let names: Vec<String> = (0..15_900)
+        .map(|n| [n / 676, n / 26 % 26, n % 26].map(|digit| letters[digit]))
+        .map(String::from_iter)
+        .collect();
+    for (scopes, reason) in [
+        (
+            &names[..],
+            "scope names 15900 scopes; at most 200 are allowed",
+        ),
+        (&names[..200], "aaa is not granted"),
+    ] {
+        let scope = scopes.join(" ");
+        let answer = world.good.ask(&world.jeton.url, &[("scope", &scope)]).await;
+        assert_eq!((answer.status, answer.error()), (400, "invalid_scope"));
+        let description = answer.body["error_description"].as_str().unwrap();
+        assert!(description.contains(reason), "{description}");
+        assert!(description.len() < 2_000);
+        let request_id = answer.headers["x-request-id"].to_str().unwrap();
+        let events = operator.audit(&format!("request_id={request_id}")).await;
+        let recorded = events[0]["scope"].as_str().unwrap();
+        assert!(scope.starts_with(recorded));
+        let is_part = recorded.len() < scope.len();
+        assert_eq!(is_part, scopes.len() > 200, "{recorded}");
+        assert!(recorded.len() <= 1_024);
+        let truncated = if is_part {
+            json!(["scope"])
+        } else {
+            Value::Null
+        };
+        assert_eq!(events[0]["detail"]["truncated"], truncated);
+    }
+}
+
+#[tokio::test]
+async fn an_overlong_client_id_is_refused_with_its_limit() {
+    let world = World::new().await;
+    let long = Credentials {
+        client_id: "m".repeat(60_000),
+        ..world.good.clone()
+    };
+    let answer = long.ask(&world.jeton.url, &[]).await;
+    assert_eq!((answer.status, answer.error()), (400, "invalid_request"));
+    assert_eq!(
+        answer.body["error_description"],
+        "client_id has at most 256 characters"
+    );
 }

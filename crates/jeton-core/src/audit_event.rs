@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use crate::{ClientId, EventId, McpServerId, ScopeSet, SecretId, Timestamp};
+use crate::{ClientId, EventId, McpServerId, ScopeSet, SecretId, Timestamp, looks_secret};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -174,6 +174,9 @@ impl From<&str> for Actor {
     }
 }
 
+/// The most that a refusal records of one thing that the caller sent, in bytes.
+pub const MAX_RECORDED: usize = 1024;
+
 /// One append-only record. It never holds a secret or a whole token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEvent {
@@ -228,6 +231,98 @@ impl AuditEvent {
             source: None,
             request_id: None,
             detail: Map::new(),
+        }
+    }
+
+    /// Notes the scopes that a refused caller asked for: as many as fit into [`MAX_RECORDED`]
+    /// bytes, and none where `text` is malformed or holds something that looks like a secret.
+    pub fn record_requested_scope(&mut self, text: &str) {
+        let part = whole_words(text, MAX_RECORDED);
+        if part.is_empty() || looks_secret(part) {
+            return;
+        }
+        self.scope = part.parse().ok();
+        if part.len() < text.len() && self.scope.is_some() {
+            self.note_truncated("scope");
+        }
+    }
+
+    /// Cuts the reason to [`MAX_RECORDED`] bytes.
+    pub fn limit_reason(&mut self) {
+        let Some(reason) = &mut self.reason else {
+            return;
+        };
+        if reason.len() > MAX_RECORDED {
+            reason.truncate(reason.floor_char_boundary(MAX_RECORDED));
+            self.note_truncated("reason");
+        }
+    }
+
+    /// Says in `detail.truncated` that a member is a part only of what there was.
+    fn note_truncated(&mut self, member: &str) {
+        let noted = self
+            .detail
+            .entry("truncated")
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(members) = noted {
+            members.push(member.into());
+        }
+    }
+}
+
+/// The beginning of a text of words with single spaces between them: whole words, at most `limit`
+/// bytes.
+fn whole_words(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    // A space right behind the limit ends a word, too.
+    let end = text.floor_char_boundary(limit + 1);
+    let part = text.get(..end).unwrap_or_default();
+    part.rsplit_once(' ').map_or("", |(words, _)| words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::tests::Seeded;
+
+    fn refusal() -> AuditEvent {
+        let at = Timestamp::from_seconds(1);
+        let id = EventId::generate(at, &Seeded::new(1)).unwrap();
+        AuditEvent::new(id, at, AuditKind::TokenRefused, Actor::Anonymous)
+    }
+
+    #[test]
+    fn of_many_scopes_a_part_is_recorded_that_says_so() {
+        let mut event = refusal();
+        event.record_requested_scope(&vec!["todo:read"; 100].join(" "));
+        assert_eq!(event.scope.unwrap().to_string(), "todo:read");
+        assert!(event.detail.is_empty());
+
+        let names: Vec<String> = (0..16_384).map(|number| format!("s{number}")).collect();
+        let mut event = refusal();
+        event.record_requested_scope(&names.join(" "));
+        event.reason = Some("é".repeat(2_000));
+        event.limit_reason();
+        let recorded = event.scope.unwrap().to_string();
+        assert!((1_000..=MAX_RECORDED).contains(&recorded.len()));
+        assert!(names.join(" ").starts_with(&format!("{recorded} ")));
+        assert_eq!(event.reason.unwrap(), "é".repeat(512));
+        assert_eq!(
+            event.detail["truncated"],
+            serde_json::json!(["scope", "reason"])
+        );
+    }
+
+    #[test]
+    fn no_secret_and_no_malformed_scope_is_recorded() {
+        let long = "x".repeat(2_000);
+        for text in ["", "a  b", "eyJ0123456789012345678", long.as_str()] {
+            let mut event = refusal();
+            event.record_requested_scope(text);
+            assert_eq!(event.scope, None, "{text}");
+            assert!(event.detail.is_empty());
         }
     }
 }

@@ -32,7 +32,7 @@ mod token_request;
 mod token_response;
 
 pub use admin::{Admin, EmailAddress, EmailError, Invitation, Role};
-pub use audit_event::{Actor, AuditEvent, AuditKind, Outcome};
+pub use audit_event::{Actor, AuditEvent, AuditKind, MAX_RECORDED, Outcome};
 pub use challenge::{Challenge, ChallengeError, quoted};
 pub use claims::{AccessTokenClaims, Audience, CustomClaims, CustomClaimsError, RESERVED_CLAIMS};
 pub use client::{Client, ClientStatus};

@@ -1,5 +1,6 @@
 //! Scopes: permissions that an MCP server defines (RFC 6749 §3.3).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -8,6 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest scope name accepted, in bytes.
 const MAX_LEN: usize = 128;
+/// Up to this many comparisons cost less than hashing.
+const FEW: usize = 256;
+/// The most scopes that a message names.
+const SHOWN: usize = 20;
 
 /// Why a text is not a scope, or not a list of scopes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,8 +129,9 @@ impl ScopeSet {
         }
     }
 
-    /// The first of these scopes that `allowed` lacks.
+    /// The first of these scopes that `allowed` lacks. Linear in both.
     pub fn first_outside<'a>(&'a self, allowed: &Self) -> Option<&'a Scope> {
+        let allowed = Lookup::new(allowed, self.len());
         self.0.iter().find(|scope| !allowed.contains(scope))
     }
 
@@ -143,19 +149,63 @@ impl ScopeSet {
     /// Those of these scopes that are in `other` too.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        self.iter()
-            .filter(|scope| other.contains(scope))
-            .cloned()
-            .collect()
+        let other = Lookup::new(other, self.len());
+        let both = self.iter().filter(|scope| other.contains(scope));
+        Self(both.cloned().collect())
+    }
+
+    /// The names for a message: the first 20, and how many more there are.
+    pub fn summary(&self) -> String {
+        let first: Vec<&str> = self.iter().take(SHOWN).map(Scope::as_str).collect();
+        match self.len().saturating_sub(SHOWN) {
+            0 if first.is_empty() => "none".to_owned(),
+            0 => first.join(" "),
+            more => format!("{} and {more} more", first.join(" ")),
+        }
     }
 }
 
+/// Finds scopes in a set: one by one where that takes few comparisons, else by hash.
+enum Lookup<'a> {
+    Few(&'a ScopeSet),
+    Many(HashSet<&'a Scope>),
+}
+
+impl<'a> Lookup<'a> {
+    /// For `questions` questions about `scopes`.
+    fn new(scopes: &'a ScopeSet, questions: usize) -> Self {
+        if scopes.len().saturating_mul(questions) <= FEW {
+            Self::Few(scopes)
+        } else {
+            Self::Many(scopes.iter().collect())
+        }
+    }
+
+    fn contains(&self, scope: &Scope) -> bool {
+        match self {
+            Self::Few(scopes) => scopes.contains(scope),
+            Self::Many(scopes) => scopes.contains(scope),
+        }
+    }
+}
+
+/// Linear in the scopes.
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         let scopes = scopes.into_iter();
         let mut set = Self(Vec::with_capacity(scopes.size_hint().0));
+        let mut seen = HashSet::new();
         for scope in scopes {
-            set.insert(scope);
+            if set.len() * set.len() <= FEW {
+                set.insert(scope);
+                continue;
+            }
+            if seen.is_empty() {
+                seen.extend(set.0.iter().cloned());
+            }
+            if seen.insert(scope.clone()) {
+                set.0.push(scope);
+            }
         }
         set
     }
@@ -263,6 +313,46 @@ mod tests {
             ScopeError::Separator
         );
         assert_eq!(" a".parse::<ScopeSet>().unwrap_err(), ScopeError::Separator);
+    }
+
+    /// Compared pairwise, these would take minutes.
+    #[test]
+    fn sets_of_many_scopes_are_read_and_compared_in_linear_time() {
+        let names: Vec<String> = (0..250_000).map(|number| format!("s{number}")).collect();
+        let set: ScopeSet = names.join(" ").parse().unwrap();
+        assert_eq!(set.len(), names.len());
+        let mut backwards: Vec<Scope> = set.iter().cloned().collect();
+        backwards.reverse();
+        let backwards: ScopeSet = backwards.into_iter().collect();
+        assert!(set.is_subset_of(&backwards));
+        assert_eq!(set.intersection(&backwards), set);
+        assert_eq!(set.union(&backwards), set);
+    }
+
+    #[test]
+    fn a_scope_named_again_counts_once_in_sets_of_any_size() {
+        for count in [1, 15, 16, 17, 18, 300] {
+            let names: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
+            let once: ScopeSet = names.join(" ").parse().unwrap();
+            let twice: ScopeSet = [names.join(" "), names.join(" ")]
+                .join(" ")
+                .parse()
+                .unwrap();
+            assert_eq!(once.len(), count);
+            assert_eq!(once, twice);
+            let other: ScopeSet = "s0 other".parse().unwrap();
+            assert_eq!(other.first_outside(&once).unwrap().as_str(), "other");
+            assert_eq!(once.intersection(&other).to_string(), "s0");
+        }
+    }
+
+    #[test]
+    fn a_summary_names_twenty_scopes_at_most() {
+        assert_eq!(ScopeSet::empty().summary(), "none");
+        assert_eq!("a b".parse::<ScopeSet>().unwrap().summary(), "a b");
+        let names: Vec<String> = (0..23).map(|number| format!("s{number}")).collect();
+        let summary = names.join(" ").parse::<ScopeSet>().unwrap().summary();
+        assert!(summary.ends_with(" s19 and 3 more"), "{summary}");
     }
 
     #[test]

@@ -24,6 +24,9 @@ impl GrantType {
     }
 }
 
+/// The longest client ID accepted, in bytes.
+const MAX_CLIENT_ID: usize = 256;
+
 /// A client ID and a secret, as somebody presented them.
 #[derive(Debug, Clone)]
 pub struct PresentedSecret {
@@ -81,6 +84,18 @@ pub enum TokenRequestError {
     /// `scope` is no list of scopes.
     #[error("scope is malformed: {0}")]
     Scope(#[from] ScopeError),
+    /// `scope` names more scopes than any MCP server defines.
+    #[error(
+        "scope names {found} scopes; at most {} are allowed",
+        TokenRequest::MAX_SCOPES
+    )]
+    TooManyScopes {
+        /// The number found.
+        found: usize,
+    },
+    /// `client_id` is over 256 bytes.
+    #[error("client_id has at most {MAX_CLIENT_ID} characters")]
+    ClientIdTooLong,
     /// `resource` is no resource identifier.
     #[error("resource is malformed: {0}")]
     Resource(ResourceUriError),
@@ -106,6 +121,7 @@ impl TokenRequestError {
             Self::Form(_)
             | Self::MissingGrantType
             | Self::MissingClientId
+            | Self::ClientIdTooLong
             | Self::TwoMethods
             | Self::ClientIdMismatch => ErrorCode::InvalidRequest,
             Self::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
@@ -113,7 +129,7 @@ impl TokenRequestError {
             | Self::MissingSecret
             | Self::BasicMalformed
             | Self::UnsupportedMethod => ErrorCode::InvalidClient,
-            Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::Scope(_) | Self::TooManyScopes { .. } => ErrorCode::InvalidScope,
             Self::Resource(_) | Self::SeveralResources => ErrorCode::InvalidTarget,
         }
     }
@@ -131,6 +147,9 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
+    /// The most scopes that a request may name: as many as an MCP server may define.
+    pub const MAX_SCOPES: usize = 200;
+
     /// Reads the parameters of the token endpoint, but for the client's authentication.
     ///
     /// # Errors
@@ -142,7 +161,7 @@ impl TokenRequest {
             Some("client_credentials") => GrantType::ClientCredentials,
             Some(_) => return Err(TokenRequestError::UnsupportedGrantType),
         };
-        let scope = form.value("scope").map(str::parse).transpose()?;
+        let scope = form.value("scope").map(requested_scope).transpose()?;
         let resource = form
             .value("resource")
             .map(str::parse)
@@ -156,6 +175,14 @@ impl TokenRequest {
     }
 }
 
+fn requested_scope(text: &str) -> Result<ScopeSet, TokenRequestError> {
+    let found = text.split(' ').count();
+    if found > TokenRequest::MAX_SCOPES {
+        return Err(TokenRequestError::TooManyScopes { found });
+    }
+    Ok(text.parse()?)
+}
+
 impl PresentedSecret {
     /// Finds the one way in which the client authenticates: `client_secret_basic` or
     /// `client_secret_post` (OAuth 2.1 §2.4.1, RFC 6749 §2.3.1).
@@ -167,6 +194,17 @@ impl PresentedSecret {
     ///
     /// [`TokenRequestError`], each with its own text and code.
     pub fn find(authorization: Option<&[u8]>, form: &Form) -> Result<Self, TokenRequestError> {
+        let presented = Self::find_any_length(authorization, form)?;
+        if presented.client_id.len() > MAX_CLIENT_ID {
+            return Err(TokenRequestError::ClientIdTooLong);
+        }
+        Ok(presented)
+    }
+
+    fn find_any_length(
+        authorization: Option<&[u8]>,
+        form: &Form,
+    ) -> Result<Self, TokenRequestError> {
         let in_body = form.value("client_secret");
         let body_id = form.value("client_id");
         let assertion = form.value("client_assertion").is_some()
@@ -274,6 +312,33 @@ mod tests {
         let form = Form::parse(b"client_id=a&client_secret=b").unwrap();
         let found = PresentedSecret::find(Some(b"Bearer old"), &form).unwrap();
         assert!(!found.in_header);
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_by_name_with_its_limit() {
+        let request = |scopes: usize| {
+            let names: Vec<String> = (0..scopes).map(|number| format!("s{number}")).collect();
+            let body = format!("grant_type=client_credentials&scope={}", names.join("+"));
+            TokenRequest::from_form(&Form::parse(body.as_bytes()).unwrap())
+        };
+        assert_eq!(request(200).unwrap().scope.unwrap().len(), 200);
+        let error = request(16_384).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidScope);
+        assert_eq!(
+            error.to_string(),
+            "scope names 16384 scopes; at most 200 are allowed"
+        );
+
+        let long = "m".repeat(257);
+        let body = format!("client_id={long}&client_secret=b");
+        let in_body = PresentedSecret::find(None, &Form::parse(body.as_bytes()).unwrap());
+        let header = basic(&long, "b");
+        let in_header = PresentedSecret::find(Some(header.as_bytes()), &Form::parse(b"").unwrap());
+        for refused in [in_body, in_header] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidRequest);
+            assert_eq!(error.to_string(), "client_id has at most 256 characters");
+        }
     }
 
     #[test]

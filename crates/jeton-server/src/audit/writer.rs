@@ -110,8 +110,9 @@ impl AuditLog {
     /// Queues an event; what is returned tells when it is on disk, where anybody has to wait.
     async fn hand_in(
         &self,
-        event: AuditEvent,
+        mut event: AuditEvent,
     ) -> Result<Option<oneshot::Receiver<Result<(), AuditUnavailable>>>, AuditUnavailable> {
+        event.limit_reason();
         let (written, outcome) = match self.durability {
             AuditDurability::Sync => {
                 let (written, outcome) = oneshot::channel();

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jeton_core::{
     AuditKind, ClientId, Description, DisplayName, Grant, McpServer, McpServerId, ResourceUri,
-    ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl,
+    ScopeDefinition, SigningAlgorithm, TokenProfile, TokenRequest, TokenTtl,
 };
 use jeton_store::{StoreError, retry_on_conflict};
 
 use super::{Operator, ServiceError};
 use crate::app::App;
 
-const MAX_SCOPES: usize = 200;
+const MAX_SCOPES: usize = TokenRequest::MAX_SCOPES;
 
 /// An MCP server to register.
 #[derive(Debug)]

@@ -45,7 +45,7 @@ pub(super) enum Refusal {
         server: Option<McpServerId>,
     },
     /// Not in the grant.
-    #[error("the scope {scope} is not granted to the client on this MCP server; granted: {}", if granted.is_empty() { "none".to_owned() } else { granted.to_string() })]
+    #[error("the scope {scope} is not granted to the client on this MCP server; granted: {}", granted.summary())]
     ScopeNotGranted {
         /// The first that is not.
         scope: Scope,

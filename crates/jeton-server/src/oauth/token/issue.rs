@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jeton_core::{
     AccessTokenClaims, AuditKind, ClientId, Outcome, SecretState, SigningAlgorithm, Timestamp,
-    TokenId, TokenProfile, TokenRequest, TokenResponse, TokenType, looks_secret, redact,
+    TokenId, TokenProfile, TokenRequest, TokenResponse, TokenType, redact,
 };
 use jeton_jose::SigningError;
 
@@ -169,15 +169,13 @@ pub(super) async fn refuse(
     event.client_id = caller_id(&authenticated.caller);
     event.mcp_server_id = refusal.mcp_server();
     event.secret_id = Some(authenticated.secret_id);
-    if let Some(request) = request {
-        // What was asked for is recorded, unless it is a secret in the wrong place.
-        event.scope = request
-            .scope
-            .filter(|scope| !looks_secret(&scope.to_string()));
-        event.resource = request
-            .resource
-            .map(|resource| redact(resource.as_given()).into_owned());
+    // What was asked for is recorded, unless it is a secret in the wrong place.
+    if let Some(scope) = authenticated.form.value("scope") {
+        event.record_requested_scope(scope);
     }
+    event.resource = request
+        .and_then(|request| request.resource)
+        .map(|resource| redact(resource.as_given()).into_owned());
     match app.audit.record(event).await {
         Ok(()) => error,
         Err(_) => OAuthError::unavailable(),
