@@ -69,7 +69,7 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// [`ChallengeError`] where none is there or its syntax is broken.
+    /// [`ChallengeError`] where none is there or its syntax is broken. Linear in the header.
     pub fn parse(header: &str) -> Result<Self, ChallengeError> {
         let mut scanner = Scanner { rest: header };
         let mut found: Option<Self> = None;
@@ -150,7 +150,8 @@ impl<'a> Scanner<'a> {
     /// The opaque text that some schemes carry instead of parameters.
     fn skip_token68(&mut self) {
         let next = self.rest.trim_start_matches([' ', '\t']);
-        let end = next.find([',', ' ']).unwrap_or(next.len());
+        // Up to any separator: a word that is looked at is passed over, here or as the next token.
+        let end = next.find([',', ' ', '\t']).unwrap_or(next.len());
         let (word, after) = next.split_at_checked(end).unwrap_or((next, ""));
         let padded = word.trim_end_matches('=');
         if !padded.contains('=') && (after.is_empty() || after.starts_with(',')) {
@@ -191,6 +192,17 @@ mod tests {
         }
         assert!(Challenge::parse("Basic realm=\"x\"").is_err());
         assert!(Challenge::parse("Bearer scope=\"a").is_err());
+    }
+
+    /// Looked through to the end for each word, these would take minutes.
+    #[test]
+    fn long_headers_are_read_in_linear_time() {
+        let words = format!("{}=x", "a\t".repeat(600_000));
+        assert!(Challenge::parse(&words).is_err());
+        let schemes = "Basic, ".repeat(100_000) + "Bearer error=\"x\"";
+        assert_eq!(Challenge::parse(&schemes).unwrap().error.unwrap(), "x");
+        let parameters = format!("Bearer {}", "a=\"b\",".repeat(100_000));
+        assert!(Challenge::parse(&parameters).is_ok());
     }
 
     proptest! {

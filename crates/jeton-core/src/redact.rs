@@ -5,40 +5,68 @@ use std::borrow::Cow;
 
 /// What begins a Jeton secret, and a JWT (the base64url of `{"`).
 const MARKS: [&str; 2] = ["jeton_", "eyJ"];
-/// So many characters after it make it one.
-const TELLING: usize = 16;
+/// The fewest characters after a mark that make it a secret.
+const MIN_LEN: usize = 16;
 
-/// `text` with everything that looks like a secret or a token replaced by `[redacted]`.
+/// `text` with everything that looks like a secret or a token replaced by `[redacted]`. Linear in
+/// the text.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    let Some((start, end)) = find(text) else {
+    let mut redacted = String::new();
+    let mut kept = 0;
+    for (start, end) in secrets(text) {
+        redacted.push_str(text.get(kept..start).unwrap_or_default());
+        redacted.push_str("[redacted]");
+        kept = end;
+    }
+    if kept == 0 {
         return Cow::Borrowed(text);
-    };
-    let before = text.get(..start).unwrap_or("");
-    let after = text.get(end..).unwrap_or("");
-    Cow::Owned(format!("{before}[redacted]{}", redact(after)))
+    }
+    redacted.push_str(text.get(kept..).unwrap_or_default());
+    Cow::Owned(redacted)
 }
 
 /// Whether `text` holds something that looks like a secret or a token.
 pub fn looks_secret(text: &str) -> bool {
-    find(text).is_some()
+    secrets(text).next().is_some()
 }
 
-fn find(text: &str) -> Option<(usize, usize)> {
-    MARKS
-        .iter()
-        .flat_map(|mark| text.match_indices(mark))
-        .filter_map(|(start, mark)| {
-            let rest = text.get(start + mark.len()..)?;
-            let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-            (length >= TELLING).then(|| (start, start + mark.len() + length))
+/// Where secrets begin and end, one after the other.
+fn secrets(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    let mut end = 0;
+    text.match_indices(['j', 'e'])
+        .filter_map(move |(start, _)| {
+            if start < end {
+                return None;
+            }
+            end = secret_at(text, start)?;
+            Some((start, end))
         })
-        .min()
+}
+
+/// The end of the secret that begins at `start`, if one does.
+fn secret_at(text: &str, start: usize) -> Option<usize> {
+    let rest = text.get(start..)?;
+    let secret = MARKS.iter().find_map(|mark| rest.strip_prefix(mark))?;
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let length = secret.bytes().take_while(is_part).count();
+    (length >= MIN_LEN).then(|| text.len() - secret.len() + length)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Looked at from each mark to the end of the text, these would take minutes.
+    #[test]
+    fn long_texts_are_redacted_in_linear_time() {
+        let many = "eyJ012345678901234567 ".repeat(50_000);
+        assert_eq!(redact(&many), "[redacted] ".repeat(50_000));
+        assert_eq!(redact(&"eyJ".repeat(600_000)), "[redacted]");
+        for harmless in ["eyJ ".repeat(300_000), "jeton_ ".repeat(200_000)] {
+            assert!(!looks_secret(&harmless));
+            assert_eq!(redact(&harmless), harmless);
+        }
+    }
 
     #[test]
     fn secrets_and_tokens_are_taken_out_and_the_rest_stays() {

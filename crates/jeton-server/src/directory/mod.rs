@@ -11,7 +11,7 @@ mod freshness;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -64,6 +64,8 @@ impl ClientEntry {
 struct McpServers {
     by_id: HashMap<McpServerId, Arc<McpServer>>,
     by_url: HashMap<String, Arc<McpServer>>,
+    /// Every scope that an operator's MCP server defines, once somebody asked.
+    scopes: OnceLock<Arc<ScopeSet>>,
 }
 
 impl McpServers {
@@ -71,6 +73,15 @@ impl McpServers {
         self.by_url
             .insert(server.url.comparison_key().to_owned(), Arc::clone(&server));
         self.by_id.insert(server.id, server);
+    }
+
+    fn all_scopes(&self) -> ScopeSet {
+        let servers = self.by_id.values().filter(|server| !server.system);
+        let mut names: Vec<&Scope> = servers
+            .flat_map(|server| server.scopes.iter().map(|scope| &scope.name))
+            .collect();
+        names.sort();
+        names.into_iter().cloned().collect()
     }
 }
 
@@ -314,6 +325,7 @@ impl Directory {
             let mut servers = McpServers {
                 by_id: current.by_id.clone(),
                 by_url: current.by_url.clone(),
+                scopes: OnceLock::new(),
             };
             if let Some(before) = servers.by_id.remove(&id) {
                 servers.by_url.remove(before.url.comparison_key());
@@ -342,18 +354,14 @@ impl Directory {
         all
     }
 
-    /// Every scope that some MCP server of the operators' defines.
-    pub(crate) fn all_scopes(&self) -> ScopeSet {
+    /// Every scope that an operator's MCP server defines: collected once between changes.
+    pub(crate) fn all_scopes(&self) -> Arc<ScopeSet> {
         let servers = self.mcp_servers.load();
-        let mut names: Vec<Scope> = servers
-            .by_id
-            .values()
-            .filter(|server| !server.system)
-            .flat_map(|server| server.scopes.iter().map(|scope| scope.name.clone()))
-            .collect();
-        names.sort();
-        names.dedup();
-        names.into_iter().collect()
+        Arc::clone(
+            servers
+                .scopes
+                .get_or_init(|| Arc::new(servers.all_scopes())),
+        )
     }
 
     /// The MCP server that a resource belongs to: the registered URL that covers it, and of several

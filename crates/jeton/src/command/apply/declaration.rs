@@ -1,13 +1,13 @@
 //! What the file of `jeton apply` says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use jeton_core::{
     CustomClaims, Description, DisplayName, ResourceUri, Scope, SigningAlgorithm, TokenProfile,
-    TokenTtl,
+    TokenRequest, TokenTtl,
 };
 use serde::Deserialize;
 
@@ -19,6 +19,11 @@ pub(super) struct Declaration {
     pub(super) mcp_servers: Vec<DeclaredServer>,
     #[serde(default)]
     pub(super) clients: Vec<DeclaredClient>,
+    /// Where the MCP servers are in their list, by name and by URL.
+    #[serde(skip)]
+    by_name: HashMap<String, usize>,
+    #[serde(skip)]
+    by_url: HashMap<String, usize>,
 }
 
 /// An MCP server; what is left out has its default.
@@ -85,6 +90,11 @@ impl Declaration {
             }
         }
         declaration.check()?;
+        for (place, server) in declaration.mcp_servers.iter().enumerate() {
+            let key = server.url.comparison_key().to_owned();
+            declaration.by_url.insert(key, place);
+            declaration.by_name.insert(server.name.to_string(), place);
+        }
         Ok(declaration)
     }
 
@@ -97,6 +107,14 @@ impl Declaration {
             }
             if !names.insert(server.name.as_str()) {
                 bail!("two MCP servers have the name {}", server.name);
+            }
+            if server.scopes.len() > TokenRequest::MAX_SCOPES {
+                bail!(
+                    "the MCP server {} has {} scopes; at most {} are allowed",
+                    server.name,
+                    server.scopes.len(),
+                    TokenRequest::MAX_SCOPES
+                );
             }
             for scope in server.scopes.keys() {
                 scope.parse::<Scope>().with_context(|| {
@@ -130,12 +148,16 @@ impl Declaration {
 
     /// The declared MCP server with this name or URL.
     pub(super) fn server(&self, named: &str) -> Option<&DeclaredServer> {
-        let url = named.parse::<ResourceUri>().ok();
-        self.mcp_servers.iter().find(|server| {
-            server.name.as_str() == named
-                || url
-                    .as_ref()
-                    .is_some_and(|url| url.comparison_key() == server.url.comparison_key())
-        })
+        let by_url = || {
+            let url = named.parse::<ResourceUri>().ok()?;
+            self.by_url.get(url.comparison_key())
+        };
+        let place = self.by_name.get(named).or_else(by_url)?;
+        self.mcp_servers.get(*place)
+    }
+
+    /// Whether an MCP server is declared with this URL, given as its comparison key.
+    pub(super) fn has_url(&self, key: &str) -> bool {
+        self.by_url.contains_key(key)
     }
 }

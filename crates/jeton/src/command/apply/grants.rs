@@ -1,13 +1,14 @@
 //! What differs in the grants of a client.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::bail;
 use jeton_core::ResourceUri;
 use serde_json::Value;
 
 use super::declaration::{Declaration, DeclaredClient, DeclaredGrant, DeclaredServer};
-use super::plan::{Action, Present, Step, Target, find_server, is_system, same_url, text};
+use super::plan::{Action, Step, Target, find_server, is_system, text};
+use super::present::Present;
 use crate::output::cell;
 
 /// A declared grant: on which MCP server, there or to be made, with which scopes.
@@ -71,16 +72,12 @@ fn declared_target(
 
 /// The registered MCP server with this name or URL.
 fn registered<'a>(present: &'a Present, named: &str) -> Option<&'a Value> {
-    let url = named.parse::<ResourceUri>().ok();
-    present.servers.iter().find(|server| {
-        let is_it =
-            text(server, "name") == named || url.as_ref().is_some_and(|url| same_url(server, url));
-        is_it && !is_system(server)
-    })
+    let by_url = || present.server_at(&named.parse::<ResourceUri>().ok()?);
+    present.servers_named(named).next().or_else(by_url)
 }
 
 /// The grants that a client has: the MCP server's ID and the scopes.
-fn there(found: &Value) -> Vec<(String, BTreeSet<String>)> {
+fn there(found: &Value) -> HashMap<String, BTreeSet<String>> {
     let grants = found.get("grants").and_then(Value::as_array);
     grants
         .into_iter()
@@ -111,12 +108,12 @@ pub(super) fn change(
         let before = match &grant.target {
             Target::Id(server) => {
                 kept.insert(server.clone());
-                there.iter().find(|(there, _)| there == server)
+                there.get(server)
             }
             Target::New(_) => None,
         };
         let scopes = grant.scopes.iter().cloned().collect::<BTreeSet<_>>();
-        if before.is_some_and(|(_, before)| *before == scopes) {
+        if before.is_some_and(|before| *before == scopes) {
             continue;
         }
         let sign = if before.is_some() { "~" } else { "+" };
@@ -130,8 +127,10 @@ pub(super) fn change(
             },
         });
     }
-    for (server, _) in there {
-        let known = present.servers.iter().find(|one| cell(one, "id") == server);
+    let mut others: Vec<String> = there.into_keys().collect();
+    others.sort();
+    for server in others {
+        let known = present.server(&server);
         // Grants on Jeton's own admin API are not the file's business.
         if let Some(known) = known.filter(|known| !is_system(known) && !kept.contains(&server)) {
             steps.push(Step {

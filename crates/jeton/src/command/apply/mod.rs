@@ -3,6 +3,7 @@
 mod declaration;
 mod grants;
 mod plan;
+mod present;
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -19,7 +20,8 @@ use crate::admin::Admin;
 use crate::arguments::Global;
 use crate::output::{self, cell};
 use declaration::Declaration;
-use plan::{Action, CreateClient, Present, Target};
+use plan::{Action, CreateClient, Target};
+use present::Present;
 
 /// Make MCP servers, scopes, clients and grants as a file declares them.
 ///
@@ -56,10 +58,10 @@ pub(crate) struct Apply {
 pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
     let declared = Declaration::read(&apply.file)?;
     let admin = Admin::connect(global).await?;
-    let present = Present {
-        servers: admin.list("/mcp-servers", &[], None).await?,
-        clients: admin.list("/clients", &[], None).await?,
-    };
+    let present = Present::new(
+        admin.list("/mcp-servers", &[], None).await?,
+        admin.list("/clients", &[], None).await?,
+    );
     let steps = plan::plan(&declared, &present, apply.prune)?;
     let mut applying = Applying {
         admin: &admin,

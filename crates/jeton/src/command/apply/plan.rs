@@ -4,18 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use jeton_core::{Description, ResourceUri};
+use jeton_core::Description;
 use serde_json::{Map, Value, json};
 
 use super::declaration::{Declaration, DeclaredClient, DeclaredServer};
 use super::grants::{self, Granted};
+use super::present::{Present, url_key};
 use crate::output::cell;
-
-/// What is there.
-pub(super) struct Present {
-    pub(super) servers: Vec<Value>,
-    pub(super) clients: Vec<Value>,
-}
 
 /// Whom a step is about: one that is there, or one that an earlier step makes.
 #[derive(Debug, Clone)]
@@ -128,34 +123,21 @@ pub(super) fn is_system(server: &Value) -> bool {
     server.get("system").and_then(Value::as_bool) == Some(true)
 }
 
-pub(super) fn same_url(server: &Value, url: &ResourceUri) -> bool {
-    let there = text(server, "url").parse::<ResourceUri>();
-    there.is_ok_and(|there| there.comparison_key() == url.comparison_key())
-}
-
 /// By URL; else by name, where its URL is not declared for another: then it has moved.
 pub(super) fn find_server<'a>(
     present: &'a Present,
     declared: &Declaration,
     wanted: &DeclaredServer,
 ) -> anyhow::Result<Option<&'a Value>> {
-    let own = |server: &&Value| !is_system(server);
-    let by_url = present
-        .servers
-        .iter()
-        .filter(own)
-        .find(|server| same_url(server, &wanted.url));
+    let by_url = present.server_at(&wanted.url);
     if by_url.is_some() {
         return Ok(by_url);
     }
     let moved: Vec<_> = present
-        .servers
-        .iter()
-        .filter(own)
-        .filter(|server| text(server, "name") == wanted.name.as_str())
+        .servers_named(wanted.name.as_str())
         .filter(|server| {
-            let others = &declared.mcp_servers;
-            !others.iter().any(|other| same_url(server, &other.url))
+            let key = url_key(text(server, "url"));
+            !key.is_some_and(|key| declared.has_url(&key))
         })
         .collect();
     match moved.as_slice() {
@@ -174,11 +156,7 @@ fn find_client<'a>(
     present: &'a Present,
     wanted: &DeclaredClient,
 ) -> anyhow::Result<Option<&'a Value>> {
-    let named: Vec<_> = present
-        .clients
-        .iter()
-        .filter(|client| text(client, "name") == wanted.name.as_str())
-        .collect();
+    let named: Vec<_> = present.clients_named(wanted.name.as_str()).collect();
     match named.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(*one)),
