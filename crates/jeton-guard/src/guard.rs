@@ -53,7 +53,7 @@ enum Denial {
     /// Two `Authorization` headers, of which each reader could take another.
     TwoTokens,
     Token(VerifyError),
-    KeysUnavailable(RemoteKeysError),
+    KeysUnavailable(Arc<RemoteKeysError>),
     InsufficientScope {
         needed: ScopeSet,
         granted: ScopeSet,
@@ -173,10 +173,8 @@ impl Rules {
                 answer::challenge(StatusCode::UNAUTHORIZED, &challenge, &words)
             }
             Denial::KeysUnavailable(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "no signing keys: tokens cannot be verified"
-                );
+                // The fetch that failed has been reported, once for all who wait for the keys.
+                tracing::debug!(%error, "no signing keys: a token cannot be verified");
                 answer::error(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "temporarily_unavailable",

@@ -1,14 +1,18 @@
 //! A set of verifying keys (RFC 7517 §5).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 
 use crate::{Jwk, VerifyingKey};
 
-/// Public keys, parsed, found by key ID.
+/// Public keys, parsed, found by key ID. Of two with the same ID, the first counts.
 #[derive(Debug, Clone, Default)]
-pub struct KeySet(Vec<Arc<VerifyingKey>>);
+pub struct KeySet {
+    keys: Vec<Arc<VerifyingKey>>,
+    by_kid: HashMap<String, Arc<VerifyingKey>>,
+}
 
 #[derive(Deserialize)]
 struct Document {
@@ -19,8 +23,8 @@ impl KeySet {
     /// The key for a token's `kid`. A token without one is served by the only key, if there is
     /// just one.
     pub fn find(&self, kid: Option<&str>) -> Option<&Arc<VerifyingKey>> {
-        match (kid, self.0.as_slice()) {
-            (Some(kid), keys) => keys.iter().find(|key| key.kid() == Some(kid)),
+        match (kid, self.keys.as_slice()) {
+            (Some(kid), _) => self.by_kid.get(kid),
             (None, [only]) => Some(only),
             (None, _) => None,
         }
@@ -28,12 +32,12 @@ impl KeySet {
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 }
 
@@ -51,6 +55,14 @@ impl<'de> Deserialize<'de> for KeySet {
 
 impl FromIterator<VerifyingKey> for KeySet {
     fn from_iter<I: IntoIterator<Item = VerifyingKey>>(keys: I) -> Self {
-        Self(keys.into_iter().map(Arc::new).collect())
+        let mut set = Self::default();
+        for key in keys.into_iter().map(Arc::new) {
+            if let Some(kid) = key.kid() {
+                let first = set.by_kid.entry(kid.to_owned());
+                first.or_insert_with(|| Arc::clone(&key));
+            }
+            set.keys.push(key);
+        }
+        set
     }
 }
