@@ -1,8 +1,8 @@
 //! `jeton-guard` in front of a server, with real tokens of a real Jeton.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::extract::{Extension, Request};
 use axum::routing::{get, post};
@@ -10,9 +10,10 @@ use axum::{Json, Router};
 use jeton_core::{KeyId, SigningAlgorithm, Timestamp};
 use jeton_guard::{GuardBuilder, GuardLayer, VerifiedToken};
 use jeton_jose::{OsEntropy, SigningKey};
-use jeton_tests::{Answer, Jeton, JetonOptions, TodoServer, free_port, http};
+use jeton_tests::{Answer, Jeton, JetonOptions, free_port, http};
 use reqwest::RequestBuilder;
-use serde_json::{Value, json};
+use serde_json::json;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// A protected server that says whose token it got.
 async fn serve(router: Router) -> String {
@@ -186,34 +187,12 @@ async fn a_key_that_is_new_is_fetched_when_a_token_names_it() {
 
 #[tokio::test]
 async fn unknown_keys_cause_one_fetch_however_many_come() {
-    let fetches = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&fetches);
-    let id = KeyId::generate(Timestamp::from_seconds(1), &OsEntropy).unwrap();
-    let algorithm = SigningAlgorithm::Es256;
-    let pkcs8 = SigningKey::generate_pkcs8(algorithm).unwrap();
-    let key = SigningKey::from_pkcs8(id, algorithm, &pkcs8).unwrap();
-    let keys = json!({ "keys": [key.public_jwk()] });
-    let issuer = serve(Router::new().route(
-        "/keys",
-        get(move || {
-            counted.fetch_add(1, Ordering::SeqCst);
-            let keys = keys.clone();
-            async move { Json(keys) }
-        }),
-    ))
-    .await;
-    let keys_url = format!("{issuer}/keys");
-    let url = protected(&issuer, move |guard| guard.jwks_uri(keys_url.clone())).await;
+    let issuer = Issuer::start(Away::Failing).await;
+    let keys_url = format!("{}/keys", issuer.url);
+    let url = protected(&issuer.url, move |guard| guard.jwks_uri(keys_url.clone())).await;
     let mut attempts = Vec::new();
     for number in 0..40_i64 {
-        let id = KeyId::generate(Timestamp::from_seconds(number), &OsEntropy).unwrap();
-        let forged = SigningKey::from_pkcs8(id, algorithm, &pkcs8).unwrap();
-        let claims = serde_json::from_value(json!({
-            "iss": issuer, "aud": url, "sub": "x", "client_id": "x", "jti": "x",
-            "exp": 9_999_999_999_i64, "iat": 0, "scope": "a",
-        }))
-        .unwrap();
-        let token = forged.sign_access_token(&claims).unwrap();
+        let token = issuer.stray_token(&url, number);
         let url = url.clone();
         attempts.push(tokio::spawn(
             async move { post_with(&url, &token).await.status },
@@ -222,59 +201,235 @@ async fn unknown_keys_cause_one_fetch_however_many_come() {
     for attempt in attempts {
         assert_eq!(attempt.await.unwrap(), 401);
     }
-    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+    assert_eq!(issuer.asked(), 1);
 }
 
-/// A tool call with a header that says something else.
-fn lying(url: &str, token: &str, header: &str, body: &Value) -> RequestBuilder {
-    http()
-        .post(url)
-        .bearer_auth(token)
-        .header("Accept", "application/json, text/event-stream")
-        .header("MCP-Protocol-Version", "2026-07-28")
-        .header("Mcp-Method", "tools/call")
-        .header("Mcp-Name", header)
-        .json(body)
+/// An authorization server that serves its keys until it is told to go away.
+struct Issuer {
+    url: String,
+    key: SigningKey,
+    pkcs8: Vec<u8>,
+    asked: Arc<AtomicUsize>,
+    is_away: Arc<AtomicBool>,
+}
+
+/// How an authorization server that is away behaves.
+#[derive(Clone, Copy)]
+enum Away {
+    Failing,
+    Hanging,
+}
+
+impl Issuer {
+    async fn start(away: Away) -> Self {
+        let algorithm = SigningAlgorithm::Es256;
+        let pkcs8 = SigningKey::generate_pkcs8(algorithm).unwrap().to_vec();
+        let id = KeyId::generate(Timestamp::from_seconds(1), &OsEntropy).unwrap();
+        let key = SigningKey::from_pkcs8(id, algorithm, &pkcs8).unwrap();
+        let keys = json!({ "keys": [key.public_jwk()] });
+        let (asked, is_away) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let (counted, state) = (Arc::clone(&asked), Arc::clone(&is_away));
+        let answer = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let (keys, is_away) = (keys.clone(), state.load(Ordering::SeqCst));
+            async move {
+                match away {
+                    _ if !is_away => Ok(Json(keys)),
+                    Away::Failing => Err(axum::http::StatusCode::BAD_GATEWAY),
+                    Away::Hanging => std::future::pending().await,
+                }
+            }
+        };
+        Self {
+            url: serve(Router::new().route("/keys", get(answer))).await,
+            key,
+            pkcs8,
+            asked,
+            is_away,
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn claims(&self, audience: &str) -> jeton_core::AccessTokenClaims {
+        serde_json::from_value(json!({
+            "iss": self.url, "aud": audience, "sub": "x", "client_id": "x", "jti": "x",
+            "exp": 9_999_999_999_i64, "iat": 0, "scope": "a",
+        }))
+        .unwrap()
+    }
+
+    fn token(&self, audience: &str) -> String {
+        self.key.sign_access_token(&self.claims(audience)).unwrap()
+    }
+
+    /// A token that names another key.
+    fn stray_token(&self, audience: &str, number: i64) -> String {
+        let id = KeyId::generate(Timestamp::from_seconds(number), &OsEntropy).unwrap();
+        let key = SigningKey::from_pkcs8(id, SigningAlgorithm::Es256, &self.pkcs8).unwrap();
+        key.sign_access_token(&self.claims(audience)).unwrap()
+    }
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        tracing_subscriber::fmt()
+            .with_writer(move || log.clone())
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .set_default()
+    }
+
+    fn lines_with(&self, words: &str) -> usize {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains(words)).count()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
-async fn the_body_decides_which_tool_is_called_however_it_is_wrapped() {
-    let jeton = Jeton::start().await;
-    let operator = jeton.operator().await;
-    let todo = TodoServer::start(&jeton.url).await;
-    let server = operator
-        .mcp_server(&todo.url, &["todo:read", "todo:write"])
-        .await;
-    let reader = operator.client(&server, &["todo:read"]).await;
-    let token = reader.token(&jeton.url, &[]).await;
-    let call = |name: &str| json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": {"title": "x"}}});
-    for body in [
-        call("create_todo"),
-        json!([call("list_todos"), call("create_todo")]),
-    ] {
-        let refused = lying(&todo.url, &token, "list_todos", &body)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(refused.status(), 403, "{body}");
+async fn while_the_authorization_server_is_away_each_attempt_is_one_warning_and_attempts_are_few() {
+    let issuer = Issuer::start(Away::Failing).await;
+    let keys_url = format!("{}/keys", issuer.url);
+    let interval = Duration::from_millis(400);
+    let url = protected(&issuer.url, move |guard| {
+        guard
+            .jwks_uri(keys_url.clone())
+            .refresh_keys_after(Duration::ZERO)
+            .key_fetch_interval(interval)
+    })
+    .await;
+    let token = issuer.token(&url);
+    assert_eq!(post_with(&url, &token).await.status, 200);
+    assert_eq!(issuer.asked(), 1);
+    issuer.is_away.store(true, Ordering::SeqCst);
+    let log = Log::default();
+    let _capturing = log.capture();
+    let begin = Instant::now();
+    let mut number = 0;
+    while begin.elapsed() < 4 * interval || number < 60 {
+        number += 1;
+        assert_eq!(post_with(&url, &token).await.status, 200, "works on");
+        let stray = issuer.stray_token(&url, number);
+        assert_eq!(post_with(&url, &stray).await.status, 401);
     }
-    for body in [
-        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_todos","name":"create_todo","arguments":{"title":"x"}}}"#,
-        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call","params":{"name":"create_todo","arguments":{"title":"x"}}}"#,
-        "not JSON",
-    ] {
-        let refused = http()
-            .post(&todo.url)
-            .bearer_auth(&token)
-            .body(body)
+    tokio::time::sleep(interval / 2).await;
+    let attempts = issuer.asked() - 1;
+    let allowed = begin.elapsed().as_millis() / interval.as_millis() + 1;
+    assert!(attempts >= 2, "it is tried again");
+    assert!(
+        attempts as u128 <= allowed,
+        "{attempts} attempts, {allowed} allowed, {number} requests"
+    );
+    assert_eq!(log.lines_with("fetching the signing keys failed"), attempts);
+    assert_eq!(log.lines_with("WARN"), attempts);
+    issuer.is_away.store(false, Ordering::SeqCst);
+}
+
+#[tokio::test]
+async fn callers_share_one_attempt_at_an_authorization_server_that_hangs() {
+    let issuer = Issuer::start(Away::Hanging).await;
+    let keys_url = format!("{}/keys", issuer.url);
+    let url = protected(&issuer.url, move |guard| {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(2));
+        guard
+            .jwks_uri(keys_url.clone())
+            .http_client(client.build().unwrap())
+            .key_fetch_interval(Duration::from_millis(500))
+    })
+    .await;
+    issuer.is_away.store(true, Ordering::SeqCst);
+    // Callers that hang up do not make the next one begin again.
+    for _ in 0..5 {
+        let hung_up = http()
+            .post(&url)
+            .bearer_auth(issuer.token(&url))
+            .timeout(Duration::from_millis(50))
             .send()
-            .await
-            .unwrap();
-        assert_eq!(refused.status(), 400, "{body}");
+            .await;
+        assert!(hung_up.is_err());
     }
-    let encoded = lying(&todo.url, &token, "list_todos", &call("create_todo"))
-        .header("Content-Encoding", "gzip");
-    assert_eq!(encoded.send().await.unwrap().status(), 415);
+    assert_eq!(issuer.asked(), 1);
+    // One after the other, these would wait for more than a minute.
+    let waiting = (0..40).map(|_| {
+        let (url, token) = (url.clone(), issuer.token(&url));
+        tokio::spawn(async move { post_with(&url, &token).await.status })
+    });
+    for waiting in waiting.collect::<Vec<_>>() {
+        assert_eq!(waiting.await.unwrap(), 503);
+    }
+    assert!(issuer.asked() <= 2, "{} attempts", issuer.asked());
+}
+
+#[tokio::test]
+async fn a_key_that_is_missing_is_not_looked_for_again_at_once() {
+    let issuer = Issuer::start(Away::Failing).await;
+    let keys_url = format!("{}/keys", issuer.url);
+    let interval = Duration::from_millis(200);
+    let url = protected(&issuer.url, move |guard| {
+        guard
+            .jwks_uri(keys_url.clone())
+            .key_fetch_interval(interval)
+    })
+    .await;
+    let stray = issuer.stray_token(&url, 7);
+    assert_eq!(post_with(&url, &stray).await.status, 401);
+    for _ in 0..4 {
+        tokio::time::sleep(interval).await;
+        assert_eq!(post_with(&url, &stray).await.status, 401);
+        if issuer.asked() > 1 {
+            break;
+        }
+    }
+    // Asked for five times in less than the time that is remembered.
+    assert_eq!(issuer.asked(), 1);
+    assert_eq!(post_with(&url, &issuer.token(&url)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_guard_that_leaves_tools_or_methods_open_warns_once_when_it_is_built() {
+    let build = |change: fn(GuardBuilder) -> GuardBuilder| {
+        let log = Log::default();
+        let capturing = log.capture();
+        let guard = GuardLayer::builder("http://localhost:1/mcp", "http://localhost:2");
+        change(guard).build().unwrap();
+        drop(capturing);
+        let tools = log.lines_with("any token may call the others");
+        (tools, log.lines_with("any token may use the others"))
+    };
+    assert_eq!(build(|guard| guard), (0, 0));
+    assert_eq!(build(|guard| guard.require_for_tool("a", ["a"])), (1, 0));
+    assert_eq!(build(|guard| guard.require_for_method("m", ["a"])), (0, 1));
+    for covered in [
+        |guard: GuardBuilder| guard.require_for_other_tools(["b"]),
+        |guard: GuardBuilder| guard.allow_other_tools(),
+        |guard: GuardBuilder| guard.require_for_other_methods(["b"]),
+        |guard: GuardBuilder| guard.require(["b"]),
+    ] {
+        let guard = GuardLayer::builder("http://localhost:1/mcp", "http://localhost:2");
+        let log = Log::default();
+        let capturing = log.capture();
+        covered(guard.require_for_tool("a", ["a"])).build().unwrap();
+        drop(capturing);
+        assert_eq!(log.lines_with("WARN"), 0);
+    }
 }
 
 #[tokio::test]

@@ -57,6 +57,18 @@ pub(crate) fn error(status: StatusCode, code: &str, words: &str) -> Response<Bod
     response
 }
 
+/// JSON-RPC 2.0 §5.1: an error about the message itself, with the JSON text of its ID.
+pub(crate) fn json_rpc_error(code: i32, words: &str, id: Option<&str>) -> Response<Body> {
+    let message = serde_json::to_string(words).unwrap_or_default();
+    let id = id.unwrap_or("null");
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}}}}}"#);
+    let mut response = json(StatusCode::BAD_REQUEST, body.into_bytes());
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
+}
+
 /// The protected resource metadata (RFC 9728 §3.2).
 pub(crate) fn document(document: &Bytes) -> Response<Body> {
     let mut response = json(StatusCode::OK, document.to_vec());

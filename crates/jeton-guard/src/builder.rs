@@ -57,7 +57,9 @@ pub struct GuardBuilder {
     challenge_scope: Vec<String>,
     always: Vec<String>,
     by_method: Vec<(String, Vec<String>)>,
+    other_methods: Option<Vec<String>>,
     by_tool: Vec<(String, Vec<String>)>,
+    other_tools: Option<Vec<String>>,
     algorithms: Option<Vec<SigningAlgorithm>>,
     leeway: Duration,
     jwks_uri: Option<String>,
@@ -70,6 +72,21 @@ pub struct GuardBuilder {
 
 fn texts<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<String> {
     values.into_iter().map(Into::into).collect()
+}
+
+fn warn_of_what_is_open(resource: &str, policy: &ScopePolicy) {
+    if policy.leaves_tools_open() {
+        tracing::warn!(
+            resource,
+            "rules name some tools, and any token may call the others: add require_for_other_tools, or allow_other_tools"
+        );
+    }
+    if policy.leaves_methods_open() {
+        tracing::warn!(
+            resource,
+            "rules name some methods, and any token may use the others: add require_for_other_methods, or allow_other_methods"
+        );
+    }
 }
 
 fn scope_set(names: &[String]) -> Result<ScopeSet, BuildError> {
@@ -95,7 +112,9 @@ impl GuardBuilder {
             challenge_scope: Vec::new(),
             always: Vec::new(),
             by_method: Vec::new(),
+            other_methods: None,
             by_tool: Vec::new(),
+            other_tools: None,
             algorithms: None,
             leeway: Duration::from_secs(5),
             jwks_uri: None,
@@ -147,7 +166,8 @@ impl GuardBuilder {
         self
     }
 
-    /// Requires these scopes for an MCP method, such as `resources/read`.
+    /// Requires these scopes for an MCP method, such as `resources/read`. Beside it, say what other
+    /// methods need: [`require_for_other_methods`](Self::require_for_other_methods).
     #[must_use]
     pub fn require_for_method<T: Into<String>>(
         mut self,
@@ -158,7 +178,27 @@ impl GuardBuilder {
         self
     }
 
-    /// Requires these scopes for a tool.
+    /// Requires these scopes for the methods that no rule names, `initialize` and `server/discover`
+    /// among them, with which clients begin. A call of a tool that a rule for tools covers is not
+    /// meant. What is no message (GET and DELETE of older revisions) needs what
+    /// [`require`](Self::require) says.
+    #[must_use]
+    pub fn require_for_other_methods<T: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.other_methods = Some(texts(scopes));
+        self
+    }
+
+    /// Lets any token that satisfies [`require`](Self::require) use the methods that no rule names.
+    #[must_use]
+    pub fn allow_other_methods(self) -> Self {
+        self.require_for_other_methods(<[String; 0]>::default())
+    }
+
+    /// Requires these scopes for a tool. Beside it, say what other tools need:
+    /// [`require_for_other_tools`](Self::require_for_other_tools).
     #[must_use]
     pub fn require_for_tool<T: Into<String>>(
         mut self,
@@ -167,6 +207,23 @@ impl GuardBuilder {
     ) -> Self {
         self.by_tool.push((tool.into(), texts(scopes)));
         self
+    }
+
+    /// Requires these scopes for the tools that no rule names, such as one that is added to the
+    /// server later and forgotten here.
+    #[must_use]
+    pub fn require_for_other_tools<T: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.other_tools = Some(texts(scopes));
+        self
+    }
+
+    /// Lets any token that satisfies [`require`](Self::require) call the tools that no rule names.
+    #[must_use]
+    pub fn allow_other_tools(self) -> Self {
+        self.require_for_other_tools(<[String; 0]>::default())
     }
 
     /// Accepts these algorithms only; by default all that Jeton signs with.
@@ -190,7 +247,8 @@ impl GuardBuilder {
         self
     }
 
-    /// The largest request body read where methods or tools have scopes: 4 MiB by default.
+    /// The largest request body read where methods or tools have scopes, or where headers say what
+    /// is called (MCP 2026-07-28): 4 MiB by default.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -218,7 +276,8 @@ impl GuardBuilder {
         self
     }
 
-    /// The least time between two fetches because of unknown keys: 10 seconds by default.
+    /// The least time between two fetches of the keys: 10 seconds by default. While they fail, the
+    /// pause begins at a second and grows up to this time.
     #[must_use]
     pub fn key_fetch_interval(mut self, interval: Duration) -> Self {
         self.key_fetch_interval = interval;
@@ -226,7 +285,8 @@ impl GuardBuilder {
     }
 
     /// Finishes. Nothing is fetched before the first token arrives, so the authorization server
-    /// need not be up yet.
+    /// need not be up yet. Logs a warning where rules name some tools or methods and nothing says
+    /// what the others need.
     ///
     /// # Errors
     ///
@@ -243,6 +303,7 @@ impl GuardBuilder {
             return Err(BuildError::Issuer(self.issuer));
         }
         let policy = self.policy()?;
+        warn_of_what_is_open(&self.resource, &policy);
         let metadata = self.metadata(&resource, &policy)?;
         let location = match self.jwks_uri {
             Some(uri) => KeysLocation::JwksUri(uri),
@@ -285,20 +346,23 @@ impl GuardBuilder {
                 .map(|(name, scopes)| Ok((name.clone(), scope_set(scopes)?)))
                 .collect()
         };
+        let rest = |scopes: &Option<Vec<String>>| scopes.as_deref().map(scope_set).transpose();
         let always = scope_set(&self.always)?;
         Ok(ScopePolicy {
             suggested: always.union(&scope_set(&self.challenge_scope)?),
             always,
             by_method: rules(&self.by_method)?,
+            other_methods: rest(&self.other_methods)?,
             by_tool: rules(&self.by_tool)?,
+            other_tools: rest(&self.other_tools)?,
         })
     }
 
     fn metadata(&self, resource: &ResourceUri, policy: &ScopePolicy) -> Result<Bytes, BuildError> {
         let listed = scope_set(&self.scopes_supported)?;
         let scopes = if listed.is_empty() {
-            let all = policy.by_method.values().chain(policy.by_tool.values());
-            all.fold(policy.always.clone(), |scopes, more| scopes.union(more))
+            let all = policy.rules().flat_map(ScopeSet::iter);
+            policy.always.iter().chain(all).cloned().collect()
         } else {
             listed
         };

@@ -12,8 +12,15 @@ use http_body_util::{BodyExt as _, Collected, Full, LengthLimitError, Limited};
 use jeton_core::{AccessTokenClaims, Challenge, Clock, ScopeSet};
 use jeton_jose::{RemoteKeys, RemoteKeysError, TokenVerifier, UnverifiedToken, VerifyError};
 
+use crate::mcp_message::UnreadableMessage;
 use crate::policy::ScopePolicy;
-use crate::{Body, BoxError, answer, mcp_message};
+use crate::{Body, BoxError, answer, mcp_message, request_headers};
+
+/// JSON-RPC 2.0 §5.1.
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+/// MCP 2026-07-28, Server Validation.
+const HEADER_MISMATCH: i32 = -32020;
 
 /// A verified token's claims, in the request's extensions.
 #[derive(Debug, Clone)]
@@ -59,6 +66,13 @@ enum Denial {
         granted: ScopeSet,
     },
     Body(StatusCode, &'static str),
+    /// A message that cannot be read for certain, or headers that say something else.
+    Message {
+        code: i32,
+        words: String,
+        /// The JSON text of the message's ID.
+        id: Option<String>,
+    },
 }
 
 impl Rules {
@@ -93,7 +107,8 @@ impl Rules {
         let claims = self.verify(request.headers()).await?;
         require(&self.policy.always, &claims.scope, &self.policy.always)?;
         let (mut parts, body) = request.into_parts();
-        let body = if parts.method == Method::POST && self.policy.reads_messages() {
+        let is_read = self.policy.reads_messages() || request_headers::are_expected(&parts.headers);
+        let body = if parts.method == Method::POST && is_read {
             self.require_for_calls(&parts.headers, body, &claims.scope)
                 .await?
         } else {
@@ -141,17 +156,29 @@ impl Rules {
                 return Err(Denial::Body(StatusCode::BAD_REQUEST, words));
             }
         };
-        let calls = mcp_message::calls(&bytes).map_err(|_| {
-            Denial::Body(
-                StatusCode::BAD_REQUEST,
-                "the request body is not a JSON-RPC message",
-            )
-        })?;
-        let needed = self.policy.needed(&calls);
+        let needed = self.needed(headers, &bytes)?;
         require(&needed, granted, &self.policy.always.union(&needed))?;
         Ok(Full::new(bytes)
             .map_err(|never| match never {})
             .boxed_unsync())
+    }
+
+    /// What the message in a body needs, if it says the same as the headers.
+    fn needed(&self, headers: &HeaderMap, body: &[u8]) -> Result<ScopeSet, Denial> {
+        let message = mcp_message::read(body).map_err(|error| Denial::Message {
+            code: match error {
+                UnreadableMessage::NotJson => PARSE_ERROR,
+                _ => INVALID_REQUEST,
+            },
+            words: error.to_string(),
+            id: mcp_message::id(body).map(str::to_owned),
+        })?;
+        request_headers::check(headers, &message).map_err(|error| Denial::Message {
+            code: HEADER_MISMATCH,
+            words: format!("Header mismatch: {error}"),
+            id: message.id.map(str::to_owned),
+        })?;
+        Ok(self.policy.needed(&message.calls))
     }
 
     fn deny(&self, denial: Denial) -> Response<Body> {
@@ -192,6 +219,9 @@ impl Rules {
                 answer::challenge(StatusCode::FORBIDDEN, &challenge, &words)
             }
             Denial::Body(status, words) => answer::error(status, "invalid_request", words),
+            Denial::Message { code, words, id } => {
+                answer::json_rpc_error(code, &words, id.as_deref())
+            }
         }
     }
 

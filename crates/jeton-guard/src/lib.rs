@@ -10,6 +10,8 @@
 //!   background, and kept while the authorization server is down;
 //! - answers tokens with too little scope with 403 `insufficient_scope`, for the server as a whole,
 //!   for an MCP method or for a single tool;
+//! - refuses messages that two readers could read differently, and requests whose `Mcp-Method` or
+//!   `Mcp-Name` header disagrees with the body (MCP 2026-07-28), with 400 and a JSON-RPC error;
 //! - puts the [`VerifiedToken`] into the request's extensions.
 //!
 //! It accepts tokens for exactly its own resource identifier and the audiences it was told: a token
@@ -25,7 +27,8 @@
 //! let guard = GuardLayer::builder("http://localhost:3002/mcp", "http://127.0.0.1:8420")
 //!     .scopes_supported(["todo:read", "todo:write"])
 //!     .require(["todo:read"])
-//!     .require_for_tool("create_todo", ["todo:write"])
+//!     .require_for_tool("list_todos", ["todo:read"])
+//!     .require_for_other_tools(["todo:write"])
 //!     .build()?;
 //! let app = Router::new().route("/mcp", post(|| async { "todos" })).layer(guard);
 //!
@@ -55,6 +58,7 @@ mod guard;
 mod layer;
 mod mcp_message;
 mod policy;
+mod request_headers;
 mod service;
 
 pub use builder::{BuildError, GuardBuilder};

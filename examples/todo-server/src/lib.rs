@@ -40,9 +40,8 @@ pub fn guard(protection: &Protection) -> Result<GuardLayer, BuildError> {
         .challenge_scope(["todo:read"])
         .require_for_tool("list_todos", ["todo:read"])
         .require_for_tool("get_todo", ["todo:read"])
-        .require_for_tool("create_todo", ["todo:write"])
-        .require_for_tool("update_todo", ["todo:write"])
-        .require_for_tool("delete_todo", ["todo:write"]);
+        // Those that create, update and delete todos, and any that is added later.
+        .require_for_other_tools(["todo:write"]);
     if let Some(audience) = &protection.audience {
         guard = guard.audience(audience);
     }

@@ -1,0 +1,237 @@
+//! What `jeton-guard` makes of MCP messages: which tool they call, and whether their headers say the
+//! same.
+
+use axum::extract::Request;
+use axum::routing::post;
+use axum::{Json, Router};
+use jeton_guard::{GuardBuilder, GuardLayer};
+use jeton_tests::{Answer, Credentials, Jeton, TodoServer, http};
+use serde_json::{Value, json};
+
+/// A protected server that says how much it received.
+async fn protected(issuer: &str, change: impl Fn(GuardBuilder) -> GuardBuilder) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let say = |request: Request| async move {
+        let body = axum::body::to_bytes(request.into_body(), 8 << 20);
+        Json(json!({ "bytes": body.await.unwrap().len() }))
+    };
+    let guard = change(GuardLayer::builder(&url, issuer)).build().unwrap();
+    let router = Router::new().route("/mcp", post(say)).layer(guard);
+    let router = router.layer(axum::extract::DefaultBodyLimit::disable());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+/// A token with these scopes for the server at `url`.
+async fn token(jeton: &Jeton, url: &str, scopes: &[&str]) -> (Credentials, String) {
+    let operator = jeton.operator().await;
+    let server = operator.mcp_server(url, &["read", "write"]).await;
+    let client = operator.client(&server, scopes).await;
+    let token = client.token(&jeton.url, &[]).await;
+    (client, token)
+}
+
+async fn send(url: &str, token: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = http()
+        .post(url)
+        .bearer_auth(token)
+        .header("Content-Type", "application/json")
+        .header("Accept", "application/json, text/event-stream");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Answer::of(request.body(body.to_owned()).send().await.unwrap()).await
+}
+
+fn call(tool: &str) -> String {
+    json!({
+        "jsonrpc": "2.0", "id": "seven", "method": "tools/call",
+        "params": {
+            "name": tool, "arguments": { "title": "x" },
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    })
+    .to_string()
+}
+
+const NEW: (&str, &str) = ("MCP-Protocol-Version", "2026-07-28");
+const CALL: (&str, &str) = ("Mcp-Method", "tools/call");
+
+fn assert_json_rpc_error(answer: &Answer, code: i32, id: &Value) {
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(answer.body["jsonrpc"], "2.0");
+    assert_eq!(answer.body["error"]["code"], code, "{}", answer.body);
+    assert!(answer.body["error"]["message"].is_string());
+    assert_eq!(&answer.body["id"], id);
+}
+
+#[tokio::test]
+async fn the_body_decides_which_tool_is_called_however_it_is_wrapped() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let todo = TodoServer::start(&jeton.url).await;
+    let server = operator
+        .mcp_server(&todo.url, &["todo:read", "todo:write"])
+        .await;
+    let reader = operator.client(&server, &["todo:read"]).await;
+    let token = reader.token(&jeton.url, &[]).await;
+    let (list, create) = (call("list_todos"), call("create_todo"));
+    for body in [
+        create.clone(),
+        format!("[{list},{create}]"),
+        call("a_tool_that_is_added_later"),
+    ] {
+        let refused = send(&todo.url, &token, &[], &body).await;
+        assert_eq!(refused.status, 403, "{body}");
+    }
+    for body in [
+        create.replace(r#""name":"#, r#""name":"list_todos","name":"#),
+        create.replace(r#""name":"#, r#""name":"list_todos","n\u0061me":"#),
+        create.replace(r#""method":"#, r#""method":"tools/list","method":"#),
+        create.replace(r#""method":"#, r#""method":"tools/list","\u006dethod":"#),
+        create.replace(r#""method":"#, r#""method":"tools/list","Method":"#),
+        create.replace(
+            r#""params":"#,
+            r#""params":{"name":"list_todos"},"PARAMS":"#,
+        ),
+        create.replace(r#""name":"#, r#""name":"list_todos","NAME":"#),
+        create.replace(
+            r#""name":"#,
+            r#""name":"list_todos","argument\u017f":{},"x":"#,
+        ),
+    ] {
+        let refused = send(&todo.url, &token, &[], &body).await;
+        assert_json_rpc_error(&refused, -32600, &json!("seven"));
+    }
+    let refused = send(&todo.url, &token, &[], "not JSON").await;
+    assert_json_rpc_error(&refused, -32700, &Value::Null);
+    let encoded = [("Content-Encoding", "gzip")];
+    assert_eq!(send(&todo.url, &token, &encoded, &create).await.status, 415);
+}
+
+#[tokio::test]
+async fn a_request_whose_headers_disagree_with_its_body_is_refused() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let todo = TodoServer::start(&jeton.url).await;
+    let server = operator
+        .mcp_server(&todo.url, &["todo:read", "todo:write"])
+        .await;
+    let client = operator.client(&server, &["todo:read", "todo:write"]).await;
+    let token = client.token(&jeton.url, &[]).await;
+    let (list, create) = (call("list_todos"), call("create_todo"));
+    let name = |name| ("Mcp-Name", name);
+    for (headers, body) in [
+        (vec![NEW, CALL, name("list_todos")], &create),
+        (vec![CALL, name("list_todos")], &create),
+        (
+            vec![NEW, ("Mcp-Method", "tools/list"), name("list_todos")],
+            &list,
+        ),
+        (vec![NEW, CALL, name("LIST_TODOS")], &list),
+        (vec![NEW, CALL, name("=?base64?Y3JlYXRlX3RvZG8=?=")], &list),
+        (vec![NEW, CALL, name("=?base64?%?=")], &list),
+        (
+            vec![NEW, CALL, name("list_todos"), name("create_todo")],
+            &list,
+        ),
+        (vec![NEW, CALL, CALL, name("list_todos")], &list),
+        (vec![NEW, CALL], &list),
+        (vec![NEW], &list),
+    ] {
+        let refused = send(&todo.url, &token, &headers, body).await;
+        assert_json_rpc_error(&refused, -32020, &json!("seven"));
+    }
+    for name in ["list_todos", "=?base64?bGlzdF90b2Rvcw==?="] {
+        let headers = [NEW, CALL, ("Mcp-Name", name)];
+        let passed = send(&todo.url, &token, &headers, &list).await;
+        assert_eq!(passed.status, 200, "{name}: {}", passed.body);
+        assert!(passed.body.to_string().contains("todos"), "{}", passed.body);
+    }
+    let batch = send(&todo.url, &token, &[NEW, CALL], &format!("[{list}]")).await;
+    assert_json_rpc_error(&batch, -32020, &Value::Null);
+}
+
+#[tokio::test]
+async fn headers_are_checked_without_any_rule_and_older_revisions_need_none() {
+    let jeton = Jeton::start().await;
+    let url = protected(&jeton.url, |guard| guard).await;
+    let (_, token) = token(&jeton, &url, &["read"]).await;
+    let read = json!({ "jsonrpc": "2.0", "id": 7, "method": "resources/read", "params": { "uri": "file:///é" } });
+    let read = read.to_string();
+    let method = ("Mcp-Method", "resources/read");
+    let headers = [NEW, method, ("Mcp-Name", "file:///other")];
+    let refused = send(&url, &token, &headers, &read).await;
+    assert_json_rpc_error(&refused, -32020, &json!(7));
+    for headers in [
+        vec![NEW, method, ("Mcp-Name", "=?base64?ZmlsZTovLy/DqQ==?=")],
+        vec![("MCP-Protocol-Version", "2025-11-25")],
+        vec![],
+    ] {
+        let passed = send(&url, &token, &headers, &read).await;
+        assert_eq!(passed.status, 200, "{headers:?}");
+        assert_eq!(passed.body["bytes"], read.len());
+    }
+}
+
+#[tokio::test]
+async fn tools_and_methods_that_no_rule_names_need_what_the_rest_needs() {
+    let jeton = Jeton::start().await;
+    let url = protected(&jeton.url, |guard| {
+        guard
+            .require_for_tool("known", ["read"])
+            .require_for_other_tools(["write"])
+            .require_for_method("tools/list", ["read"])
+            .require_for_other_methods(["write"])
+    })
+    .await;
+    let (client, reader) = token(&jeton, &url, &["read", "write"]).await;
+    let list = json!({ "id": 1, "method": "tools/list" }).to_string();
+    let other = json!({ "id": 1, "method": "resources/list" }).to_string();
+    let read_only = client.token(&jeton.url, &[("scope", "read")]).await;
+    for (body, status) in [
+        (call("known"), 200),
+        (call("Known"), 403),
+        (call("forgotten"), 403),
+        (list, 200),
+        (other, 403),
+    ] {
+        let answer = send(&url, &read_only, &[], &body).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+        assert_eq!(send(&url, &reader, &[], &body).await.status, 200, "{body}");
+    }
+    // The metadata lists what any of these rules needs.
+    let origin = url.strip_suffix("/mcp").unwrap();
+    let document = http()
+        .get(format!("{origin}/.well-known/oauth-protected-resource"))
+        .send()
+        .await
+        .unwrap();
+    let document = Answer::of(document).await;
+    let mut scopes: Vec<String> =
+        serde_json::from_value(document.body["scopes_supported"].clone()).unwrap();
+    scopes.sort();
+    assert_eq!(scopes, ["read", "write"]);
+}
+
+/// Compared pairwise, the members would take hours.
+#[tokio::test]
+async fn a_message_with_hundreds_of_thousands_of_members_passes() {
+    let jeton = Jeton::start().await;
+    let url = protected(&jeton.url, |guard| guard.require_for_other_tools(["read"])).await;
+    let (_, token) = token(&jeton, &url, &["read"]).await;
+    let members: Vec<String> = (0..300_000).map(|n| format!("\"m{n}\":0")).collect();
+    let members = members.join(",");
+    for body in [
+        format!(r#"{{"id":1,"method":"tools/list",{members}}}"#),
+        format!(r#"{{"id":1,"method":"tools/call","params":{{"name":"a",{members}}}}}"#),
+    ] {
+        let passed = send(&url, &token, &[], &body).await;
+        assert_eq!(passed.status, 200);
+        assert_eq!(passed.body["bytes"], body.len());
+    }
+}
