@@ -164,11 +164,21 @@ impl Store {
         if events.is_empty() {
             return Ok(());
         }
-        if events.len() <= MAX_ROWS && self.append_at_once(events).await? {
-            return Ok(());
+        let mut in_doubt = None;
+        if events.len() <= MAX_ROWS {
+            match self.append_at_once(events).await? {
+                Appended::Yes => return Ok(()),
+                Appended::No => {}
+                Appended::InDoubt(head) => in_doubt = Some(head),
+            }
         }
         retry_on_conflict(|| async {
             let mut tx = self.begin().await?;
+            if let Some(head) = &in_doubt
+                && tx.is_appended(head).await?
+            {
+                return Ok(());
+            }
             tx.append_audit(events).await?;
             tx.commit().await
         })
@@ -177,31 +187,34 @@ impl Store {
 
     /// Appends in one statement, which is a transaction of its own, if the end of the chain is where
     /// this server left it.
-    async fn append_at_once(&self, events: &[AuditEvent]) -> Result<bool, StoreError> {
+    async fn append_at_once(&self, events: &[AuditEvent]) -> Result<Appended, StoreError> {
         // Before the end is looked at: whoever has the turn may be moving it.
         let mut turn = self.turn().await?;
         let Some(head) = self.audit_head.take() else {
-            return Ok(false);
+            return Ok(Appended::No);
         };
         let batch = Batch::after(&head, events)?;
         let new_head = batch.head.clone();
         let touched = match &mut turn {
             Some(appender) => match batch.into_queries(self.dialect).next() {
                 Some(query) => limited(appender.execute(query)).await,
-                None => return Ok(false),
+                None => return Ok(Appended::No),
             },
             None => match batch.into_queries(self.dialect).next() {
-                Some(query) => self.write(query).await,
-                None => return Ok(false),
+                Some(query) => self.write_once(query).await,
+                None => return Ok(Appended::No),
             },
         };
         match touched {
             Ok(touched) if touched > 0 => {
                 self.audit_head.put(new_head);
-                Ok(true)
+                Ok(Appended::Yes)
             }
             // Another server appended meanwhile.
-            Ok(_) | Err(StoreError::Exists) => Ok(false),
+            Ok(_) | Err(StoreError::Exists) => Ok(Appended::No),
+            Err(StoreError::Disconnected(_) | StoreError::InDoubt(_)) => {
+                Ok(Appended::InDoubt(new_head))
+            }
             Err(error) => Err(error),
         }
     }
@@ -242,6 +255,17 @@ impl Transaction {
         Ok(())
     }
 
+    /// Whether the chain goes through `head`. A statement that would have brought it there and is still under
+    /// way will find it elsewhere, for it is held until this transaction has moved it.
+    async fn is_appended(&mut self, head: &ChainHead) -> Result<bool, StoreError> {
+        self.new_audit_head = Some(self.lock_audit_head().await?);
+        let statement = "SELECT 1 FROM audit_event WHERE seq = $1 AND batch_hash = $2";
+        let query = sqlx::query(statement)
+            .bind(head.last_seq)
+            .bind(head.hash.clone());
+        Ok(self.row(query).await?.is_some())
+    }
+
     async fn lock_audit_head(&mut self) -> Result<ChainHead, StoreError> {
         // With one writer, what it wrote last is the end of the chain.
         if !self.dialect.audit_head_is_kept
@@ -261,6 +285,14 @@ impl Transaction {
             }),
         }
     }
+}
+
+/// What became of an attempt to append in one statement.
+enum Appended {
+    Yes,
+    No,
+    /// The connection was lost: if they were appended, the chain went through this head.
+    InDoubt(ChainHead),
 }
 
 /// Events on their way into the log.

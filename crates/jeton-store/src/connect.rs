@@ -40,6 +40,14 @@ impl Database {
         matches!(self, Self::Postgres(postgres) if postgres.notification_url.is_some())
     }
 
+    /// The most connections of a pool.
+    pub(crate) fn connections(&self) -> u32 {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres(postgres) => postgres.connections.max(LOCKS),
+        }
+    }
+
     /// How it is named to people: without password.
     pub fn redacted(&self) -> String {
         match self {
@@ -109,7 +117,10 @@ pub(crate) fn open(database: &Database) -> Result<Pools, StoreError> {
 pub(crate) async fn direct(database: &Database) -> Result<AnyConnection, StoreError> {
     sqlx::any::install_default_drivers();
     let (url, statements) = match database {
-        Database::Sqlite(file) => (sqlite_url(file), SQLITE_SET_UP),
+        Database::Sqlite(file) => {
+            create_private(file).map_err(sqlx::Error::Io)?;
+            (sqlite_url(file), SQLITE_SET_UP)
+        }
         Database::Postgres(postgres) => {
             let url = postgres.notification_url.as_ref().unwrap_or(&postgres.url);
             (url.expose_secret().to_owned(), &[][..])
@@ -126,6 +137,20 @@ pub(crate) async fn direct(database: &Database) -> Result<AnyConnection, StoreEr
     }
 }
 
+/// Makes an empty file where there is none, which its owner alone may read; SQLite gives the files beside it
+/// the same mode.
+fn create_private(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    // One that is there is not even opened: to close it would give up SQLite's locks on it.
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 const SQLITE_SET_UP: &[&str] = &[
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -136,7 +161,7 @@ const SQLITE_SET_UP: &[&str] = &[
 /// Connections that cannot change anything.
 pub(crate) fn open_unchanged(file: &Path) -> Result<AnyPool, StoreError> {
     sqlx::any::install_default_drivers();
-    let url = sqlite_url(file).replace("mode=rwc", "mode=ro");
+    let url = sqlite_url(file).replace("mode=rw", "mode=ro");
     let pool = AnyPoolOptions::new().max_connections(1);
     Ok(pool.connect_lazy(&url)?)
 }
@@ -180,6 +205,7 @@ const POSTGRES_SET_UP: &[&str] = &[
 
 const POSTGRES_LOCK_SET_UP: &[&str] = &[
     "SET statement_timeout = '30s'",
+    // Of a server that stands still; one that works says so (`lock.rs`).
     "SET idle_in_transaction_session_timeout = '60s'",
 ];
 
@@ -216,9 +242,10 @@ async fn set_up(
     Ok(())
 }
 
+/// No connection makes the file: one that is gone is an error, and not an empty database.
 pub(crate) fn sqlite_url(file: &Path) -> String {
     format!(
-        "sqlite://{}?mode=rwc",
+        "sqlite://{}?mode=rw",
         percent_encode(&file.to_string_lossy())
     )
 }

@@ -12,6 +12,21 @@ pub enum StoreError {
     /// Somebody else was changing the same; the whole write may be tried again.
     #[error("others were changing the same at that moment")]
     Busy,
+    /// The connection was lost before anything was committed: nothing was changed, and the whole write may be
+    /// begun again.
+    #[error("the connection to the database was lost")]
+    Disconnected(#[source] sqlx::Error),
+    /// The connection was lost while a write was being committed.
+    #[error("the database did not say whether the write was committed")]
+    InDoubt(#[source] Box<StoreError>),
+    /// A lock was lost in the middle of the work that it was for.
+    #[error("the lock was lost; another server may be doing this now")]
+    LockLost,
+    /// The files of a SQLite database are not those that were opened.
+    #[error(
+        "the files of the database were removed or replaced while the server was running: nothing more is written. Put them back, or restart the server with those that are there"
+    )]
+    FilesReplaced,
     /// Something with the same unique value exists.
     #[error("it exists already")]
     Exists,
@@ -47,6 +62,16 @@ impl From<sqlx::Error> for StoreError {
             {
                 Self::Busy
             }
+            // PostgreSQL: it is stopping, crashed or starting, or the connection idled in a transaction.
+            sqlx::Error::Database(database)
+                if matches!(
+                    database.code().as_deref(),
+                    Some("57P01" | "57P02" | "57P03" | "25P03" | "08006" | "08003")
+                ) =>
+            {
+                Self::Disconnected(error)
+            }
+            sqlx::Error::Io(_) => Self::Disconnected(error),
             _ => Self::Database(error),
         }
     }

@@ -1,13 +1,13 @@
 //! The numbered migrations, forward only, applied at start.
 
 use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AssertSqlSafe, SqlSafeStr as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, SqlSafeStr as _};
 
-use crate::StoreError;
 use crate::dialect::Dialect;
+use crate::{Lock, StoreError};
 
 /// Every migration, in order: number, description, SQL.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
         "initial",
@@ -32,6 +32,11 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         5,
         "audit index",
         include_str!("../../../migrations/0005_audit_index.sql"),
+    ),
+    (
+        9,
+        "upkeep",
+        include_str!("../../../migrations/0009_upkeep.sql"),
     ),
 ];
 
@@ -67,11 +72,26 @@ pub(crate) async fn bring_up_to_date(
     let applied = connection
         .list_applied_migrations(&migrator.table_name)
         .await?;
-    let (from, to) = (applied.iter().map(|one| one.version).max(), newest());
-    if let Some(from) = from.filter(|from| *from < to) {
-        tell(Upgrade { from, to });
+    let is_applied = |number: &i64| applied.iter().any(|one| one.version == *number);
+    let missing = MIGRATIONS.iter().map(|(number, ..)| *number);
+    if let Some(first) = missing.into_iter().find(|number| !is_applied(number)) {
+        let before = applied.iter().map(|one| one.version);
+        if let Some(from) = before.filter(|number| *number < first).max() {
+            tell(Upgrade { from, to: newest() });
+        }
     }
-    migrator.run(connection).await?;
+    for migration in migrator.iter() {
+        // Each under a lock of its own, which ends with it: whoever waited for it finds it done.
+        let mut transaction = connection.begin().await?;
+        if let Some(lock) = dialect.lock {
+            let lock = sqlx::query(lock).bind(Lock::Migration.number());
+            lock.persistent(false).execute(&mut *transaction).await?;
+        }
+        migrator
+            .run_to(migration.version, &mut *transaction)
+            .await?;
+        transaction.commit().await?;
+    }
     Ok(())
 }
 
@@ -79,8 +99,8 @@ pub(crate) async fn bring_up_to_date(
 fn migrator(dialect: &Dialect) -> Migrator {
     let mut migrator = Migrator::with_migrations(
         MIGRATIONS
-            .into_iter()
-            .map(|(number, description, sql)| {
+            .iter()
+            .map(|&(number, description, sql)| {
                 // Fixed texts of this crate; nothing of a caller's is in them.
                 let sql = sql
                     .replace("{row_number}", dialect.row_number)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{Any, AnyPool, Connection as _};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -14,23 +14,30 @@ use crate::appender::{Appender, Turn};
 use crate::audit_chain::{ChainHead, HeadCache};
 use crate::change::{Change, Changes};
 use crate::dialect::{Dialect, SQLITE};
+use crate::files::Files;
 use crate::open_transaction::OpenTransaction;
-use crate::row::Columns as _;
 use crate::schema::Upgrade;
-use crate::{Database, StoreError, connect, schema};
+use crate::statement::Statement;
+use crate::{Database, Lock, StoreError, connect, schema};
 
 /// The database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
     readers: AnyPool,
     writers: AnyPool,
-    locks: AnyPool,
+    pub(crate) locks: AnyPool,
     appender: Option<Arc<Mutex<Appender>>>,
     pub(crate) dialect: &'static Dialect,
     pub(crate) audit_head: HeadCache,
     /// Between this and the database there is something that may hand each transaction to another
     /// connection (`PgBouncer` in transaction mode): then no statement outlives its transaction.
     pooled: bool,
+    /// The most connections of a pool. As many may be dead at once: each is thrown away as it is found, and what
+    /// changes nothing, or may be done twice, is done again on another.
+    connections: u32,
+    pub(crate) files: Option<Arc<Files>>,
+    /// Held open, so that SQLite does not remove the files beside the database between two others.
+    anchor: Option<Arc<Mutex<Option<AnyConnection>>>>,
 }
 
 /// A write: everything in it is committed together, durably, or not at all.
@@ -46,57 +53,13 @@ pub struct Transaction {
     _turn: Option<Turn>,
 }
 
-/// What only one server does at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lock {
-    /// Bringing the database up to date, and the first start.
-    Start,
-    /// Changing MCP servers and grants.
-    McpServers,
-    /// Changing signing keys.
-    SigningKeys,
-    /// Counting for the dashboard.
-    Statistics,
-    /// Making the audit log easy to search.
-    AuditIndex,
-    /// Checkpoints of the audit log.
-    AuditCheckpoints,
-    /// Removing old events.
-    AuditRetention,
-    /// Forwarding the audit log to the destination with this number.
-    AuditForward(u8),
-    /// Forgetting what is over.
-    Expiry,
-}
-
-/// Held until dropped, or until its server dies.
-#[derive(Debug)]
-pub struct Locked {
-    _transaction: Option<Transaction>,
-}
-
-impl Lock {
-    /// An advisory lock's number, beginning with "jeton" in ASCII so that it is nobody else's.
-    fn number(self) -> i64 {
-        let own: i64 = match self {
-            Self::Start => 1,
-            Self::McpServers => 2,
-            Self::SigningKeys => 3,
-            Self::Statistics => 4,
-            Self::AuditCheckpoints => 5,
-            Self::AuditRetention => 6,
-            Self::Expiry => 7,
-            Self::AuditIndex => 8,
-            Self::AuditForward(number) => 0x100 + i64::from(number),
-        };
-        0x6a65_746f_6e00_0000 + own
-    }
-}
-
 pub(crate) type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
 
 /// A statement that takes longer has failed: the network, or a database that stands still.
 const MAX_STATEMENT: Duration = Duration::from_secs(15);
+
+/// Bytes of [`Store::probe_write`].
+const PROBE: usize = 8 * 1024;
 
 pub(crate) async fn limited<T>(
     work: impl Future<Output = Result<T, sqlx::Error>>,
@@ -137,7 +100,7 @@ impl Store {
             appender,
             dialect,
         } = connect::open(database)?;
-        let store = Self {
+        let mut store = Self {
             readers,
             writers,
             locks,
@@ -145,10 +108,20 @@ impl Store {
             dialect,
             audit_head: HeadCache::default(),
             pooled: database.is_pooled(),
+            connections: database.connections(),
+            files: None,
+            anchor: None,
         };
-        let _one_at_a_time = store.lock(Lock::Start).await?;
+        let one_at_a_time = store.lock(Lock::Start).await?;
         schema::bring_up_to_date(&mut direct, dialect, tell).await?;
-        direct.close().await?;
+        drop(one_at_a_time);
+        match database {
+            Database::Sqlite(file) => {
+                store.files = Some(Arc::new(Files::of(file)));
+                store.anchor = Some(Arc::new(Mutex::new(Some(direct))));
+            }
+            Database::Postgres(_) => direct.close().await?,
+        }
         Ok(store)
     }
 
@@ -164,6 +137,9 @@ impl Store {
             dialect: &SQLITE,
             audit_head: HeadCache::default(),
             pooled: false,
+            connections: 0,
+            files: None,
+            anchor: None,
         })
     }
 
@@ -182,6 +158,9 @@ impl Store {
         let Some(appender) = &self.appender else {
             return Ok(None);
         };
+        if let Some(files) = &self.files {
+            files.check()?;
+        }
         let turn = Arc::clone(appender).lock_owned();
         timeout(MAX_STATEMENT, turn)
             .await
@@ -189,14 +168,14 @@ impl Store {
             .map_err(|_| StoreError::Timeout)
     }
 
-    async fn begin_on(
+    pub(crate) async fn begin_on(
         &self,
         pool: &AnyPool,
         turn: Option<Turn>,
     ) -> Result<Transaction, StoreError> {
         let connection = match &turn {
             Some(_) => limited(OpenTransaction::begin_sqlite(pool)).await?,
-            None => limited(OpenTransaction::begin(pool)).await?,
+            None => self.begin_anew(pool).await?,
         };
         Ok(Transaction {
             connection,
@@ -209,76 +188,70 @@ impl Store {
         })
     }
 
-    /// Waits until no other server holds `lock`. One server alone has nobody to wait for.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn lock(&self, lock: Lock) -> Result<Locked, StoreError> {
-        let Some(statement) = self.dialect.lock else {
-            return Ok(Locked { _transaction: None });
-        };
-        let mut transaction = self.begin_on(&self.locks, None).await?;
-        transaction
-            .execute(sqlx::query(statement).bind(lock.number()))
-            .await?;
-        Ok(Locked {
-            _transaction: Some(transaction),
-        })
-    }
-
-    /// Takes `lock` unless another server holds it.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn try_lock(&self, lock: Lock) -> Result<Option<Locked>, StoreError> {
-        let Some(statement) = self.dialect.try_lock else {
-            return Ok(Some(Locked { _transaction: None }));
-        };
-        let mut transaction = self.begin_on(&self.locks, None).await?;
-        let row = transaction
-            .one(sqlx::query(statement).bind(lock.number()))
-            .await?;
-        Ok(row.truth("taken")?.then_some(Locked {
-            _transaction: Some(transaction),
-        }))
+    /// Nothing was begun on a dead connection.
+    async fn begin_anew(&self, pool: &AnyPool) -> Result<OpenTransaction, StoreError> {
+        let mut tries = self.connections;
+        loop {
+            match limited(OpenTransaction::begin(pool)).await {
+                Err(StoreError::Disconnected(_)) if tries > 0 => tries -= 1,
+                done => return done,
+            }
+        }
     }
 
     pub(crate) async fn rows(&self, query: Query<'_>) -> Result<Vec<AnyRow>, StoreError> {
-        self.all_rows(query.persistent(!self.pooled)).await
+        self.all_rows(query, !self.pooled).await
     }
 
     /// For a statement whose text is hardly ever the same again.
     pub(crate) async fn rows_once(&self, query: Query<'_>) -> Result<Vec<AnyRow>, StoreError> {
-        self.all_rows(query.persistent(false)).await
+        self.all_rows(query, false).await
     }
 
-    async fn all_rows(&self, query: Query<'_>) -> Result<Vec<AnyRow>, StoreError> {
-        limited(async {
-            if self.pooled {
-                let mut transaction = self.readers.begin().await?;
-                let rows = query.fetch_all(&mut *transaction).await?;
-                transaction.commit().await?;
-                return Ok(rows);
+    async fn all_rows(
+        &self,
+        query: Query<'_>,
+        persistent: bool,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        let statement = Statement::of(query, persistent)?;
+        let mut tries = self.connections;
+        loop {
+            match limited(self.fetch_all(&statement)).await {
+                Err(StoreError::Disconnected(_)) if tries > 0 => tries -= 1,
+                done => return done,
             }
-            query.fetch_all(&self.readers).await
-        })
-        .await
+        }
+    }
+
+    async fn fetch_all(&self, statement: &Statement) -> Result<Vec<AnyRow>, sqlx::Error> {
+        if self.pooled {
+            let mut transaction = self.readers.begin().await?;
+            let rows = statement.query().fetch_all(&mut *transaction).await?;
+            transaction.commit().await?;
+            return Ok(rows);
+        }
+        statement.query().fetch_all(&self.readers).await
     }
 
     pub(crate) async fn row(&self, query: Query<'_>) -> Result<Option<AnyRow>, StoreError> {
-        let query = query.persistent(!self.pooled);
-        limited(async {
-            if self.pooled {
-                let mut transaction = self.readers.begin().await?;
-                let row = query.fetch_optional(&mut *transaction).await?;
-                transaction.commit().await?;
-                return Ok(row);
+        let statement = Statement::of(query, !self.pooled)?;
+        let mut tries = self.connections;
+        loop {
+            match limited(self.fetch_optional(&statement)).await {
+                Err(StoreError::Disconnected(_)) if tries > 0 => tries -= 1,
+                done => return done,
             }
-            query.fetch_optional(&self.readers).await
-        })
-        .await
+        }
+    }
+
+    async fn fetch_optional(&self, statement: &Statement) -> Result<Option<AnyRow>, sqlx::Error> {
+        if self.pooled {
+            let mut transaction = self.readers.begin().await?;
+            let row = statement.query().fetch_optional(&mut *transaction).await?;
+            transaction.commit().await?;
+            return Ok(row);
+        }
+        statement.query().fetch_optional(&self.readers).await
     }
 
     pub(crate) async fn one(&self, query: Query<'_>) -> Result<AnyRow, StoreError> {
@@ -287,8 +260,21 @@ impl Store {
             .ok_or(StoreError::Database(sqlx::Error::RowNotFound))
     }
 
-    /// One statement that is a write by itself; gives how many rows it touched.
+    /// One statement that is a write by itself, and changes nothing more where it is done twice; gives how
+    /// many rows it touched.
     pub(crate) async fn write(&self, query: Query<'_>) -> Result<u64, StoreError> {
+        let statement = Statement::of(query, !self.pooled)?;
+        let mut tries = self.connections;
+        loop {
+            match self.write_once(statement.query()).await {
+                Err(StoreError::Disconnected(_)) if tries > 0 => tries -= 1,
+                done => return done,
+            }
+        }
+    }
+
+    /// One statement that is a write by itself. Where the connection is lost, it may have been done.
+    pub(crate) async fn write_once(&self, query: Query<'_>) -> Result<u64, StoreError> {
         let _turn = self.turn().await?;
         if self.pooled {
             let mut transaction = self.begin_on(&self.writers, None).await?;
@@ -323,6 +309,23 @@ impl Store {
         Ok(())
     }
 
+    /// Writes something that says nothing, durably, to know that the database can be written. It takes
+    /// more room than the record of a token.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] where it cannot.
+    pub async fn probe_write(&self) -> Result<(), StoreError> {
+        let statement = "UPDATE write_probe SET filler = CASE WHEN filler = $1 THEN $2 ELSE $1 END \
+                         WHERE id = 1";
+        let query = sqlx::query(statement)
+            .bind("0".repeat(PROBE))
+            .bind("1".repeat(PROBE));
+        let mut transaction = self.begin().await?;
+        transaction.execute(query).await?;
+        transaction.commit().await
+    }
+
     /// Closes all connections; what was committed is on disk already.
     pub async fn close(&self) {
         if let Some(appender) = &self.appender {
@@ -331,6 +334,12 @@ impl Store {
         self.readers.close().await;
         self.writers.close().await;
         self.locks.close().await;
+        if let Some(anchor) = &self.anchor
+            && let Some(connection) = anchor.lock().await.take()
+        {
+            // What was committed is on disk already.
+            let _ = connection.close().await;
+        }
     }
 }
 
@@ -339,7 +348,8 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`]; nothing was changed then.
+    /// [`StoreError::InDoubt`] where the connection was lost in the middle of it; with any other error
+    /// nothing was changed.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         if let Some(notify) = self.dialect.notify {
             for change in self.changes.take() {
@@ -347,7 +357,12 @@ impl Transaction {
                     .await?;
             }
         }
-        limited(self.connection.commit()).await?;
+        match limited(self.connection.commit()).await {
+            Err(error @ (StoreError::Disconnected(_) | StoreError::Timeout)) => {
+                return Err(StoreError::InDoubt(Box::new(error)));
+            }
+            done => done?,
+        }
         if let Some(head) = self.new_audit_head {
             self.audit_head.put(head);
         }

@@ -2,7 +2,7 @@
 
 use jeton_core::{AuditKind, ClientSecret, PlainSecret, SecretId, SecretOwner, Timestamp, TokenId};
 use jeton_jose::OsEntropy;
-use jeton_store::{AuditFilter, Database, Store, StoreError, Upgrade};
+use jeton_store::{AuditFilter, Database, Store, StoreError};
 
 use crate::samples::{client, event, now};
 use crate::world::World;
@@ -57,7 +57,7 @@ async fn events_are_found_after_the_upgrade_that_changed_how() {
     let store = Store::open_telling(&world.database, |upgrade| told = Some(upgrade))
         .await
         .unwrap();
-    assert_eq!(told, Some(Upgrade { from: 4, to: 5 }));
+    assert_eq!(told.map(|upgrade| upgrade.from), Some(4));
     let of_client = AuditFilter {
         client_id: Some(about),
         ..AuditFilter::default()
@@ -134,7 +134,7 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
     let store = Store::open_telling(&world.database, |upgrade| told = Some(upgrade))
         .await
         .unwrap();
-    assert_eq!(told, Some(Upgrade { from: 3, to: 5 }));
+    assert_eq!(told.map(|upgrade| upgrade.from), Some(3));
     let busiest = store.busiest_clients(hour, 10).await.unwrap();
     let counts: Vec<_> = busiest
         .iter()
