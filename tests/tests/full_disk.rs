@@ -49,6 +49,10 @@ async fn on_a_full_disk_nothing_is_issued_that_is_not_recorded() {
     }
     assert!(refused > 0, "the disk was not full");
     assert_eq!(jeton.get("/keys").await.status(), 200, "the rest goes on");
+    eventually("it says that it is not ready", async || {
+        jeton.get("/readyz").await.status() == 503
+    })
+    .await;
 
     jeton.limit_files("unlimited").await;
     eventually("there is room again", async || {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use jeton_tests::{Jeton, JetonOptions, Process, TestDatabase, binary, http};
+use jeton_tests::{Jeton, JetonOptions, Process, TestDatabase, binary, eventually, http};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -320,4 +320,80 @@ async fn https_is_served_with_the_operators_certificate() {
         ready.json::<serde_json::Value>().await.unwrap(),
         json!({ "status": "ready" })
     );
+}
+
+/// Everything that is in a data directory, moved elsewhere.
+fn move_database(data: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for name in ["jeton.db", "jeton.db-wal", "jeton.db-shm"] {
+        std::fs::rename(data.join(name), to.join(name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_whose_files_are_removed_or_replaced_issues_no_tokens() {
+    let jeton = Jeton::start().await;
+    if !matches!(jeton.database(), TestDatabase::Sqlite(_)) {
+        return;
+    }
+    let client = jeton.operator().await.todo_client().await;
+    client.token(&jeton.url, &[]).await;
+    let (data, aside) = (jeton.data_dir(), jeton.folder().join("aside"));
+    let refuses = async |what: &str| {
+        eventually(what, async || {
+            client.ask(&jeton.url, &[]).await.status == 503
+        })
+        .await;
+        let ready = jeton.get("/readyz").await;
+        assert_eq!(ready.status(), 503, "{what}");
+        let document: serde_json::Value = ready.json().await.unwrap();
+        assert_eq!(document["parts"]["database"]["status"], "failing", "{what}");
+    };
+    let recovers = async || {
+        eventually("the same files are back", async || {
+            client.ask(&jeton.url, &[]).await.status == 200
+        })
+        .await;
+    };
+
+    move_database(&data, &aside);
+    refuses("removed").await;
+    assert_eq!(jeton.get("/keys").await.status(), 200, "the rest goes on");
+    assert!(!data.join("jeton.db").exists(), "nobody makes an empty one");
+    assert!(
+        jeton.log().contains("removed or replaced"),
+        "{}",
+        jeton.log()
+    );
+    move_database(&aside, &data);
+    recovers().await;
+
+    // A snapshot in its place.
+    move_database(&data, &aside);
+    for name in ["jeton.db", "jeton.db-wal", "jeton.db-shm"] {
+        std::fs::copy(aside.join(name), data.join(name)).unwrap();
+    }
+    refuses("replaced").await;
+    std::fs::remove_file(data.join("jeton.db")).unwrap();
+    move_database(&aside, &data);
+    recovers().await;
+
+    // The log alone.
+    std::fs::rename(data.join("jeton.db-wal"), aside.join("jeton.db-wal")).unwrap();
+    refuses("without its log").await;
+}
+
+#[tokio::test]
+async fn a_database_that_others_could_read_is_made_private() {
+    let mut jeton = Jeton::start().await;
+    let TestDatabase::Sqlite(file) = jeton.database().clone() else {
+        return;
+    };
+    jeton.terminate().await;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let _jeton = jeton.restart(JetonOptions::default()).await;
+    for name in ["jeton.db", "jeton.db-wal", "jeton.db-shm"] {
+        let mode = std::fs::metadata(file.with_file_name(name)).unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o600, "{name}");
+    }
 }

@@ -21,12 +21,14 @@ use crate::config::{AuditDurability, Config, Forward, Issuer, OidcConfig, Settin
 use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::directory::{Directory, DirectoryOptions, Freshness};
 use crate::first_start::{self, FirstStartError};
+use crate::job::Jobs;
 use crate::keys::{
     self, KeyRing, KeyRingError, MasterKeyFileError, MasterKeys, OutsideKey, OutsideKeysError,
     SigningQueue,
 };
-use crate::private_file::create_private_file;
+use crate::private_file::make_private;
 use crate::propagation;
+use crate::service::readiness::Readiness;
 use crate::service::statistics::{Counting, OutstandingClients};
 use crate::service::{self, ServiceError, SignInThrottle};
 use crate::telemetry::with_causes;
@@ -90,6 +92,9 @@ pub struct App {
     pub(crate) key_rotation: Option<Duration>,
     /// Held while signing keys are changed.
     pub(crate) rotating: Mutex<()>,
+    /// How the background tasks are doing.
+    pub(crate) jobs: Jobs,
+    pub(crate) readiness: Readiness,
     pub(crate) counting: Counting,
     pub(crate) outstanding: OutstandingClients,
     pub(crate) sign_in_throttle: SignInThrottle,
@@ -144,10 +149,13 @@ impl App {
         let freshness = Arc::new(Freshness::of(&config.database));
         let directory = open_directory(config, &store, &freshness).await;
         let directory = directory.map_err(store_error)?;
-        let app = Arc::new(Self {
+        let jobs = Jobs::default();
+        let app = Self {
             issuer,
-            signing: SigningQueue::start(),
-            audit: AuditLog::start(store.clone(), config.audit_durability),
+            signing: SigningQueue::start(&jobs),
+            audit: AuditLog::start(store.clone(), config.audit_durability, &jobs),
+            jobs,
+            readiness: Readiness::default(),
             store,
             directory,
             freshness,
@@ -169,7 +177,13 @@ impl App {
             clock,
             admin_api,
             _lock: lock,
-        });
+        };
+        app.begin(config).await
+    }
+
+    /// Starts what goes on beside the requests.
+    async fn begin(self, config: &Config) -> Result<Arc<Self>, OpenError> {
+        let app = Arc::new(self);
         service::signing_keys::adopt(&app)
             .await
             .map_err(|error| OpenError::Adopt(error.into()))?;
@@ -267,7 +281,7 @@ async fn open_directory(
 async fn open_store(config: &Config) -> Result<Store, OpenError> {
     if let Database::Sqlite(file) = &config.database {
         // SQLite gives the files beside it the mode of this one.
-        create_private_file(file).map_err(|source| DataDirError::Unusable {
+        make_private(file).map_err(|source| DataDirError::Unusable {
             path: file.clone(),
             source,
         })?;

@@ -30,6 +30,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often what was committed is moved to its place.
 const TIDY_EVERY: Duration = Duration::from_millis(200);
+/// How often the files of the database are looked at.
+const FILES_EVERY: Duration = Duration::from_secs(1);
 /// How often new events are sent on.
 const FORWARD_EVERY: Duration = Duration::from_secs(1);
 /// So many clients are read at once.
@@ -77,6 +79,9 @@ pub(crate) fn start(app: &Arc<App>) {
     });
     every(app, "tidying the database", TIDY_EVERY, |app| async move {
         Ok(app.store.tidy().await?)
+    });
+    every(app, "database files", FILES_EVERY, |app| async move {
+        Ok(app.store.look_at_files()?)
     });
     start_forwarding(app);
     let (reading, stopping) = (Arc::clone(app), app.stopping.clone());
@@ -151,30 +156,39 @@ where
     W: Fn(Arc<App>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), ServiceError>> + Send,
 {
-    let (app, stopping) = (Arc::clone(app), app.stopping.clone());
-    job::spawn(name, async move {
-        let mut trouble = Recurring::default();
-        loop {
-            let round = async {
-                let done = work(Arc::clone(&app)).await;
-                if done.is_ok() && trouble.worked() {
-                    tracing::info!(job = name, "a background job works again");
-                }
-                if let Err(error) = done
-                    && trouble.failed()
-                {
-                    tracing::warn!(
-                        job = name,
-                        error = with_causes(&error),
-                        "a background job failed, and will be tried again"
-                    );
-                }
-                tokio::time::sleep(period).await;
-            };
+    let (app, work, jobs) = (Arc::clone(app), Arc::new(work), app.jobs.clone());
+    jobs.supervise(name, move || {
+        let (app, work) = (Arc::clone(&app), Arc::clone(&work));
+        async move {
             tokio::select! {
-                () = stopping.cancelled() => return,
-                () = round => {}
+                () = app.stopping.cancelled() => {}
+                () = repeat(&app, (name, period), work.as_ref()) => {}
             }
         }
     });
+}
+
+async fn repeat<W, F>(app: &Arc<App>, (name, period): (&'static str, Duration), work: &W)
+where
+    W: Fn(Arc<App>) -> F,
+    F: Future<Output = Result<(), ServiceError>>,
+{
+    let mut trouble = Recurring::default();
+    loop {
+        let done = work(Arc::clone(app)).await;
+        app.jobs.ended_round(name, done.is_err());
+        if done.is_ok() && trouble.worked() {
+            tracing::info!(job = name, "a background job works again");
+        }
+        if let Err(error) = done
+            && trouble.failed()
+        {
+            tracing::warn!(
+                job = name,
+                error = with_causes(&error),
+                "a background job failed, and will be tried again"
+            );
+        }
+        tokio::time::sleep(period).await;
+    }
 }

@@ -45,6 +45,22 @@ pub(crate) fn create_private_file(path: &Path) -> io::Result<fs::File> {
     options.open(path)
 }
 
+/// Makes an empty file with mode 0600 where there is none; takes one that is there away from everybody but its
+/// owner, without opening it.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Ok(metadata) = fs::metadata(path) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 != 0 {
+            tracing::warn!(file = %path.display(), "others could read this file; now its owner alone can");
+            fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700))?;
+        }
+        return Ok(());
+    }
+    create_private_file(path).map(drop)
+}
+
 /// Makes a folder, and its parents, that only its owner may enter; one that exists is left as it is.
 pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();

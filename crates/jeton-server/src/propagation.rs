@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use jeton_store::{Change, ChangeFeed, Database, StoreError};
 
 use crate::app::App;
-use crate::job;
 use crate::keys::KeyRingError;
 use crate::telemetry::with_causes;
 
@@ -35,11 +34,13 @@ pub(crate) fn start(app: &Arc<App>, database: &Database) {
         return;
     }
     let (app, database) = (Arc::clone(app), database.clone());
-    job::spawn("propagation", async move {
-        let stopping = app.stopping.clone();
-        tokio::select! {
-            () = stopping.cancelled() => {}
-            () = run(&app, &database) => {}
+    app.jobs.clone().supervise("propagation", move || {
+        let (app, database) = (Arc::clone(&app), database.clone());
+        async move {
+            tokio::select! {
+                () = app.stopping.cancelled() => {}
+                () = run(&app, &database) => {}
+            }
         }
     });
 }

@@ -1,4 +1,4 @@
-//! `/healthz`: the process answers. `/readyz`: it can issue tokens.
+//! `/healthz`: the process answers. `/readyz`: it can issue tokens, or which part cannot.
 
 use std::sync::Arc;
 
@@ -6,24 +6,25 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::json;
 
 use crate::app::App;
-use crate::telemetry::with_causes;
+use crate::service::readiness;
 
 /// `GET /healthz`.
 pub(crate) async fn alive() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// `GET /readyz`: 503 while the database does not answer.
+/// `GET /readyz`: 503 where no token can be issued, with the part that cannot.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    match app.store.ping().await {
-        Ok(()) => Json(json!({ "status": "ready" })).into_response(),
-        Err(error) => {
-            tracing::warn!(error = with_causes(&error), "not ready");
-            let body = json!({ "status": "not ready", "reason": "the database does not answer" });
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-        }
-    }
+    let document = readiness::document(&app).await;
+    let status = if document.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let no_store = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (status, no_store, Json(document)).into_response()
 }

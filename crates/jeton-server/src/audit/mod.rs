@@ -5,4 +5,4 @@ pub(crate) mod forward;
 mod writer;
 
 pub(crate) use document::AuditEventView;
-pub(crate) use writer::AuditLog;
+pub(crate) use writer::{AuditLog, WRITER};

@@ -9,16 +9,16 @@
 //! for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jeton_core::AuditEvent;
 use jeton_store::Store;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::AuditDurability;
-use crate::job;
+use crate::job::Jobs;
 use crate::telemetry::{Recurring, with_causes};
 
 /// The most events in one commit.
@@ -51,6 +51,49 @@ pub(crate) struct AuditLog {
     sender: mpsc::Sender<Message>,
     under_way: Arc<AtomicUsize>,
     durability: AuditDurability,
+    last: Arc<LastCommit>,
+}
+
+/// The name of the job that writes.
+pub(crate) const WRITER: &str = "audit writer";
+
+/// How the last commit ended.
+#[derive(Debug)]
+struct LastCommit {
+    begun: Instant,
+    /// In milliseconds from `begun`, plus one, twice; plus one where it failed. 0 before the first.
+    at: AtomicU64,
+}
+
+impl LastCommit {
+    fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            at: AtomicU64::new(0),
+        }
+    }
+
+    fn ended(&self, failed: bool) {
+        let at = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX / 4);
+        self.at
+            .store((at + 1) * 2 + u64::from(failed), Ordering::Relaxed);
+    }
+
+    fn find(&self) -> Option<Written> {
+        let at = self.at.load(Ordering::Relaxed);
+        let then = Duration::from_millis((at / 2).checked_sub(1)?);
+        Some(Written {
+            failed: at % 2 == 1,
+            age: self.begun.elapsed().saturating_sub(then),
+        })
+    }
+}
+
+/// The outcome of a commit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    pub(crate) failed: bool,
+    pub(crate) age: Duration,
 }
 
 /// While it lives, a request is on its way to the log, and a commit may wait for it.
@@ -64,25 +107,38 @@ impl Drop for UnderWay {
 }
 
 impl AuditLog {
-    pub(crate) fn start(store: Store, durability: AuditDurability) -> Self {
+    pub(crate) fn start(store: Store, durability: AuditDurability, jobs: &Jobs) -> Self {
         let (sender, receiver) = mpsc::channel(match durability {
             AuditDurability::Sync => MAX_QUEUE,
             AuditDurability::Async => MAX_QUEUE_ASYNC,
         });
         let under_way = Arc::new(AtomicUsize::new(0));
+        let last = Arc::new(LastCommit::new());
         let writer = Writer {
             store,
             receiver,
             under_way: Arc::clone(&under_way),
             durability,
             trouble: Recurring::default(),
+            last: Arc::clone(&last),
         };
-        job::spawn("audit writer", writer.run());
+        // Should it panic, the next one goes on with the same queue.
+        let writer = Arc::new(Mutex::new(writer));
+        jobs.supervise(WRITER, move || {
+            let writer = Arc::clone(&writer);
+            async move { writer.lock().await.run().await }
+        });
         Self {
             sender,
             under_way,
             durability,
+            last,
         }
+    }
+
+    /// How the last commit ended, if there was one.
+    pub(crate) fn last_written(&self) -> Option<Written> {
+        self.last.find()
     }
 
     /// Announces an event.
@@ -188,10 +244,11 @@ struct Writer {
     under_way: Arc<AtomicUsize>,
     durability: AuditDurability,
     trouble: Recurring,
+    last: Arc<LastCommit>,
 }
 
 impl Writer {
-    async fn run(mut self) {
+    async fn run(&mut self) {
         while let Some(first) = self.receiver.recv().await {
             let mut batch = Batch::default();
             batch.push(first);
@@ -236,7 +293,9 @@ impl Writer {
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), AuditUnavailable> {
         loop {
-            let Err(error) = self.store.append_audit(&batch.events).await else {
+            let appended = self.store.append_audit(&batch.events).await;
+            self.last.ended(appended.is_err());
+            let Err(error) = appended else {
                 if self.trouble.worked() {
                     tracing::info!("the audit log is written again");
                 }

@@ -115,6 +115,14 @@ fn service(error: &ServiceError) -> (StatusCode, &'static str, String) {
             "It was changed meanwhile",
             "Somebody changed it after you opened the page. Nothing was saved: go back, reload and repeat your change.".into(),
         ),
+        ServiceError::Store(StoreError::InDoubt(_)) => {
+            tracing::error!(error = with_causes(error), "the dashboard failed");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Was it saved?",
+                "The database was lost in the middle of the change, which may have been made. Look before you try again.".into(),
+            )
+        }
         ServiceError::Store(_) | ServiceError::Keys(_) | ServiceError::Entropy(_) => {
             tracing::error!(error = with_causes(error), "the dashboard failed");
             (

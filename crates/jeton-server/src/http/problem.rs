@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use jeton_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -130,6 +131,15 @@ impl From<ServiceError> for Problem {
                 "It was changed meanwhile",
                 "somebody changed it after you read it: read it again, and repeat your change with the new ETag in If-Match",
             ),
+            ServiceError::Store(StoreError::InDoubt(_)) => {
+                tracing::error!(error = with_causes(&error), "the admin API failed");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "in-doubt",
+                    "The database was lost in the middle of the change",
+                    "it may have been made: look before you try again. The server's log says why",
+                )
+            }
             ServiceError::Store(_) | ServiceError::Keys(_) | ServiceError::Entropy(_) => {
                 tracing::error!(error = with_causes(&error), "the admin API failed");
                 Self::new(

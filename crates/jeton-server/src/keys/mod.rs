@@ -8,4 +8,4 @@ mod signing_queue;
 pub(crate) use key_ring::{KeyRing, KeyRingError};
 pub(crate) use master_key::{MasterKeyFileError, MasterKeys, Purpose, load_all};
 pub(crate) use outside_keys::{OutsideKey, OutsideKeysError};
-pub(crate) use signing_queue::SigningQueue;
+pub(crate) use signing_queue::{SIGNER, SigningQueue};

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 
-use crate::job;
+use crate::job::Jobs;
 
 /// The signatures of one group, where so many wait: up to ten milliseconds, in which the same thread
 /// answers nobody.
@@ -29,13 +29,16 @@ struct Job {
 }
 
 #[derive(Default)]
-struct Jobs {
+struct Waiting {
     waiting: Mutex<VecDeque<Job>>,
     added: Notify,
 }
 
+/// The name of the jobs that sign.
+pub(crate) const SIGNER: &str = "signer";
+
 /// Where tokens are handed in to be signed.
-pub(crate) struct SigningQueue(Arc<Jobs>);
+pub(crate) struct SigningQueue(Arc<Waiting>);
 
 impl std::fmt::Debug for SigningQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,13 +48,14 @@ impl std::fmt::Debug for SigningQueue {
 
 impl SigningQueue {
     /// Starts as many signers as the runtime has threads.
-    pub(crate) fn start() -> Self {
-        let jobs = Arc::new(Jobs::default());
+    pub(crate) fn start(jobs: &Jobs) -> Self {
+        let waiting = Arc::new(Waiting::default());
         let signers = Handle::current().metrics().num_workers();
         for _ in 0..signers {
-            job::spawn("signer", sign_all(Arc::clone(&jobs), signers));
+            let waiting = Arc::clone(&waiting);
+            jobs.supervise(SIGNER, move || sign_all(Arc::clone(&waiting), signers));
         }
-        Self(jobs)
+        Self(waiting)
     }
 
     /// Signs `unsigned` with `key`.
@@ -76,7 +80,7 @@ impl SigningQueue {
 }
 
 /// One signer.
-async fn sign_all(jobs: Arc<Jobs>, signers: usize) {
+async fn sign_all(jobs: Arc<Waiting>, signers: usize) {
     loop {
         // Requests that this thread has already received, and those of the last group, run before
         // this goes on.
@@ -97,7 +101,7 @@ async fn sign_all(jobs: Arc<Jobs>, signers: usize) {
     }
 }
 
-impl Jobs {
+impl Waiting {
     fn add(&self, job: Job) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push_back(job);
@@ -130,7 +134,7 @@ mod tests {
         let pkcs8 = SigningKey::generate_pkcs8(algorithm).unwrap();
         let id = KeyId::generate(SystemClock.now(), &OsEntropy).unwrap();
         let key = Arc::new(SigningKey::from_pkcs8(id, algorithm, &pkcs8).unwrap());
-        let queue = Arc::new(SigningQueue::start());
+        let queue = Arc::new(SigningQueue::start(&Jobs::default()));
         let requests: Vec<_> = (0..200)
             .map(|number| {
                 let (queue, key) = (Arc::clone(&queue), Arc::clone(&key));

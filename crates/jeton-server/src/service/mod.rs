@@ -12,6 +12,7 @@ pub(crate) mod oidc;
 mod operator;
 mod password;
 pub(crate) mod publication;
+pub(crate) mod readiness;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;

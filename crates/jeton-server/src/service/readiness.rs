@@ -1,0 +1,242 @@
+//! Whether tokens can be issued, and if not, which part cannot: the document of `/readyz`.
+//!
+//! Anybody may ask: it holds no names, addresses or errors of the inside (the log has those), and it is made
+//! at most once a second, however many ask.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jeton_core::SigningAlgorithm;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::app::App;
+use crate::audit::WRITER;
+use crate::keys::SIGNER;
+use crate::telemetry::with_causes;
+
+/// How long a document is given to everybody who asks.
+const KEPT: Duration = Duration::from_secs(1);
+/// A database that takes longer to answer issues no tokens either.
+const MAX_ANSWER: Duration = Duration::from_secs(3);
+/// A signature takes a millisecond; under load it waits for others.
+const MAX_SIGNING: Duration = Duration::from_secs(5);
+/// A commit of the audit log that is older says nothing about now.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// The last document that was made.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(Mutex<Option<(Instant, Document)>>);
+
+/// The document of `/readyz`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Document {
+    /// `ready` or `not ready`.
+    pub(crate) status: &'static str,
+    /// Why it is not ready: the reason of the first part that fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// Each part by its name.
+    pub(crate) parts: BTreeMap<&'static str, Part>,
+}
+
+/// One part of what it takes to issue tokens, or to go on issuing them.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Part {
+    status: PartStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// How often it was started again after a panic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restarts: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum PartStatus {
+    Ok,
+    /// Tokens are issued, and somebody should look.
+    Warning,
+    /// No tokens are issued.
+    Failing,
+}
+
+impl Part {
+    /// All is well.
+    pub(crate) fn ok() -> Self {
+        Self {
+            status: PartStatus::Ok,
+            reason: None,
+            restarts: None,
+        }
+    }
+
+    /// Tokens are issued, and an operator should look.
+    pub(crate) fn warning(reason: impl Into<String>) -> Self {
+        Self {
+            status: PartStatus::Warning,
+            reason: Some(reason.into()),
+            restarts: None,
+        }
+    }
+
+    /// No tokens can be issued: `/readyz` answers 503.
+    pub(crate) fn failing(reason: impl Into<String>) -> Self {
+        Self {
+            status: PartStatus::Failing,
+            reason: Some(reason.into()),
+            restarts: None,
+        }
+    }
+}
+
+impl Document {
+    fn of(parts: impl IntoIterator<Item = (&'static str, Part)>) -> Self {
+        let parts: Vec<_> = parts.into_iter().collect();
+        let failing = parts
+            .iter()
+            .find(|(_, part)| part.status == PartStatus::Failing);
+        Self {
+            status: if failing.is_some() {
+                "not ready"
+            } else {
+                "ready"
+            },
+            reason: failing.and_then(|(_, part)| part.reason.clone()),
+            parts: parts.into_iter().collect(),
+        }
+    }
+
+    /// Whether tokens can be issued.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.reason.is_none()
+    }
+}
+
+/// The document, at most a second old.
+pub(crate) async fn document(app: &App) -> Document {
+    let mut last = app.readiness.0.lock().await;
+    if let Some((made, document)) = last.as_ref()
+        && made.elapsed() < KEPT
+    {
+        return document.clone();
+    }
+    let document = look(app).await;
+    *last = Some((Instant::now(), document.clone()));
+    document
+}
+
+/// Where something fails, the first reason is the document's: causes come before what follows from them.
+async fn look(app: &App) -> Document {
+    let database = database(app).await;
+    let audit_log = match database.status {
+        PartStatus::Failing => Part::failing("the database cannot be used"),
+        _ => audit_log(app).await,
+    };
+    Document::of([
+        ("database", database),
+        ("audit_log", audit_log),
+        ("signing_keys", signing_keys(app)),
+        ("signing", signing(app).await),
+        ("directory", directory(app)),
+        ("jobs", jobs(app)),
+    ])
+}
+
+async fn database(app: &App) -> Part {
+    if app.store.look_at_files().is_err() {
+        return Part::failing("the files of the database were removed or replaced");
+    }
+    match timeout(MAX_ANSWER, app.store.ping()).await {
+        Ok(Ok(())) => Part::ok(),
+        Ok(Err(error)) => {
+            tracing::warn!(error = with_causes(&error), "not ready");
+            Part::failing("the database does not answer")
+        }
+        Err(_) => Part::failing("the database does not answer in time"),
+    }
+}
+
+/// What the writer wrote a moment ago shows that it can; where it wrote nothing, or failed, something is
+/// written that says nothing.
+async fn audit_log(app: &App) -> Part {
+    if app.jobs.find(WRITER).down > 0 {
+        return Part::failing("the audit writer panicked and is being started again");
+    }
+    let written = app.audit.last_written();
+    if written.is_some_and(|written| !written.failed && written.age < RECENT) {
+        return Part::ok();
+    }
+    match timeout(MAX_ANSWER, app.store.probe_write()).await {
+        Ok(Ok(())) => Part::ok(),
+        Ok(Err(error)) => {
+            tracing::warn!(error = with_causes(&error), "not ready");
+            Part::failing("the audit log cannot be written; the server's log says why")
+        }
+        Err(_) => Part::failing("the audit log cannot be written in time"),
+    }
+}
+
+/// Every algorithm that an MCP server's tokens are signed with has a key.
+fn signing_keys(app: &App) -> Part {
+    let servers = app.directory.mcp_servers();
+    let used = servers.iter().map(|server| server.signing_alg);
+    let mut used: Vec<SigningAlgorithm> = used.chain([app.admin_api.signing_alg]).collect();
+    used.sort_unstable_by_key(|algorithm| algorithm.as_str());
+    used.dedup();
+    let missing: Vec<_> = used
+        .into_iter()
+        .filter(|algorithm| app.keys.active(*algorithm).is_err())
+        .map(SigningAlgorithm::as_str)
+        .collect();
+    if missing.is_empty() {
+        Part::ok()
+    } else {
+        Part::failing(format!("no active signing key: {}", missing.join(", ")))
+    }
+}
+
+/// A signature is made, by those who make the tokens' where that takes long.
+async fn signing(app: &App) -> Part {
+    let Ok(key) = app.keys.active(SigningAlgorithm::Rs256) else {
+        return Part::ok();
+    };
+    // Of a text that is no token.
+    let signing = app.signing.sign(key, "readiness".to_owned());
+    let mut part = match timeout(MAX_SIGNING, signing).await {
+        Ok(Ok(_)) => Part::ok(),
+        Ok(Err(_)) => Part::failing("a signature could not be made"),
+        Err(_) => Part::failing("signatures are not made in time"),
+    };
+    part.restarts = Some(app.jobs.find(SIGNER).restarts);
+    part
+}
+
+fn directory(app: &App) -> Part {
+    if app.freshness.is_hearing() {
+        Part::ok()
+    } else {
+        Part::warning(
+            "changes of other servers are not heard; everything is read from the database",
+        )
+    }
+}
+
+/// Tokens are issued without them, for a while.
+fn jobs(app: &App) -> Part {
+    let all = app.jobs.all();
+    let names = |troubled: fn(&crate::job::JobState) -> bool| {
+        let troubled = all.iter().filter(|(_, job)| troubled(job));
+        let names: Vec<_> = troubled.map(|(name, _)| *name).collect();
+        names.join(", ")
+    };
+    let (down, failing) = (names(|job| job.down > 0), names(|job| job.is_failing));
+    let mut part = match (down.as_str(), failing.as_str()) {
+        ("", "") => Part::ok(),
+        ("", failing) => Part::warning(format!("background jobs fail: {failing}")),
+        (down, _) => Part::warning(format!("background jobs are being started again: {down}")),
+    };
+    part.restarts = Some(all.values().map(|job| job.restarts).sum());
+    part
+}
