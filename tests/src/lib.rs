@@ -14,14 +14,15 @@ pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, set_cookie};
 pub use cluster::Cluster;
 pub use credentials::{Answer, Credentials, claims, form};
 pub use database::{HeldLog, TestDatabase, postgres_cluster};
-pub use jeton::{Jeton, JetonOptions};
+pub use jeton::{Jeton, JetonOptions, jeton_alone};
 pub use operator::Operator;
 pub use process::{Process, binary, free_port, workspace};
 pub use todo_server::{TodoServer, call_tool};
 
-/// An HTTP client that follows no redirects.
+/// An HTTP client that follows no redirects and uses no proxy.
 pub fn http() -> reqwest::Client {
     reqwest::Client::builder()
+        .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap()

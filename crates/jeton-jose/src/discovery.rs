@@ -7,7 +7,7 @@ use url::Url;
 use crate::fetch::{FetchError, fetch_json, is_trustworthy_url};
 
 /// Why an issuer's metadata was not found.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DiscoveryError {
     /// The issuer is no URL.
     #[error("the issuer {0} is not a URL")]
@@ -55,7 +55,8 @@ pub fn metadata_urls(issuer: &str) -> Option<Vec<String>> {
     Some(urls)
 }
 
-/// Fetches an issuer's metadata and checks that it speaks for that issuer.
+/// Fetches an issuer's metadata and checks that it speaks for that issuer, to the character
+/// (RFC 8414 §3.3).
 ///
 /// # Errors
 ///
@@ -64,6 +65,46 @@ pub async fn discover_issuer(
     client: &Client,
     issuer: &str,
 ) -> Result<ServerMetadata, DiscoveryError> {
+    discover(client, issuer, |found, expected| found == expected).await
+}
+
+/// The same for an issuer that somebody else named, whose spelling may have gained or lost the
+/// slash that [`is_same_issuer`] ignores.
+///
+/// # Errors
+///
+/// [`DiscoveryError`].
+pub async fn discover_named_issuer(
+    client: &Client,
+    issuer: &str,
+) -> Result<ServerMetadata, DiscoveryError> {
+    discover(client, issuer, is_same_issuer).await
+}
+
+/// Whether two texts are one issuer: the same to the character, but for the single slash after an
+/// origin. `https://a.example` and `https://a.example/` are one, because URL types of several
+/// languages write the second where the first was given; with a path, nothing is ignored.
+pub fn is_same_issuer(one: &str, other: &str) -> bool {
+    without_root(one) == without_root(other)
+}
+
+/// The text without the slash that is its whole path.
+fn without_root(issuer: &str) -> &str {
+    let Some(rest) = issuer.strip_suffix('/') else {
+        return issuer;
+    };
+    let authority = rest.split_once("://").map(|(_, authority)| authority);
+    match authority {
+        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#']) => rest,
+        _ => issuer,
+    }
+}
+
+async fn discover(
+    client: &Client,
+    issuer: &str,
+    is_same: fn(&str, &str) -> bool,
+) -> Result<ServerMetadata, DiscoveryError> {
     if !is_trustworthy_url(issuer) {
         return Err(FetchError::Insecure(issuer.to_owned()).into());
     }
@@ -71,7 +112,7 @@ pub async fn discover_issuer(
     let mut last = None;
     for url in &urls {
         match fetch_json::<ServerMetadata>(client, url).await {
-            Ok(metadata) if metadata.issuer == issuer => return Ok(metadata),
+            Ok(metadata) if is_same(&metadata.issuer, issuer) => return Ok(metadata),
             Ok(metadata) => {
                 return Err(DiscoveryError::IssuerMismatch {
                     url: url.clone(),
@@ -108,5 +149,31 @@ mod tests {
             ]
         );
         assert_eq!(metadata_urls("https://a.example").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_slash_after_an_origin_is_ignored_and_nothing_else() {
+        for (one, other) in [
+            ("https://a.example", "https://a.example/"),
+            ("http://127.0.0.1:8420/", "http://127.0.0.1:8420"),
+            ("https://a.example/t", "https://a.example/t"),
+        ] {
+            assert!(is_same_issuer(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("https://a.example", "https://a.example//"),
+            ("https://a.example/", "https://a.example//"),
+            ("https://a.example/t", "https://a.example/t/"),
+            ("https://a.example", "https://A.example"),
+            ("https://a.example", "https://a.example:443"),
+            ("https://a.example", "http://a.example"),
+            ("https://a.example", "https://a.example/?"),
+            ("https://a.example?/", "https://a.example?"),
+            ("https://a.example", "https://a.example.evil.test/"),
+            ("https:", "https:/"),
+            ("", "/"),
+        ] {
+            assert!(!is_same_issuer(one, other), "{one} {other}");
+        }
     }
 }

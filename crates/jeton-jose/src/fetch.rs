@@ -1,21 +1,33 @@
 //! Fetching small JSON documents from servers that may be slow, broken or hostile.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use reqwest::Client;
 use reqwest::header::ACCEPT;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
+use crate::http_client::{BodyError, HttpError, read_body};
+
 /// The largest document read, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
 /// Why a document could not be fetched. No text of the other server is in it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
     /// Not `https`, and not `http` on this machine.
     #[error("{0} is not https; plain http is allowed to this machine (loopback) only")]
     Insecure(String),
+    /// A server elsewhere names an address of this machine or its networks.
+    #[error(
+        "{from} leads to {to}, an address of this machine or its network, which only a server there may name"
+    )]
+    Inward {
+        /// The URL that a person gave.
+        from: String,
+        /// Where the server there leads.
+        to: String,
+    },
     /// No answer.
     #[error("{url} could not be reached")]
     Unreachable {
@@ -23,7 +35,7 @@ pub enum FetchError {
         url: String,
         /// What went wrong.
         #[source]
-        source: reqwest::Error,
+        source: HttpError,
     },
     /// Another status than 200. Redirects are not followed.
     #[error("{url} answered {status} where 200 was expected")]
@@ -43,22 +55,8 @@ pub enum FetchError {
         url: String,
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: Arc<serde_json::Error>,
     },
-}
-
-/// An HTTP client with time limits that follows no redirects: 5 seconds to connect, 10 in all.
-///
-/// # Errors
-///
-/// When the machine's TLS set-up cannot be read.
-pub fn http_client() -> Result<Client, reqwest::Error> {
-    Client::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("jeton/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// Whether credentials and keys may travel to `url`: `https`, or `http` to this machine.
@@ -87,7 +85,7 @@ pub async fn fetch_json<T: DeserializeOwned>(client: &Client, url: &str) -> Resu
     let body = fetch(client, url).await?;
     serde_json::from_slice(&body).map_err(|source| FetchError::Json {
         url: url.to_owned(),
-        source,
+        source: Arc::new(source),
     })
 }
 
@@ -96,12 +94,12 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, FetchError> {
         url: url.to_owned(),
         source,
     };
-    let mut response = client
+    let response = client
         .get(url)
         .header(ACCEPT, "application/json")
         .send()
         .await
-        .map_err(|source| unreachable(source.without_url()))?;
+        .map_err(|error| unreachable(HttpError::at(url, error)))?;
     if response.status() != reqwest::StatusCode::OK {
         let status = response.status().as_u16();
         return Err(FetchError::Status {
@@ -109,18 +107,12 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, FetchError> {
             status,
         });
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
+    read_body(response, MAX_BODY)
         .await
-        .map_err(|source| unreachable(source.without_url()))?
-    {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(FetchError::TooLarge(url.to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+        .map_err(|error| match error {
+            BodyError::TooLarge(_) => FetchError::TooLarge(url.to_owned()),
+            BodyError::Http(source) => unreachable(source),
+        })
 }
 
 #[cfg(test)]

@@ -10,10 +10,14 @@
 
 mod discovery;
 mod fetch;
+mod http_client;
 mod id_token;
 mod jwk;
 mod key_set;
+mod mcp_probe;
 mod os_entropy;
+mod place;
+mod proxy;
 mod remote_keys;
 mod seal;
 mod signing_key;
@@ -22,12 +26,17 @@ mod unverified;
 mod verifier;
 mod verifying_key;
 
-pub use discovery::{DiscoveryError, discover_issuer, metadata_urls};
-pub use fetch::{FetchError, fetch_json, http_client, is_trustworthy_url};
+pub use discovery::{
+    DiscoveryError, discover_issuer, discover_named_issuer, is_same_issuer, metadata_urls,
+};
+pub use fetch::{FetchError, fetch_json, is_trustworthy_url};
+pub use http_client::{BodyError, HttpError, http_client, http_client_builder, read_body};
 pub use id_token::{ExpectedIdToken, IdTokenClaims, verify_id_token};
 pub use jwk::{Jwk, JwkError};
 pub use key_set::KeySet;
+pub use mcp_probe::{McpProbe, probe_mcp_server};
 pub use os_entropy::OsEntropy;
+pub use place::check_link;
 pub use remote_keys::{KeysLocation, RemoteKeys, RemoteKeysBuilder, RemoteKeysError};
 pub use seal::{MasterKey, MasterKeyError, SealError, SealingKey};
 pub use signing_key::{SigningError, SigningKey};

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::discovery::{DiscoveryError, discover_issuer};
 use crate::fetch::{FetchError, fetch_json, is_trustworthy_url};
+use crate::place::check_link;
 use crate::{KeySet, VerifyingKey};
 use pace::Pace;
 
@@ -254,15 +255,19 @@ impl RemoteKeys {
     async fn fetch_now(&self) -> Result<KeySet, RemoteKeysError> {
         let client = &self.0.client;
         let uri = match &self.0.location {
+            KeysLocation::JwksUri(uri) if !is_trustworthy_url(uri) => {
+                return Err(FetchError::Insecure(uri.clone()).into());
+            }
             KeysLocation::JwksUri(uri) => uri.clone(),
-            KeysLocation::Issuer(issuer) => discover_issuer(client, issuer)
-                .await?
-                .jwks_uri
-                .ok_or_else(|| RemoteKeysError::NoJwksUri(issuer.clone()))?,
+            KeysLocation::Issuer(issuer) => {
+                let uri = discover_issuer(client, issuer)
+                    .await?
+                    .jwks_uri
+                    .ok_or_else(|| RemoteKeysError::NoJwksUri(issuer.clone()))?;
+                check_link(issuer, &uri)?;
+                uri
+            }
         };
-        if !is_trustworthy_url(&uri) {
-            return Err(FetchError::Insecure(uri).into());
-        }
         Ok(fetch_json(client, &uri).await?)
     }
 }

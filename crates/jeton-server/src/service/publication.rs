@@ -1,11 +1,12 @@
 //! Whether an MCP server tells agents how it is protected: the challenge and the metadata.
 
-use jeton_core::{Challenge, McpServer, ProtectedResourceMetadata, ResourceUri};
-use jeton_jose::{fetch_json, http_client};
+use jeton_core::{McpServer, ProtectedResourceMetadata, ResourceUri};
+use jeton_jose::{fetch_json, http_client, probe_mcp_server};
 
 use reqwest::Client;
 
 use crate::app::App;
+use crate::telemetry::with_causes;
 
 /// One thing that was looked at.
 #[derive(Debug)]
@@ -34,37 +35,31 @@ pub(crate) async fn check(app: &App, server: &McpServer) -> Vec<Check> {
         return checks;
     };
     let url = server.url.as_given();
-    let request = client
-        .post(url)
-        .header("content-type", "application/json")
-        .header("accept", "application/json, text/event-stream")
-        .body(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
-    let response = match request.send().await {
-        Ok(response) => response,
+    let probe = match probe_mcp_server(&client, url).await {
+        Ok(probe) => probe,
         Err(error) => {
             let why = if error.is_timeout() {
-                "it did not answer in time"
+                "it did not answer in time".to_owned()
             } else {
-                "no connection: is it running, and reachable from Jeton's machine?"
+                format!(
+                    "no connection: is it running, and reachable from Jeton's machine? ({})",
+                    with_causes(&error)
+                )
             };
             checks.push(Check::new("The MCP server answers", false, why));
             return checks;
         }
     };
-    let status = response.status().as_u16();
+    let status = probe.status;
     checks.push(Check::new("The MCP server answers", true, url));
     checks.push(Check::new(
         "It refuses a call without a token with 401",
         status == 401,
         format!("it answered {status}"),
     ));
-    let challenge = response
-        .headers()
-        .get_all("www-authenticate")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|value| Challenge::parse(value).ok());
-    let location = challenge.and_then(|challenge| challenge.resource_metadata);
+    let location = probe
+        .challenge
+        .and_then(|challenge| challenge.resource_metadata);
     checks.push(Check::new(
         "Its challenge says where the metadata is",
         location.is_some(),
@@ -96,7 +91,7 @@ async fn metadata_checks(
         Err(error) => vec![Check::new(
             "The metadata can be fetched",
             false,
-            format!("{location}: {error}"),
+            with_causes(&error),
         )],
     }
 }

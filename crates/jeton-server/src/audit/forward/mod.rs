@@ -30,7 +30,7 @@ pub(super) enum ForwardError {
     #[error("it could not be reached")]
     Io(#[from] std::io::Error),
     #[error("it could not be reached")]
-    Http(#[from] reqwest::Error),
+    Http(#[from] jeton_jose::HttpError),
     #[error("it answered {0} where a status of 2xx was expected")]
     Status(u16),
 }

@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jeton_core::{Clock as _, SystemClock, Timestamp};
-use jeton_jose::http_client;
+use jeton_jose::{HttpError, http_client};
 use jeton_store::RecordedEvent;
 use reqwest::Client;
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -58,7 +58,7 @@ impl Webhook {
             .body(body)
             .send()
             .await
-            .map_err(reqwest::Error::without_url)?;
+            .map_err(|error| HttpError::at(&self.url, error))?;
         let status = response.status();
         if status.is_success() {
             Ok(())

@@ -1,0 +1,84 @@
+//! A call without a token, which makes an MCP server say how it is protected.
+
+use jeton_core::Challenge;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
+use reqwest::{Client, Response};
+
+use crate::http_client::HttpError;
+
+/// The revision of MCP that the call is made in.
+const REVISION: &str = "2026-07-28";
+
+/// What an MCP server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct McpProbe {
+    /// The HTTP status.
+    pub status: u16,
+    /// Its Bearer challenge.
+    pub challenge: Option<Challenge>,
+}
+
+/// Asks for the list of tools without a token. The request is complete in MCP 2026-07-28, headers
+/// and all, because some servers check those before anything else. A server that refuses it without
+/// a challenge may speak an earlier revision only, and is asked once more, with the `initialize` of
+/// 2025-11-25.
+///
+/// # Errors
+///
+/// [`HttpError`] where nothing answers.
+pub async fn probe_mcp_server(client: &Client, url: &str) -> Result<McpProbe, HttpError> {
+    let list = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{REVISION}","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+    );
+    let request = post(client, url, list)
+        .header("MCP-Protocol-Version", REVISION)
+        .header("Mcp-Method", "tools/list");
+    let current = send(request, url).await?;
+    if current.challenge.is_some() || !refused_for_its_form(current.status) {
+        return Ok(current);
+    }
+    let initialize = concat!(
+        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","#,
+        r#""capabilities":{},"clientInfo":{"name":"jeton","version":""#,
+        env!("CARGO_PKG_VERSION"),
+        r#""}}}"#
+    );
+    let earlier = send(post(client, url, initialize.to_owned()), url).await?;
+    Ok(match earlier.challenge {
+        Some(_) => earlier,
+        None => current,
+    })
+}
+
+fn post(client: &Client, url: &str, body: String) -> reqwest::RequestBuilder {
+    client
+        .post(url)
+        .header(CONTENT_TYPE, "application/json")
+        .header(ACCEPT, "application/json, text/event-stream")
+        .body(body)
+}
+
+/// An unknown version, an unknown method, no session.
+fn refused_for_its_form(status: u16) -> bool {
+    matches!(status, 400 | 404 | 405 | 406 | 415 | 422)
+}
+
+async fn send(request: reqwest::RequestBuilder, url: &str) -> Result<McpProbe, HttpError> {
+    let response = request
+        .send()
+        .await
+        .map_err(|error| HttpError::at(url, error))?;
+    Ok(McpProbe {
+        status: response.status().as_u16(),
+        challenge: challenge(&response),
+    })
+}
+
+fn challenge(response: &Response) -> Option<Challenge> {
+    response
+        .headers()
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(|value| Challenge::parse(value).ok())
+}

@@ -1,0 +1,163 @@
+//! How near a URL's host is to this machine, and which URLs one server may lead to.
+//!
+//! Host names other than `localhost` count as public: they are not resolved here. Plain http is for
+//! loopback only, so whatever such a name resolves to has to show a certificate for it before
+//! anything is sent.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+use crate::fetch::{FetchError, is_trustworthy_url};
+
+/// Where a host is, as its literal address says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// This machine.
+    Loopback,
+    /// This link, and the metadata services of clouds (169.254.169.254).
+    LinkLocal,
+    /// A private network (RFC 1918, RFC 4193, RFC 6598).
+    Private,
+    /// Anywhere else.
+    Public,
+}
+
+impl Place {
+    pub(crate) fn of(url: &Url) -> Self {
+        match url.host() {
+            Some(Host::Domain(name)) => {
+                let name = name.trim_end_matches('.').to_ascii_lowercase();
+                if name == "localhost" || name.ends_with(".localhost") {
+                    Self::Loopback
+                } else {
+                    Self::Public
+                }
+            }
+            Some(Host::Ipv4(address)) => Self::of_v4(address),
+            Some(Host::Ipv6(address)) => Self::of_v6(address),
+            None => Self::Public,
+        }
+    }
+
+    /// The unspecified address, 0.0.0.0, connects to this machine.
+    fn of_v4(address: Ipv4Addr) -> Self {
+        let [first, second, ..] = address.octets();
+        if address.is_loopback() || first == 0 {
+            Self::Loopback
+        } else if address.is_link_local() {
+            Self::LinkLocal
+        } else if address.is_private() || (first == 100 && second & 0xc0 == 64) {
+            Self::Private
+        } else {
+            Self::Public
+        }
+    }
+
+    fn of_v6(address: Ipv6Addr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(mapped) => Self::of_v4(mapped),
+            IpAddr::V6(address) if address.is_loopback() || address.is_unspecified() => {
+                Self::Loopback
+            }
+            IpAddr::V6(address) if address.is_unicast_link_local() => Self::LinkLocal,
+            IpAddr::V6(address) if address.is_unique_local() => Self::Private,
+            IpAddr::V6(_) => Self::Public,
+        }
+    }
+
+    /// A server names no address nearer to this machine than its own.
+    fn may_lead_to(self, to: Self) -> bool {
+        match to {
+            Self::Public => true,
+            Self::Private => self != Self::Public,
+            Self::LinkLocal | Self::Loopback => self == to,
+        }
+    }
+}
+
+/// Whether the server at `from`, a URL that a person gave, may lead to `to`: a secure URL, and no
+/// address of this machine or its networks unless `from` is one as well. Otherwise a server
+/// elsewhere could make this machine send requests to services that only it can reach.
+///
+/// # Errors
+///
+/// [`FetchError::Insecure`] and [`FetchError::Inward`].
+pub fn check_link(from: &str, to: &str) -> Result<(), FetchError> {
+    if !is_trustworthy_url(to) {
+        return Err(FetchError::Insecure(to.to_owned()));
+    }
+    let allowed = match (Url::parse(from), Url::parse(to)) {
+        (Ok(from), Ok(to)) => Place::of(&from).may_lead_to(Place::of(&to)),
+        _ => false,
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(FetchError::Inward {
+        from: from.to_owned(),
+        to: to.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_elsewhere_does_not_lead_to_this_machine() {
+        for to in [
+            "http://localhost:1/x",
+            "https://localhost",
+            "https://LOCALHOST.",
+            "https://a.localhost/",
+            "http://127.0.0.1",
+            "https://127.1.2.3",
+            "https://0.0.0.0",
+            "https://0177.0.0.1",
+            "https://[::1]",
+            "https://[::]",
+            "https://[::ffff:127.0.0.1]",
+            "https://[::ffff:7f00:1]",
+            "https://169.254.169.254",
+            "https://[fe80::1]",
+            "https://10.0.0.1",
+            "https://172.16.0.1",
+            "https://192.168.1.1",
+            "https://100.64.0.1",
+            "https://[fd00:ec2::254]",
+            "https://[::ffff:10.0.0.1]",
+        ] {
+            let refused = check_link("https://mcp.example.com/mcp", to);
+            assert!(
+                matches!(refused, Err(FetchError::Inward { .. })),
+                "{to}: {refused:?}"
+            );
+        }
+        for to in ["http://a.example", "http://10.0.0.1", "file:///etc", ""] {
+            let refused = check_link("http://localhost:3002/mcp", to);
+            assert!(matches!(refused, Err(FetchError::Insecure(_))), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_server_leads_outwards_and_to_its_own_kind() {
+        for (from, to) in [
+            ("https://mcp.example.com", "https://auth.example.com"),
+            ("https://mcp.example.com", "https://8.8.8.8"),
+            ("http://localhost:3002/mcp", "http://127.0.0.1:8420"),
+            ("http://127.0.0.1:3002", "http://[::1]:8420"),
+            ("http://localhost:3002", "https://auth.example.com"),
+            ("http://localhost:3002", "https://10.0.0.1"),
+            ("https://10.0.0.1", "https://192.168.1.1"),
+        ] {
+            assert!(check_link(from, to).is_ok(), "{from} to {to}");
+        }
+        for (from, to) in [
+            ("http://localhost:3002", "https://169.254.169.254"),
+            ("https://10.0.0.1", "http://127.0.0.1"),
+        ] {
+            assert!(check_link(from, to).is_err(), "{from} to {to}");
+        }
+    }
+}
