@@ -151,10 +151,16 @@ impl Jeton {
 
     /// The `jeton` command with this data directory.
     pub async fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with(&[], arguments).await
+    }
+
+    /// The same, with variables in its environment.
+    pub async fn command_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = Command::new(binary("jeton"));
         clean(&mut command)
             .args(arguments)
             .env("JETON_DATA_DIR", self.data_dir())
+            .envs(environment.iter().copied())
             .current_dir(self.folder.path())
             .output()
             .await
@@ -179,6 +185,19 @@ impl Jeton {
             .await
             .unwrap()
     }
+}
+
+/// The `jeton` command where no server is: in an empty folder.
+pub async fn jeton_alone(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new(binary("jeton"));
+    clean(&mut command)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(folder.path())
+        .output()
+        .await
+        .unwrap()
 }
 
 /// Without the settings of whoever runs the tests.

@@ -14,16 +14,19 @@ pub struct TodoServer {
 
 impl TodoServer {
     pub async fn start(issuer: &str) -> Self {
+        Self::start_with(issuer, &[]).await
+    }
+
+    /// With variables in its environment.
+    pub async fn start_with(issuer: &str, environment: &[(&str, &str)]) -> Self {
         let port = free_port();
         let url = format!("http://localhost:{port}/mcp");
-        let mut process = Process::start(Command::new(binary("todo-server")).args([
-            "--listen",
-            &format!("127.0.0.1:{port}"),
-            "--issuer",
-            issuer,
-            "--resource",
-            &url,
-        ]));
+        let mut command = Command::new(binary("todo-server"));
+        command
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--issuer", issuer, "--resource", &url])
+            .envs(environment.iter().copied());
+        let mut process = Process::start(&mut command);
         process.wait_for("todo server:").await;
         Self {
             _process: process,

@@ -10,10 +10,12 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
 use axum::routing::post;
 use axum::{Json, Router};
-use jeton_agent::{AgentError, AuthorizedClient, ClientSecret, TokenSource, TokenSourceBuilder};
+use jeton_agent::{
+    AgentError, AuthorizedClient, ClientCredentials, TokenSource, TokenSourceBuilder,
+};
 use jeton_core::{Clock as _, ManualClock, SystemClock};
 use jeton_guard::GuardLayer;
-use jeton_tests::{Credentials, Jeton, Operator, TodoServer, http};
+use jeton_tests::{Credentials, Jeton, Operator, TodoServer, eventually, http};
 use rmcp::model::{CallToolRequestParams, ProtocolVersion};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
@@ -48,8 +50,13 @@ impl World {
     }
 
     fn source(&self, who: &Credentials) -> TokenSourceBuilder {
-        let credentials = ClientSecret::new(&who.client_id, &who.client_secret);
-        TokenSource::builder(&self.todo.url, credentials).issuer(&self.jeton.url)
+        self.source_of(&self.jeton.url, who)
+    }
+
+    /// With credentials that are said to belong to `issuer`.
+    fn source_of(&self, issuer: &str, who: &Credentials) -> TokenSourceBuilder {
+        let credentials = ClientCredentials::new(issuer, &who.client_id, &who.client_secret);
+        TokenSource::builder(&self.todo.url, credentials)
     }
 
     async fn issued_to(&self, who: &Credentials) -> usize {
@@ -88,9 +95,13 @@ async fn fifty_tasks_share_one_token_and_renew_it_in_one_flight() {
     assert_eq!(first.len(), 1);
     assert_eq!(world.issued_to(&world.writer).await, 1);
 
-    // A minute before its end it is renewed, once, while the others go on with the old one.
+    // A minute before its end it is renewed, once, behind the callers, who go on with the old one.
     clock.advance(Duration::from_secs(3541));
     assert!(ask().await.len() <= 2);
+    eventually("it was renewed once", async || {
+        source.token().await.unwrap().expose() != first[0]
+    })
+    .await;
     assert_eq!(world.issued_to(&world.writer).await, 2);
     // Once it is over, all wait for the new one.
     clock.advance(Duration::from_secs(3601));
@@ -109,7 +120,7 @@ async fn the_scope_is_widened_when_a_tool_needs_more() {
         "todo:read"
     );
     let transport = StreamableHttpClientTransport::with_client(
-        AuthorizedClient::new(source.clone()).unwrap(),
+        AuthorizedClient::new(source.clone()),
         StreamableHttpClientTransportConfig::with_uri(world.todo.url.as_str()),
     );
     let lifecycle = ClientLifecycleMode::Discover {
@@ -141,7 +152,7 @@ async fn what_was_not_granted_stays_refused_with_the_servers_answer() {
     ] {
         let source = builder.build().unwrap();
         let transport = StreamableHttpClientTransport::with_client(
-            AuthorizedClient::new(source).unwrap(),
+            AuthorizedClient::new(source),
             StreamableHttpClientTransportConfig::with_uri(world.todo.url.as_str()),
         );
         let client =
@@ -188,7 +199,7 @@ async fn a_request_is_sent_once_more_after_a_401() {
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let server = operator.mcp_server(&url, &["a"]).await;
     let client = operator.client(&server, &["a"]).await;
-    let credentials = ClientSecret::new(&client.client_id, &client.client_secret);
+    let credentials = ClientCredentials::new(&jeton.url, &client.client_id, &client.client_secret);
     let source = TokenSource::builder(&url, credentials).build().unwrap();
     let request = || http().post(&url).body("{}").build().unwrap();
     assert_eq!(source.send(request()).await.unwrap().status(), 200);
@@ -201,11 +212,7 @@ async fn a_request_is_sent_once_more_after_a_401() {
 async fn credentials_go_to_the_issuer_they_belong_to_and_no_other() {
     let world = World::new().await;
     let other = Jeton::start().await;
-    let source = world
-        .source(&world.writer)
-        .issuer(&other.url)
-        .build()
-        .unwrap();
+    let source = world.source_of(&other.url, &world.writer).build().unwrap();
     let error = source.token().await.unwrap_err();
     assert!(matches!(error, AgentError::OtherIssuer { .. }), "{error}");
     assert!(!format!("{error} {error:?} {source:?}").contains(&world.writer.client_secret));
@@ -237,7 +244,11 @@ async fn metadata_about_another_resource_is_not_believed() {
         axum::routing::get(move || async move { Json(document) }),
     );
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    let credentials = ClientSecret::new(&world.writer.client_id, &world.writer.client_secret);
+    let credentials = ClientCredentials::new(
+        &world.jeton.url,
+        &world.writer.client_id,
+        &world.writer.client_secret,
+    );
     let source = TokenSource::builder(&url, credentials).build().unwrap();
     let error = source.token().await.unwrap_err();
     assert!(
@@ -264,7 +275,7 @@ async fn what_went_wrong_is_said_with_the_address() {
         .to_string();
     assert!(error.contains("invalid_client"), "{error}");
     let unprotected = world.jeton.url.clone() + "/healthz";
-    let credentials = ClientSecret::new("m2m_x", "jeton_x");
+    let credentials = ClientCredentials::new(&world.jeton.url, "m2m_x", "jeton_x");
     let source = TokenSource::builder(&unprotected, credentials)
         .build()
         .unwrap();
@@ -273,7 +284,7 @@ async fn what_went_wrong_is_said_with_the_address() {
         error.contains(&unprotected) && error.contains("RFC 9728"),
         "{error}"
     );
-    let credentials = ClientSecret::new("m2m_x", "jeton_x");
+    let credentials = ClientCredentials::new(&world.jeton.url, "m2m_x", "jeton_x");
     assert!(
         TokenSource::builder("http://mcp.example.com/mcp", credentials)
             .build()

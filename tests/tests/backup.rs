@@ -256,11 +256,18 @@ async fn pg_dump_and_pg_restore_do_what_the_documentation_says() {
         client.ask(&elsewhere.url, &[]).await.status == 200
     })
     .await;
-    std::fs::copy(
-        jeton.data_dir().join("admin.json"),
-        elsewhere.data_dir().join("admin.json"),
-    )
-    .unwrap();
-    let server = ["audit", "verify", "--server", &elsewhere.url];
-    assert_eq!(elsewhere.json(&server).await["verified"], true);
+    // Its address is another here, and with it the issuer: the operator says so in admin.json, or
+    // else the credentials do not go there.
+    let admin = std::fs::read_to_string(jeton.data_dir().join("admin.json")).unwrap();
+    let file = elsewhere.data_dir().join("admin.json");
+    std::fs::write(&file, &admin).unwrap();
+    let verify = ["audit", "verify", "--server", &elsewhere.url];
+    let refused = elsewhere.command(&verify).await;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        words.contains(&jeton.url) && words.contains("not sent"),
+        "{words}"
+    );
+    std::fs::write(&file, admin.replace(&jeton.url, &elsewhere.url)).unwrap();
+    assert_eq!(elsewhere.json(&verify).await["verified"], true);
 }

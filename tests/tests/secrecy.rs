@@ -1,7 +1,7 @@
 //! No secret, whole token or private key in a log line, an audit event, an error, a file or a
 //! `Debug` output.
 
-use jeton_agent::ClientSecret;
+use jeton_agent::ClientCredentials;
 use jeton_core::{PlainSecret, TokenResponse};
 use jeton_jose::{MasterKey, OsEntropy};
 use jeton_tests::{Credentials, Jeton, JetonOptions, http};
@@ -136,7 +136,7 @@ fn debug_output_is_redacted() {
     let shown = format!(
         "{plain:?} {:?} {response:?} {:?} {:?}",
         plain.digest(),
-        ClientSecret::new("m2m_1", plain.expose()),
+        ClientCredentials::new("https://a.example", "m2m_1", plain.expose()),
         MasterKey::from_base64(&master).unwrap(),
     );
     for secret in [

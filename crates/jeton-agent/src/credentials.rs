@@ -1,23 +1,38 @@
-//! Who the agent is.
+//! Who the agent is, and to whom it may say so.
 
 use std::fmt;
 
+use jeton_core::McpServerId;
+use jeton_jose::is_same_issuer;
 use secrecy::{ExposeSecret, SecretString};
 
-/// A client ID and its secret.
+/// A client ID and its secret, with the authorization server that issued them. They are sent to
+/// that server and to no other, whatever an MCP server says.
 #[derive(Clone)]
-pub struct ClientSecret {
+pub struct ClientCredentials {
+    issuer: String,
     client_id: String,
     client_secret: SecretString,
 }
 
-impl ClientSecret {
-    /// The credentials that the operator handed out.
-    pub fn new(client_id: impl Into<String>, client_secret: impl Into<String>) -> Self {
+impl ClientCredentials {
+    /// The credentials that the operator handed out. `issuer` is the authorization server that they
+    /// belong to, as its metadata spells it: for Jeton its URL, `https://auth.example.com`.
+    pub fn new(
+        issuer: impl Into<String>,
+        client_id: impl Into<String>,
+        client_secret: impl Into<String>,
+    ) -> Self {
         Self {
+            issuer: issuer.into(),
             client_id: client_id.into(),
             client_secret: SecretString::from(client_secret.into()),
         }
+    }
+
+    /// The authorization server that they belong to.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// The client ID.
@@ -25,16 +40,89 @@ impl ClientSecret {
         &self.client_id
     }
 
+    /// Whether they may be sent to the authorization server `named`. It must be
+    ///
+    /// - their issuer to the character, but for the single slash after an origin
+    ///   ([`is_same_issuer`]), or
+    /// - the issuer that the same Jeton has for one MCP server: `{issuer}/resources/res_…`, with a
+    ///   well-formed ID and nothing after it.
+    pub fn belong_to(&self, named: &str) -> bool {
+        if is_same_issuer(named, &self.issuer) {
+            return true;
+        }
+        named
+            .rsplit_once("/resources/")
+            .is_some_and(|(issuer, id)| {
+                id.parse::<McpServerId>().is_ok()
+                    && !issuer.ends_with('/')
+                    && is_same_issuer(issuer, &self.issuer)
+            })
+    }
+
     pub(crate) fn expose_secret(&self) -> &str {
         self.client_secret.expose_secret()
     }
 }
 
-impl fmt::Debug for ClientSecret {
+impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientSecret")
+        f.debug_struct("ClientCredentials")
+            .field("issuer", &self.issuer)
             .field("client_id", &self.client_id)
             .field("client_secret", &"[redacted]")
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "res_01890a5d3cv8q9r7s6t5w4x3y2";
+
+    #[test]
+    fn they_belong_to_their_issuer_and_to_its_issuers_for_mcp_servers() {
+        for (issuer, named) in [
+            ("https://a.example", "https://a.example".to_owned()),
+            ("https://a.example", "https://a.example/".to_owned()),
+            ("https://a.example/", "https://a.example".to_owned()),
+            (
+                "https://a.example",
+                format!("https://a.example/resources/{ID}"),
+            ),
+            (
+                "https://a.example/",
+                format!("https://a.example/resources/{ID}"),
+            ),
+            (
+                "https://a.example/t",
+                format!("https://a.example/t/resources/{ID}"),
+            ),
+        ] {
+            let credentials = ClientCredentials::new(issuer, "m2m_1", "jeton_1");
+            assert!(credentials.belong_to(&named), "{issuer}: {named}");
+        }
+        let credentials = ClientCredentials::new("https://a.example/t", "m2m_1", "jeton_1");
+        for named in [
+            "https://a.example".to_owned(),
+            "https://a.example/t/".to_owned(),
+            "https://a.example/tt".to_owned(),
+            "https://a.example.evil.test/t".to_owned(),
+            "http://a.example/t".to_owned(),
+            "https://a.example/t/resources/".to_owned(),
+            "https://a.example/t/resources/x".to_owned(),
+            format!("https://a.example/t/resources/{ID}/"),
+            format!("https://a.example/t/resources/{ID}/../../../other"),
+            format!("https://a.example/t/resources/../../other/resources/{ID}"),
+            format!("https://a.example/t/resources/{ID}?x"),
+            format!("https://a.example/other/resources/{ID}"),
+            format!("https://a.example/t//resources/{ID}"),
+            format!("https://evil.test/t/resources/{ID}"),
+            String::new(),
+        ] {
+            assert!(!credentials.belong_to(&named), "{named}");
+        }
+        let credentials = ClientCredentials::new("https://a.example", "m2m_1", "jeton_1");
+        assert!(!credentials.belong_to(&format!("https://a.example//resources/{ID}")));
     }
 }

@@ -2,11 +2,12 @@
 //! lists: challenge, protected resource metadata, authorization server metadata.
 
 use jeton_core::{Challenge, ProtectedResourceMetadata, ResourceUri, ScopeSet, ServerMetadata};
-use jeton_jose::{FetchError, discover_issuer, fetch_json, is_trustworthy_url};
+use jeton_jose::{
+    FetchError, check_link, discover_named_issuer, fetch_json, is_trustworthy_url, probe_mcp_server,
+};
 use reqwest::Client;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
 
-use crate::AgentError;
+use crate::{AgentError, ClientCredentials};
 
 /// What discovery found.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ pub struct Discovered {
     pub challenge: Option<Challenge>,
     /// Where the protected resource metadata was found.
     pub metadata_url: String,
-    /// The protected resource metadata.
+    /// The protected resource metadata. Its `resource` is the MCP server's URL or a parent of it.
     pub resource: ProtectedResourceMetadata,
     /// The authorization server's metadata.
     pub server: ServerMetadata,
@@ -32,60 +33,35 @@ impl Discovered {
     }
 }
 
-/// Finds out how the MCP server at `url` is protected. Where `issuer` is given, no other
-/// authorization server is accepted.
+/// Finds out how the MCP server at `url` is protected. The only authorization server accepted is
+/// the one that `credentials` belong to ([`ClientCredentials::belong_to`]); no secret is sent.
 ///
 /// # Errors
 ///
-/// [`AgentError`], which says which step failed and at which address.
+/// [`AgentError`], which says which step failed and at which URL.
 pub async fn discover(
     client: &Client,
     url: &str,
-    issuer: Option<&str>,
+    credentials: &ClientCredentials,
 ) -> Result<Discovered, AgentError> {
     let resource: ResourceUri = url.parse().map_err(|_| AgentError::Url(url.to_owned()))?;
     if !is_trustworthy_url(url) {
         return Err(AgentError::Url(url.to_owned()));
     }
-    let (status, challenge) = probe(client, url).await?;
+    let probe = probe_mcp_server(client, url).await?;
     let (metadata_url, document) =
-        resource_metadata(client, &resource, status, challenge.as_ref()).await?;
-    // RFC 9728 §3.3. A parent is accepted: servers with one document for several paths publish
-    // their origin.
-    let about = document.resource.parse::<ResourceUri>();
-    if !about.is_ok_and(|about| about.covers(&resource)) {
-        return Err(AgentError::ResourceMismatch {
-            metadata_url,
-            expected: url.to_owned(),
-            found: document.resource,
-        });
-    }
-    let chosen = choose_issuer(url, &document, issuer)?;
-    let server = discover_issuer(client, chosen).await?;
+        resource_metadata(client, &resource, probe.status, probe.challenge.as_ref()).await?;
+    check_resource(&resource, &metadata_url, &document)?;
+    let issuer = choose_issuer(url, &document, credentials)?;
+    let server = discover_named_issuer(client, issuer).await?;
+    // The issuer is as the person gave it; where its metadata leads is checked against that.
+    check_link(credentials.issuer(), &server.token_endpoint).map_err(AgentError::Endpoint)?;
     Ok(Discovered {
-        challenge,
+        challenge: probe.challenge,
         metadata_url,
         resource: document,
         server,
     })
-}
-
-/// Asks without a token, to be told what is missing.
-async fn probe(client: &Client, url: &str) -> Result<(u16, Option<Challenge>), AgentError> {
-    let response = client
-        .post(url)
-        .header(CONTENT_TYPE, "application/json")
-        .header(ACCEPT, "application/json, text/event-stream")
-        .body(r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#)
-        .send()
-        .await?;
-    let challenge = response
-        .headers()
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|value| Challenge::parse(value).ok());
-    Ok((response.status().as_u16(), challenge))
 }
 
 /// The document that the challenge names; else the well-known path with the endpoint's path
@@ -97,9 +73,7 @@ async fn resource_metadata(
     challenge: Option<&Challenge>,
 ) -> Result<(String, ProtectedResourceMetadata), AgentError> {
     if let Some(url) = challenge.and_then(|challenge| challenge.resource_metadata.clone()) {
-        if !is_trustworthy_url(&url) {
-            return Err(AgentError::ResourceMetadata(FetchError::Insecure(url)));
-        }
+        check_link(resource.as_given(), &url).map_err(AgentError::ResourceMetadata)?;
         let document = fetch_json(client, &url)
             .await
             .map_err(AgentError::ResourceMetadata)?;
@@ -120,31 +94,41 @@ async fn resource_metadata(
     })
 }
 
-/// Credentials are sent to the authorization server they belong to and no other.
+/// RFC 9728 §3.3 wants the server's own URL. A parent of it on the same host is accepted as well,
+/// because servers with one document for several paths publish their origin; it is not asked for
+/// without permission ([`crate::TokenSourceBuilder::allow_parent_resource`]).
+fn check_resource(
+    resource: &ResourceUri,
+    metadata_url: &str,
+    document: &ProtectedResourceMetadata,
+) -> Result<(), AgentError> {
+    match document.resource.parse::<ResourceUri>() {
+        Ok(about) if about.covers(resource) => Ok(()),
+        _ => Err(AgentError::ResourceMismatch {
+            metadata_url: metadata_url.to_owned(),
+            expected: resource.as_given().to_owned(),
+            found: document.resource.clone(),
+        }),
+    }
+}
+
+/// Of the authorization servers named, the first that the credentials belong to.
 fn choose_issuer<'a>(
     url: &str,
     document: &'a ProtectedResourceMetadata,
-    issuer: Option<&str>,
+    credentials: &ClientCredentials,
 ) -> Result<&'a str, AgentError> {
     let named = &document.authorization_servers;
-    let first = named
-        .first()
-        .ok_or_else(|| AgentError::NoAuthorizationServer(url.to_owned()))?;
-    match issuer {
-        None => Ok(first),
-        // An MCP server may name the issuer, or its own issuer below it.
-        Some(issuer) => named
-            .iter()
-            .find(|found| {
-                found
-                    .strip_prefix(issuer)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("/resources/"))
-            })
-            .map(String::as_str)
-            .ok_or_else(|| AgentError::OtherIssuer {
-                url: url.to_owned(),
-                issuer: issuer.to_owned(),
-                found: named.clone(),
-            }),
+    if named.is_empty() {
+        return Err(AgentError::NoAuthorizationServer(url.to_owned()));
     }
+    named
+        .iter()
+        .find(|named| credentials.belong_to(named))
+        .map(String::as_str)
+        .ok_or_else(|| AgentError::OtherIssuer {
+            url: url.to_owned(),
+            issuer: credentials.issuer().to_owned(),
+            found: named.clone(),
+        })
 }

@@ -22,30 +22,15 @@ use crate::{AccessToken, AgentError, TokenSource};
 #[derive(Debug, Clone)]
 pub struct AuthorizedClient {
     tokens: TokenSource,
-    inner: reqwest::Client,
 }
 
 type Failure = StreamableHttpError<reqwest::Error>;
 
 impl AuthorizedClient {
-    /// Sends tokens of `tokens`.
-    ///
-    /// # Errors
-    ///
-    /// When the machine's TLS set-up cannot be read.
-    pub fn new(tokens: TokenSource) -> Result<Self, AgentError> {
-        // Streams stay open: no limit on the whole, unlike in the token source's own client.
-        let inner = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self { tokens, inner })
-    }
-
-    /// Sends requests with `client`, which should follow no redirects.
-    #[must_use]
-    pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.inner = client;
-        self
+    /// Sends tokens of `tokens`, with its time limits: [`crate::TokenSourceBuilder::idle_timeout`]
+    /// ends a stream on which nothing comes.
+    pub fn new(tokens: TokenSource) -> Self {
+        Self { tokens }
     }
 
     async fn authorized<T, F, R>(&self, uri: &str, call: F) -> Result<T, Failure>
@@ -62,10 +47,14 @@ impl AuthorizedClient {
         }
         let token = self.tokens.token().await.map_err(failure)?;
         match call(token.expose().to_owned()).await {
-            Err(StreamableHttpError::AuthRequired(_)) => {
-                let other = self.tokens.replace(&token).await.map_err(failure)?;
-                self.widened(&other, call(other.expose().to_owned()).await, &call)
-                    .await
+            Err(refused @ StreamableHttpError::AuthRequired(_)) => {
+                match self.tokens.replace(&token).await.map_err(failure)? {
+                    Some(other) => {
+                        let outcome = call(other.expose().to_owned()).await;
+                        self.widened(&other, outcome, &call).await
+                    }
+                    None => Err(refused),
+                }
             }
             outcome => self.widened(&token, outcome, &call).await,
         }
@@ -117,7 +106,7 @@ impl StreamableHttpClient for AuthorizedClient {
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<StreamableHttpPostResponse, Failure> {
         self.authorized(&uri, |token| {
-            self.inner.post_message(
+            self.tokens.calls().post_message(
                 Arc::clone(&uri),
                 message.clone(),
                 session_id.clone(),
@@ -138,7 +127,7 @@ impl StreamableHttpClient for AuthorizedClient {
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
         self.authorized(&uri, |token| {
-            self.inner.post_message_with_response_limits(
+            self.tokens.calls().post_message_with_response_limits(
                 Arc::clone(&uri),
                 message.clone(),
                 session_id.clone(),
@@ -158,7 +147,7 @@ impl StreamableHttpClient for AuthorizedClient {
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), Failure> {
         self.authorized(&uri, |token| {
-            self.inner.delete_session(
+            self.tokens.calls().delete_session(
                 Arc::clone(&uri),
                 Arc::clone(&session_id),
                 Some(token),
@@ -177,7 +166,7 @@ impl StreamableHttpClient for AuthorizedClient {
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
         self.authorized(&uri, |token| {
-            self.inner.get_stream(
+            self.tokens.calls().get_stream(
                 Arc::clone(&uri),
                 session_id.clone(),
                 last_event_id.clone(),
@@ -198,7 +187,7 @@ impl StreamableHttpClient for AuthorizedClient {
         max_sse_event_size: usize,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
         self.authorized(&uri, |token| {
-            self.inner.get_stream_with_max_sse_event_size(
+            self.tokens.calls().get_stream_with_max_sse_event_size(
                 Arc::clone(&uri),
                 session_id.clone(),
                 last_event_id.clone(),

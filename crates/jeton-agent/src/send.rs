@@ -8,7 +8,7 @@ use crate::{AccessToken, AgentError, TokenSource};
 
 impl TokenSource {
     /// Sends `request` with a token. After a 401 it is sent once more with another token, after a
-    /// 403 `insufficient_scope` with a wider one.
+    /// 403 `insufficient_scope` with a wider one. Redirects are not followed.
     ///
     /// # Errors
     ///
@@ -23,8 +23,10 @@ impl TokenSource {
         }
         let mut token = self.token().await?;
         let mut response = self.send_with(&request, &token).await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            token = self.replace(&token).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(other) = self.replace(&token).await?
+        {
+            token = other;
             response = self.send_with(&request, &token).await?;
         }
         if response.status() == StatusCode::FORBIDDEN
@@ -46,7 +48,7 @@ impl TokenSource {
             value.set_sensitive(true);
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        Ok(self.http_client().execute(request).await?)
+        Ok(self.calls().execute(request).await?)
     }
 }
 

@@ -21,7 +21,8 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    pub(crate) fn new(response: TokenResponse, now: Timestamp) -> Self {
+    /// RFC 6749 §5.1: an answer without `scope` grants what was asked for.
+    pub(crate) fn new(response: TokenResponse, asked: Option<&ScopeSet>, now: Timestamp) -> Self {
         let lifetime = response
             .expires_in
             .and_then(|seconds| u64::try_from(seconds).ok())
@@ -29,7 +30,7 @@ impl AccessToken {
         let ahead = RENEW_AHEAD.min(lifetime / 5);
         Self {
             token: SecretString::from(response.access_token),
-            scope: response.scope,
+            scope: response.scope.or_else(|| asked.cloned()),
             renew_at: now.plus(lifetime.saturating_sub(ahead)),
             expires_at: now.plus(lifetime),
         }
@@ -40,7 +41,8 @@ impl AccessToken {
         self.token.expose_secret()
     }
 
-    /// What it permits, as the server said.
+    /// What it permits: what the server said, else what was asked for. Nothing where neither named
+    /// any scope.
     pub fn scope(&self) -> Option<&ScopeSet> {
         self.scope.as_ref()
     }

@@ -2,183 +2,100 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jeton_core::{Challenge, Clock, ResourceUri, ScopeSet, SystemClock};
-use jeton_jose::{http_client, is_trustworthy_url};
+use jeton_core::{Challenge, Clock, ResourceUri};
 use reqwest::Client;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
-use crate::authenticate::request_token;
-use crate::discover::{Discovered, discover};
+use crate::failure::causes;
+use crate::flight::Flight;
 use crate::token_cache::AccessToken;
-use crate::{AgentError, ClientSecret};
+use crate::{AgentError, ClientCredentials, TokenSourceBuilder};
 
-/// How often a scope is widened before the server is taken to ask in circles.
-const MAX_WIDENINGS: u32 = 5;
-
-/// Tokens for one MCP server. Clones share one token.
+/// Tokens for one MCP server. Clones share one token. It needs a tokio runtime: tokens are asked
+/// for in tasks of its own, so that one that was begun is finished whoever stops waiting for it.
 #[derive(Clone)]
-pub struct TokenSource(Arc<Inner>);
+pub struct TokenSource(pub(crate) Arc<Inner>);
 
-struct Inner {
-    url: String,
-    resource: ResourceUri,
-    issuer: Option<String>,
-    credentials: ClientSecret,
-    /// Whether the scopes were named, and are not to be widened.
-    scope_is_fixed: bool,
-    client: Client,
-    clock: Arc<dyn Clock>,
-    current: ArcSwapOption<AccessToken>,
-    /// Holding it is the right to ask for a token.
-    flight: Mutex<Flight>,
-}
-
-#[derive(Default)]
-struct Flight {
-    discovered: Option<Arc<Discovered>>,
-    /// What to ask for; nothing means what the challenge asks for.
-    scope: Option<ScopeSet>,
-    widenings: u32,
-}
-
-/// How a [`TokenSource`] is set up.
-#[derive(Debug)]
-pub struct TokenSourceBuilder {
-    url: String,
-    credentials: ClientSecret,
-    issuer: Option<String>,
-    scope: Option<ScopeSet>,
-    client: Option<Client>,
-    clock: Arc<dyn Clock>,
-}
-
-impl TokenSourceBuilder {
-    /// The authorization server that the credentials belong to. They are then sent there and
-    /// nowhere else, whatever the MCP server says; without it, the MCP server decides, so name it
-    /// unless you trust the MCP server.
-    #[must_use]
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuer = Some(issuer.into());
-        self
-    }
-
-    /// The scopes to ask for: these, and never more. Absent, those that the server's challenge asks
-    /// for (else all that the client was granted), and more where the server says
-    /// `insufficient_scope`.
-    #[must_use]
-    pub fn scope(mut self, scope: ScopeSet) -> Self {
-        self.scope = Some(scope);
-        self
-    }
-
-    /// Makes requests with `client`. It should follow no redirects.
-    #[must_use]
-    pub fn http_client(mut self, client: Client) -> Self {
-        self.client = Some(client);
-        self
-    }
-
-    /// Reads the time from `clock`.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Finishes; nothing is sent before the first token is asked for.
-    ///
-    /// # Errors
-    ///
-    /// [`AgentError::Url`] where the MCP server's URL cannot be used.
-    pub fn build(self) -> Result<TokenSource, AgentError> {
-        let resource = self
-            .url
-            .parse()
-            .map_err(|_| AgentError::Url(self.url.clone()))?;
-        if !is_trustworthy_url(&self.url) {
-            return Err(AgentError::Url(self.url));
-        }
-        let client = match self.client {
-            Some(client) => client,
-            None => http_client()?,
-        };
-        Ok(TokenSource(Arc::new(Inner {
-            url: self.url,
-            resource,
-            issuer: self.issuer,
-            credentials: self.credentials,
-            scope_is_fixed: self.scope.is_some(),
-            client,
-            clock: self.clock,
-            current: ArcSwapOption::empty(),
-            flight: Mutex::new(Flight {
-                scope: self.scope,
-                ..Flight::default()
-            }),
-        })))
-    }
+pub(crate) struct Inner {
+    pub(crate) url: String,
+    pub(crate) resource: ResourceUri,
+    pub(crate) credentials: ClientCredentials,
+    pub(crate) allow_parent_resource: bool,
+    pub(crate) wait_at_most: Duration,
+    /// For discovery and the token endpoint.
+    pub(crate) client: Client,
+    /// For calls of the MCP server, whose answers may be streams.
+    pub(crate) calls: Client,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) current: ArcSwapOption<AccessToken>,
+    pub(crate) flight: Arc<Mutex<Flight>>,
 }
 
 impl TokenSource {
     /// Tokens for the MCP server at `url`.
-    pub fn builder(url: impl Into<String>, credentials: ClientSecret) -> TokenSourceBuilder {
-        TokenSourceBuilder {
-            url: url.into(),
-            credentials,
-            issuer: None,
-            scope: None,
-            client: None,
-            clock: Arc::new(SystemClock),
-        }
+    pub fn builder(url: impl Into<String>, credentials: ClientCredentials) -> TokenSourceBuilder {
+        TokenSourceBuilder::new(url.into(), credentials)
     }
 
-    /// A token: the one at hand while it is good, else a new one. When it is about to expire, one
-    /// of the tasks that ask renews it, and the others go on with the old one.
+    /// A token: the one at hand while it has not expired, else a new one. When it is about to
+    /// expire, it is renewed behind the callers, who go on with it. Only when there is none that is
+    /// good do they wait, for 30 seconds at most or as long as
+    /// [`TokenSourceBuilder::wait_at_most`] says. For some seconds after a failure no new attempt
+    /// is made, and callers without a token are told of it at once.
     ///
     /// # Errors
     ///
     /// [`AgentError`].
     pub async fn token(&self) -> Result<Arc<AccessToken>, AgentError> {
         let now = self.0.clock.now();
-        let current = self.0.current.load_full();
-        match current {
-            Some(token) if token.is_fresh(now) => Ok(token),
-            Some(token) if token.is_usable(now) => match self.0.flight.try_lock() {
-                Err(_) => Ok(token),
-                Ok(flight) => match self.renew(flight, Some(&token)).await {
-                    Ok(renewed) => Ok(renewed),
-                    Err(error) => {
-                        tracing::warn!(%error, "renewing the token failed; the old one is still good");
-                        Ok(token)
-                    }
-                },
-            },
-            known => {
-                let flight = self.0.flight.lock().await;
-                self.renew(flight, known.as_ref()).await
+        if let Some(token) = self.0.current.load_full() {
+            if token.is_fresh(now) {
+                return Ok(token);
+            }
+            if token.is_usable(now) {
+                self.renew_behind();
+                return Ok(token);
             }
         }
+        self.in_turn(|source, mut flight| async move {
+            // While this task waited for its turn, another may have done it.
+            match source.0.current.load_full() {
+                Some(token) if token.is_usable(source.0.clock.now()) => Ok(token),
+                _ => flight.fetch(&source.0).await,
+            }
+        })
+        .await
     }
 
-    /// Another token than `rejected`, which the server did not accept.
+    /// Another token than `rejected`, which the server did not accept. Nothing, where five were
+    /// replaced within a minute already: asking again cannot help then.
     ///
     /// # Errors
     ///
     /// [`AgentError`].
-    pub async fn replace(&self, rejected: &AccessToken) -> Result<Arc<AccessToken>, AgentError> {
-        let mut flight = self.0.flight.lock().await;
-        // The server may have moved to another authorization server.
-        if self.is_current(rejected) {
-            flight.discovered = None;
-        }
-        self.renew_unless_done(flight, rejected).await
+    pub async fn replace(
+        &self,
+        rejected: &AccessToken,
+    ) -> Result<Option<Arc<AccessToken>>, AgentError> {
+        let rejected = rejected.clone();
+        self.in_turn(|source, mut flight| async move {
+            if let Some(newer) = source.newer_than(&rejected) {
+                return Ok(Some(newer));
+            }
+            flight.replace(&source.0).await
+        })
+        .await
     }
 
     /// A token with the scope that the server's `insufficient_scope` challenge asks for, beside
-    /// what `insufficient` has. Nothing, where asking again cannot help: the scopes are fixed,
-    /// the challenge names no scope that is missing, or the scope was widened five times already.
+    /// what `insufficient` has. Nothing, where asking again cannot help: the scopes are fixed, the
+    /// challenge names no scope that is missing, the authorization server refused that scope less
+    /// than a minute ago, or the scope was widened five times within a minute.
     ///
     /// # Errors
     ///
@@ -188,29 +105,18 @@ impl TokenSource {
         insufficient: &AccessToken,
         challenge: &Challenge,
     ) -> Result<Option<Arc<AccessToken>>, AgentError> {
-        let Some(asked) = &challenge.scope else {
+        let Some(asked) = challenge.scope.clone() else {
             return Ok(None);
         };
-        if self.0.scope_is_fixed {
-            return Ok(None);
-        }
-        let mut flight = self.0.flight.lock().await;
-        if !self.is_current(insufficient) {
-            return self.renew_unless_done(flight, insufficient).await.map(Some);
-        }
-        let had = insufficient.scope().cloned().unwrap_or_default();
-        if asked.is_subset_of(&had) || flight.widenings >= MAX_WIDENINGS {
-            return Ok(None);
-        }
-        flight.widenings += 1;
-        let before = flight.scope.replace(had.union(asked));
-        match self.fetch(&mut flight).await {
-            Ok(token) => Ok(Some(token)),
-            Err(error) => {
-                flight.scope = before;
-                Err(error)
+        let insufficient = insufficient.clone();
+        self.in_turn(|source, mut flight| async move {
+            if let Some(newer) = source.newer_than(&insufficient) {
+                return Ok(Some(newer));
             }
-        }
+            let had = insufficient.scope();
+            flight.widen(&source.0, had, &asked).await
+        })
+        .await
     }
 
     /// The MCP server's URL.
@@ -218,8 +124,8 @@ impl TokenSource {
         &self.0.url
     }
 
-    pub(crate) fn http_client(&self) -> &Client {
-        &self.0.client
+    pub(crate) fn calls(&self) -> &Client {
+        &self.0.calls
     }
 
     /// Whether a token may be sent to `url`.
@@ -230,77 +136,79 @@ impl TokenSource {
             .is_ok_and(|url| self.0.resource.covers(&url))
     }
 
-    fn is_current(&self, token: &AccessToken) -> bool {
+    /// A usable token that came after `old`.
+    fn newer_than(&self, old: &AccessToken) -> Option<Arc<AccessToken>> {
+        let now = self.0.clock.now();
         self.0
             .current
-            .load()
-            .as_ref()
-            .is_some_and(|current| current.expose() == token.expose())
+            .load_full()
+            .filter(|current| current.expose() != old.expose() && current.is_usable(now))
     }
 
-    async fn renew_unless_done(
-        &self,
-        mut flight: MutexGuard<'_, Flight>,
-        old: &AccessToken,
-    ) -> Result<Arc<AccessToken>, AgentError> {
-        let now = self.0.clock.now();
-        match self.0.current.load_full() {
-            Some(current) if current.expose() != old.expose() && current.is_usable(now) => {
-                Ok(current)
-            }
-            _ => self.fetch(&mut flight).await,
-        }
-    }
-
-    async fn renew(
-        &self,
-        mut flight: MutexGuard<'_, Flight>,
-        known: Option<&Arc<AccessToken>>,
-    ) -> Result<Arc<AccessToken>, AgentError> {
-        // While this task waited for its turn, another may have done it.
-        let now = self.0.clock.now();
-        match (self.0.current.load_full(), known) {
-            (Some(current), known)
-                if current.is_fresh(now)
-                    && known.is_none_or(|known| known.expose() != current.expose()) =>
-            {
-                Ok(current)
-            }
-            _ => self.fetch(&mut flight).await,
-        }
-    }
-
-    async fn fetch(&self, flight: &mut Flight) -> Result<Arc<AccessToken>, AgentError> {
-        let inner = &self.0;
-        let discovered = if let Some(discovered) = &flight.discovered {
-            Arc::clone(discovered)
-        } else {
-            let found = discover(&inner.client, &inner.url, inner.issuer.as_deref()).await?;
-            Arc::clone(flight.discovered.insert(Arc::new(found)))
+    /// Begins a renewal, unless one is under way or failed moments ago.
+    fn renew_behind(&self) {
+        let Ok(mut flight) = Arc::clone(&self.0.flight).try_lock_owned() else {
+            return;
         };
-        let scope = flight
-            .scope
-            .as_ref()
-            .or_else(|| discovered.challenged_scope());
-        let response = request_token(
-            &inner.client,
-            &discovered.server,
-            &inner.credentials,
-            Some(&discovered.resource.resource),
-            scope,
-        )
-        .await?;
-        let token = Arc::new(AccessToken::new(response, inner.clock.now()));
-        inner.current.store(Some(Arc::clone(&token)));
-        Ok(token)
+        let now = self.0.clock.now();
+        let renewed = self.0.current.load_full();
+        if flight.failure_in_force(now).is_some()
+            || renewed.is_some_and(|token| token.is_fresh(now))
+        {
+            return;
+        }
+        let source = self.clone();
+        spawn(async move {
+            if let Err(error) = flight.fetch(&source.0).await {
+                tracing::warn!(
+                    url = source.0.url,
+                    error = causes(&error),
+                    "renewing the token failed; the old one is in use until it expires"
+                );
+            }
+        });
     }
+
+    /// Does `work` when it is this caller's turn, in a task of its own.
+    async fn in_turn<T, F>(
+        &self,
+        work: impl FnOnce(Self, OwnedMutexGuard<Flight>) -> F,
+    ) -> Result<T, AgentError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, AgentError>> + Send + 'static,
+    {
+        let limit = self.0.wait_at_most;
+        let deadline = Instant::now() + limit;
+        let timed_out = || AgentError::TimedOut {
+            url: self.0.url.clone(),
+            limit,
+        };
+        let flight = timeout_at(deadline, Arc::clone(&self.0.flight).lock_owned())
+            .await
+            .map_err(|_| timed_out())?;
+        let task = spawn(work(self.clone(), flight));
+        match timeout_at(deadline, task).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(AgentError::Interrupted),
+            Err(_) => Err(timed_out()),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the agent runs in other people's programs"
+)]
+fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(task)
 }
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSource")
             .field("url", &self.0.url)
-            .field("issuer", &self.0.issuer)
+            .field("issuer", &self.0.credentials.issuer())
             .finish_non_exhaustive()
     }
 }

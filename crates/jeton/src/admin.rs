@@ -5,9 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
-use jeton_agent::{ClientSecret, request_token};
-use jeton_core::{ScopeSet, ServerMetadata};
-use jeton_jose::{fetch_json, http_client};
+use jeton_agent::request_token;
+use jeton_jose::{HttpError, http_client};
 use jeton_server::{AdminCredentials, Config, RawConfig};
 use reqwest::header::IF_MATCH;
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -15,7 +14,8 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::arguments::Global;
-use crate::command::credentials;
+use crate::command::credentials::{self, FoundCredentials};
+use crate::reach::reach;
 
 /// Where a server is that nobody named.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8420";
@@ -70,42 +70,36 @@ impl Admin {
         global: &Global,
         path: PathBuf,
         file: Option<AdminCredentials>,
-        named: Option<ClientSecret>,
+        named: Option<FoundCredentials>,
     ) -> anyhow::Result<Self> {
-        let (credentials, issuer) = match (named, file) {
-            (Some(named), file) => (named, file.map(|file| file.issuer)),
-            (None, Some(file)) => (
-                ClientSecret::new(file.client_id, file.client_secret),
-                Some(file.issuer),
-            ),
+        let credentials = match (named, file) {
+            // Without JETON_URL they go where admin.json says that the server is.
+            (Some(named), Some(file)) if global.server.is_none() => named.belonging_to(file.issuer),
+            (Some(named), _) => named,
+            (None, Some(file)) => FoundCredentials::of_file(path, file),
             (None, None) => bail!(
                 "no admin credentials: there is no {}. Run this where jeton serve runs, name its data directory with --data-dir or JETON_DATA_DIR, or set JETON_URL, JETON_CLIENT_ID and JETON_CLIENT_SECRET",
                 path.display()
             ),
         };
-        let url = global
-            .server
-            .clone()
-            .or(issuer)
-            .unwrap_or_else(|| DEFAULT_URL.to_owned());
-        let url = url.trim_end_matches('/').to_owned();
+        let url = credentials::server_url(global, &credentials)?;
         let client = http_client()?;
-        let found: ServerMetadata = fetch_json(
+        let reached = reach(&client, &url, credentials).await?;
+        let issuer = reached.credentials.issuer().to_owned();
+        let resource = format!("{issuer}/api");
+        let token = request_token(
             &client,
-            &format!("{url}/.well-known/oauth-authorization-server"),
+            &reached.server,
+            &reached.credentials,
+            Some(&resource),
+            None,
         )
         .await
-        .with_context(|| format!("no Jeton server at {url}; is jeton serve running?"))?;
-        // The server may be reached at another address than its issuer's.
-        let reached = ServerMetadata::for_issuer(&url, &url, &ScopeSet::empty());
-        let resource = format!("{}/api", found.issuer);
-        let token = request_token(&client, &reached, &credentials, Some(&resource), None)
-            .await
-            .context("no token for the admin API")?;
+        .context("no token for the admin API")?;
         Ok(Self {
             client,
             base: format!("{url}/api/v1"),
-            issuer: found.issuer,
+            issuer,
             token: token.access_token,
         })
     }
@@ -123,7 +117,7 @@ impl Admin {
 
     /// Reads one document.
     pub(crate) async fn read(&self, path: &str) -> anyhow::Result<Value> {
-        document(self.request(Method::GET, path).send().await?).await
+        document(send(self.request(Method::GET, path)).await?).await
     }
 
     /// Reads a list to its end, or to `limit` items.
@@ -147,7 +141,7 @@ impl Admin {
                 parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
             }
             let request = self.request(Method::GET, &with_query(path, &parameters));
-            let mut page = document(request.send().await?).await?;
+            let mut page = document(send(request).await?).await?;
             if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
                 items.extend(more);
             }
@@ -170,7 +164,7 @@ impl Admin {
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         let request = self.request(Method::GET, &with_query(path, &query));
-        let response = request.send().await?;
+        let response = send(request).await?;
         if !response.status().is_success() {
             let refused = document(response).await.err();
             return Err(refused.unwrap_or_else(|| anyhow!("the server did not say why")));
@@ -187,24 +181,24 @@ impl Admin {
         path: &str,
         body: &Value,
     ) -> anyhow::Result<Value> {
-        document(self.request(method, path).json(body).send().await?).await
+        document(send(self.request(method, path).json(body)).await?).await
     }
 
     /// Changes a thing as it is now: should somebody else change it in between, nothing is lost.
     pub(crate) async fn change(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let current = self.request(Method::GET, path).send().await?;
+        let current = send(self.request(Method::GET, path)).await?;
         let tag = current.headers().get("etag").cloned();
         document(current).await?;
         let mut request = self.request(Method::PATCH, path).json(body);
         if let Some(tag) = tag {
             request = request.header(IF_MATCH, tag);
         }
-        document(request.send().await?).await
+        document(send(request).await?).await
     }
 
     /// Deletes a thing.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        document(self.request(Method::DELETE, path).send().await?)
+        document(send(self.request(Method::DELETE, path)).await?)
             .await
             .map(drop)
     }
@@ -223,6 +217,11 @@ fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
         .extend_pairs(parameters)
         .finish();
     format!("{path}?{query}")
+}
+
+/// An answer, or an error that names the proxy if there is one.
+async fn send(request: RequestBuilder) -> Result<Response, HttpError> {
+    Ok(request.send().await?)
 }
 
 /// The document of an answer, or the problem that it describes.

@@ -13,6 +13,7 @@ mod command;
 mod demo;
 mod duration;
 mod output;
+mod reach;
 
 use std::process::ExitCode;
 

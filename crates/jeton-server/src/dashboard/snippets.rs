@@ -143,7 +143,8 @@ pub(super) fn get_token(
             id: "jeton-call",
             title: "jeton call",
             code: format!(
-                "export JETON_CLIENT_ID={}\nexport JETON_CLIENT_SECRET={}\njeton call {} --list",
+                "export JETON_URL={}\nexport JETON_CLIENT_ID={}\nexport JETON_CLIENT_SECRET={}\njeton call {} --list",
+                shell(issuer),
                 shell(id),
                 shell(secret),
                 shell(url)
@@ -151,7 +152,7 @@ pub(super) fn get_token(
         },
         python_client(issuer, id, secret, &scope, url),
         typescript_client(issuer, id, secret, &scope, url),
-        rust_client(id, secret, url),
+        rust_client(issuer, id, secret, url),
     ]
 }
 
@@ -192,15 +193,16 @@ fn typescript_client(issuer: &str, id: &str, secret: &str, scope: &str, url: &st
     }
 }
 
-fn rust_client(id: &str, secret: &str, url: &str) -> Snippet {
+fn rust_client(issuer: &str, id: &str, secret: &str, url: &str) -> Snippet {
     Snippet {
         id: "rust",
         title: "Rust: jeton-agent",
         code: format!(
-            "use jeton_agent::{{ClientSecret, TokenSource}};\n\n\
-             let credentials = ClientSecret::new({}, {});\n\
+            "use jeton_agent::{{ClientCredentials, TokenSource}};\n\n\
+             let credentials = ClientCredentials::new({}, {}, {});\n\
              let tokens = TokenSource::builder({}, credentials).build()?;\n\
              let token = tokens.token().await?;",
+            literal(issuer),
             literal(id),
             literal(secret),
             literal(url),

@@ -1,8 +1,8 @@
 //! `jeton call`.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use jeton_agent::{AuthorizedClient, TokenSource};
+use jeton_agent::{AgentError, AuthorizedClient, TokenSource};
 use jeton_core::ScopeSet;
 use rmcp::model::{CallToolRequestParams, CallToolResult, ProtocolVersion, Tool};
 use rmcp::service::RunningService;
@@ -11,7 +11,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
 use serde_json::{Map, Value, json};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, server_url};
 use crate::arguments::Global;
 use crate::output;
 
@@ -36,10 +36,10 @@ pub(crate) struct Call {
     /// The scopes to ask for, separated by spaces and no more [default: what the server asks for].
     #[arg(long, value_name = "SCOPES", env = "JETON_SCOPE")]
     scope: Option<ScopeSet>,
-    /// The authorization server that the credentials belong to; they are sent to no other
-    /// [default: --server, else as admin.json says, else whichever the MCP server names].
-    #[arg(long, value_name = "URL", env = "JETON_ISSUER")]
-    issuer: Option<String>,
+    /// Accept a token for a parent of the URL, where the MCP server says that this is its resource:
+    /// such a token works for every server below the parent.
+    #[arg(long)]
+    allow_parent_resource: bool,
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {
@@ -49,22 +49,22 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
 }
 
 pub(crate) async fn run(call: Call, global: &Global) -> anyhow::Result<()> {
-    let credentials = call.credentials.find(global)?;
-    let mut tokens = TokenSource::builder(&call.mcp_url, credentials);
-    let issuer = match (call.issuer, &global.server) {
-        (Some(issuer), _) => Some(issuer),
-        (None, Some(url)) => Some(url.trim_end_matches('/').to_owned()),
-        (None, None) => crate::admin::admin_file(global)?.1.map(|file| file.issuer),
+    let found = call.credentials.find(global)?;
+    // Never "whatever the MCP server says": the secret would go there.
+    let issuer = match found.issuer() {
+        Some(issuer) => issuer.to_owned(),
+        None => server_url(global, &found)?,
     };
-    if let Some(issuer) = issuer {
-        tokens = tokens.issuer(issuer);
+    let mut tokens = TokenSource::builder(&call.mcp_url, found.of_issuer(issuer));
+    if call.allow_parent_resource {
+        tokens = tokens.allow_parent_resource();
     }
     if let Some(scope) = call.scope {
         tokens = tokens.scope(scope);
     }
     let tokens = tokens.build()?;
     // What cannot be had is said here, in its own words, before the MCP client wraps it.
-    tokens.token().await?;
+    tokens.token().await.map_err(with_advice)?;
     let client = connect(&call.mcp_url, tokens).await?;
     let outcome = match call.tool {
         None => list_tools(&client, global).await,
@@ -74,12 +74,25 @@ pub(crate) async fn run(call: Call, global: &Global) -> anyhow::Result<()> {
     outcome
 }
 
+/// An error with the flag that helps.
+fn with_advice(error: AgentError) -> anyhow::Error {
+    match &error {
+        AgentError::OtherIssuer { .. } => {
+            anyhow!("{error} (here: --issuer or JETON_ISSUER)")
+        }
+        AgentError::ParentResource { .. } => {
+            anyhow::Error::new(error).context("add --allow-parent-resource, if you mean it")
+        }
+        _ => error.into(),
+    }
+}
+
 type Connection = RunningService<RoleClient, ()>;
 
 /// Speaks the newest revision of MCP with servers that know it, and an earlier one with others.
 pub(crate) async fn connect(url: &str, tokens: TokenSource) -> anyhow::Result<Connection> {
     let transport = StreamableHttpClientTransport::with_client(
-        AuthorizedClient::new(tokens)?,
+        AuthorizedClient::new(tokens),
         StreamableHttpClientTransportConfig::with_uri(url.to_owned()),
     );
     let lifecycle = ClientLifecycleMode::Auto {

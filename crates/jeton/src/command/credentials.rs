@@ -1,12 +1,16 @@
-//! A client's credentials from flags or the environment.
+//! A client's credentials from flags, the environment or `admin.json`, and where they belong.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::bail;
 use clap::Args;
-use jeton_agent::ClientSecret;
+use jeton_agent::ClientCredentials;
+use jeton_jose::is_same_issuer;
+use jeton_server::AdminCredentials;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::admin::admin_file;
+use crate::admin::{DEFAULT_URL, admin_file};
 use crate::arguments::Global;
 
 /// A secret from the command line: not printable.
@@ -41,17 +45,72 @@ pub(crate) struct Credentials {
         requires = "client_id"
     )]
     client_secret: Option<SecretArgument>,
+    /// The authorization server that the credentials belong to; they are sent to no other [default:
+    /// as admin.json says of its own, else --server, else http://127.0.0.1:8420].
+    #[arg(long, value_name = "URL", env = "JETON_ISSUER")]
+    issuer: Option<String>,
+}
+
+/// Credentials as a command found them.
+pub(crate) struct FoundCredentials {
+    client_id: String,
+    client_secret: SecretString,
+    issuer: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl FoundCredentials {
+    /// Those of `admin.json`, which says where they belong.
+    pub(crate) fn of_file(path: PathBuf, file: AdminCredentials) -> Self {
+        Self {
+            client_id: file.client_id,
+            client_secret: SecretString::from(file.client_secret),
+            issuer: Some(file.issuer),
+            file: Some(path),
+        }
+    }
+
+    /// The same, now that it is known where they belong.
+    pub(crate) fn belonging_to(mut self, issuer: String) -> Self {
+        self.issuer = Some(issuer);
+        self
+    }
+
+    /// The issuer that they belong to, where that is known.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// The file that they come from.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// As credentials of `issuer`.
+    pub(crate) fn of_issuer(self, issuer: impl Into<String>) -> ClientCredentials {
+        ClientCredentials::new(issuer, self.client_id, self.client_secret.expose_secret())
+    }
 }
 
 impl Credentials {
     /// What was given, else the admin client of this data directory.
-    pub(crate) fn find(&self, global: &Global) -> anyhow::Result<ClientSecret> {
+    pub(crate) fn find(&self, global: &Global) -> anyhow::Result<FoundCredentials> {
         if let (Some(id), Some(secret)) = (&self.client_id, &self.client_secret) {
-            return Ok(ClientSecret::new(id, secret.0.expose_secret()));
+            return Ok(FoundCredentials {
+                client_id: id.clone(),
+                client_secret: secret.0.clone(),
+                issuer: self.issuer.clone(),
+                file: None,
+            });
         }
-        match admin_file(global)? {
-            (_, Some(file)) => Ok(ClientSecret::new(file.client_id, file.client_secret)),
-            (path, None) => anyhow::bail!(
+        match (admin_file(global)?, &self.issuer) {
+            ((path, Some(file)), Some(issuer)) if !is_same_issuer(issuer, &file.issuer) => bail!(
+                "the credentials in {} belong to {}, not to {issuer} (--issuer, JETON_ISSUER): give the client's own with --client-id and --client-secret",
+                path.display(),
+                file.issuer
+            ),
+            ((path, Some(file)), _) => Ok(FoundCredentials::of_file(path, file)),
+            ((path, None), _) => bail!(
                 "no credentials: give --client-id and --client-secret (or JETON_CLIENT_ID and JETON_CLIENT_SECRET); there is no {} either",
                 path.display()
             ),
@@ -59,15 +118,33 @@ impl Credentials {
     }
 }
 
+/// Where the server is: as --server says, else where the credentials belong, else as admin.json
+/// says, else where `jeton serve` listens by default.
+pub(crate) fn server_url(
+    global: &Global,
+    credentials: &FoundCredentials,
+) -> anyhow::Result<String> {
+    let known = global.server.as_deref().or(credentials.issuer());
+    let url = match known {
+        Some(url) => url.to_owned(),
+        None => admin_file(global)?
+            .1
+            .map_or_else(|| DEFAULT_URL.to_owned(), |file| file.issuer),
+    };
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
 /// `JETON_CLIENT_ID` and `JETON_CLIENT_SECRET`, if both are set.
 #[expect(
     clippy::disallowed_methods,
     reason = "admin commands take them from the environment only"
 )]
-pub(crate) fn from_environment() -> Option<ClientSecret> {
+pub(crate) fn from_environment() -> Option<FoundCredentials> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    Some(ClientSecret::new(
-        variable("JETON_CLIENT_ID")?,
-        variable("JETON_CLIENT_SECRET")?,
-    ))
+    Some(FoundCredentials {
+        client_id: variable("JETON_CLIENT_ID")?,
+        client_secret: SecretString::from(variable("JETON_CLIENT_SECRET")?),
+        issuer: None,
+        file: None,
+    })
 }

@@ -2,14 +2,14 @@
 
 use clap::Args;
 use jeton_agent::request_token;
-use jeton_core::{ScopeSet, ServerMetadata};
+use jeton_core::ScopeSet;
 use jeton_jose::http_client;
 use serde_json::json;
 
-use super::credentials::Credentials;
-use crate::admin::{DEFAULT_URL, admin_file};
+use super::credentials::{Credentials, server_url};
 use crate::arguments::Global;
 use crate::output;
+use crate::reach::reach;
 
 /// Get an access token and print it; with --json the whole answer.
 #[derive(Args)]
@@ -26,12 +26,12 @@ pub(crate) struct Token {
 
 pub(crate) async fn run(token: Token, global: &Global) -> anyhow::Result<()> {
     let credentials = token.credentials.find(global)?;
-    let url = server_url(global)?;
-    let server = ServerMetadata::for_issuer(&url, &url, &ScopeSet::empty());
+    let client = http_client()?;
+    let reached = reach(&client, &server_url(global, &credentials)?, credentials).await?;
     let response = request_token(
-        &http_client()?,
-        &server,
-        &credentials,
+        &client,
+        &reached.server,
+        &reached.credentials,
         token.resource.as_deref(),
         token.scope.as_ref(),
     )
@@ -41,15 +41,4 @@ pub(crate) async fn run(token: Token, global: &Global) -> anyhow::Result<()> {
     } else {
         output::data(&response.access_token)
     }
-}
-
-/// Where the authorization server is.
-pub(super) fn server_url(global: &Global) -> anyhow::Result<String> {
-    let url = match &global.server {
-        Some(url) => url.clone(),
-        None => admin_file(global)?
-            .1
-            .map_or_else(|| DEFAULT_URL.to_owned(), |file| file.issuer),
-    };
-    Ok(url.trim_end_matches('/').to_owned())
 }

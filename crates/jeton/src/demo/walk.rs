@@ -1,6 +1,6 @@
 //! From a refused call to one that works.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jeton_jose::metadata_urls;
@@ -72,9 +72,11 @@ async fn resource_metadata(
         .unwrap_or("")
         .to_owned();
     narrator.check(
-        "it is about this MCP server, and names Jeton",
+        "it is about this MCP server, and names Jeton, to which the agent's credentials belong",
         document.member("/resource") == &json!(stage.mcp_url) && issuer == stage.issuer,
     )?;
+    // Another authorization server would get the agent's secret.
+    ensure!(issuer == stage.issuer, "the credentials belong elsewhere");
     Ok(issuer)
 }
 

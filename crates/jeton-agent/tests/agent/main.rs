@@ -1,0 +1,19 @@
+//! The agent against servers that the real Jeton and the real todo server cannot be made into:
+//! hostile, slow, broken.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod issuers;
+mod limits;
+mod links;
+mod probes;
+mod renewal;
+mod resources;
+mod scopes;
+mod support;

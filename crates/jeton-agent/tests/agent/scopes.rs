@@ -1,0 +1,104 @@
+//! Scopes are widened, kept, and given up.
+
+use std::time::Duration;
+
+use jeton_agent::AgentError;
+
+use crate::support::{Mode, World, eventually, wants};
+
+fn scopes_asked(world: &World) -> Vec<String> {
+    let asked = world.auth.token_requests();
+    let scopes = asked.iter().map(|asked| asked.parameter("scope"));
+    scopes.map(Option::unwrap_or_default).collect()
+}
+
+#[tokio::test]
+async fn a_server_that_asks_in_circles_is_answered_again_later() {
+    let world = World::new().await;
+    let source = world.source();
+    let mut token = source.token().await.unwrap();
+    for step in 0..20 {
+        let wider = source.widen(&token, &wants(&format!("s{step}"))).await;
+        match wider.unwrap() {
+            Some(wider) => token = wider,
+            None => assert!(step >= 5, "{step}"),
+        }
+    }
+    assert_eq!(world.auth.token_requests().len(), 6);
+    world.clock.advance(Duration::from_secs(61));
+    let wider = source
+        .widen(&token, &wants("later"))
+        .await
+        .unwrap()
+        .unwrap();
+    let scope = wider.scope().unwrap().to_string();
+    assert_eq!(scope, "a s0 s1 s2 s3 s4 later");
+}
+
+#[tokio::test]
+async fn an_answer_without_scope_grants_what_was_asked_for() {
+    let world = World::new().await;
+    world.auth.set(Mode::IssueWithoutScope);
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    assert_eq!(token.scope().unwrap().to_string(), "a");
+    let wider = source.widen(&token, &wants("b")).await.unwrap().unwrap();
+    assert_eq!(wider.scope().unwrap().to_string(), "a b");
+    let widest = source.widen(&wider, &wants("c")).await.unwrap().unwrap();
+    assert_eq!(widest.scope().unwrap().to_string(), "a b c");
+    // Renewal keeps them.
+    world.clock.advance(Duration::from_secs(3601));
+    let renewed = source.token().await.unwrap();
+    assert_eq!(renewed.scope().unwrap().to_string(), "a b c");
+    assert_eq!(scopes_asked(&world), ["a", "a b", "a b c", "a b c"]);
+}
+
+#[tokio::test]
+async fn a_scope_that_was_refused_is_not_asked_for_at_every_call() {
+    let world = World::new().await;
+    world.auth.set(Mode::RefuseScope("b"));
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    let error = source.widen(&token, &wants("b")).await.unwrap_err();
+    assert!(matches!(error, AgentError::Token(_)), "{error}");
+    for _ in 0..20 {
+        assert!(source.widen(&token, &wants("b")).await.unwrap().is_none());
+    }
+    assert_eq!(scopes_asked(&world), ["a", "a b"]);
+    // It takes nothing away: the token is in use, and other scopes can be had.
+    assert_eq!(source.token().await.unwrap().expose(), token.expose());
+    let wider = source.widen(&token, &wants("c")).await.unwrap().unwrap();
+    assert_eq!(wider.scope().unwrap().to_string(), "a c");
+    // After a minute the grant may have been changed.
+    world.auth.set(Mode::Issue);
+    world.clock.advance(Duration::from_secs(61));
+    let wider = source.widen(&wider, &wants("b")).await.unwrap().unwrap();
+    assert_eq!(wider.scope().unwrap().to_string(), "a c b");
+}
+
+#[tokio::test]
+async fn a_scope_that_is_no_longer_granted_does_not_stop_renewal() {
+    let world = World::new().await;
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    source.widen(&token, &wants("b")).await.unwrap().unwrap();
+    world.auth.set(Mode::RefuseScope("b"));
+    world.clock.advance(Duration::from_secs(3541));
+    eventually("it is renewed with what is left", async || {
+        source.token().await.unwrap().scope().unwrap().to_string() == "a"
+    })
+    .await;
+    assert_eq!(scopes_asked(&world), ["a", "a b", "a b", "a"]);
+}
+
+#[tokio::test]
+async fn scopes_that_the_program_named_are_never_widened() {
+    let world = World::new().await;
+    let source = world.builder().scope("a".parse().unwrap()).build().unwrap();
+    let token = source.token().await.unwrap();
+    assert!(source.widen(&token, &wants("b")).await.unwrap().is_none());
+    world.auth.set(Mode::RefuseScope("a"));
+    world.clock.advance(Duration::from_secs(3601));
+    assert!(source.token().await.is_err());
+    assert_eq!(scopes_asked(&world), ["a", "a"]);
+}

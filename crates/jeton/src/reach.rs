@@ -1,0 +1,71 @@
+//! The server that a command talks to, and whether it may have the credentials.
+
+use anyhow::{Context as _, bail};
+use jeton_agent::ClientCredentials;
+use jeton_core::{ScopeSet, ServerMetadata};
+use jeton_jose::{FetchError, fetch_json, is_same_issuer, is_trustworthy_url, metadata_urls};
+use reqwest::Client;
+
+use crate::command::credentials::FoundCredentials;
+
+/// A server that answered, and credentials that belong to it.
+pub(crate) struct Reached {
+    /// The server's metadata, with its endpoints at the URL where it was reached: that may be
+    /// another than its issuer's.
+    pub(crate) server: ServerMetadata,
+    pub(crate) credentials: ClientCredentials,
+}
+
+/// Asks the server at `url` who it is. Where it is known which issuer the credentials belong to, it
+/// has to be that one; otherwise they belong to the server that the person named.
+pub(crate) async fn reach(
+    client: &Client,
+    url: &str,
+    credentials: FoundCredentials,
+) -> anyhow::Result<Reached> {
+    let url = url.trim_end_matches('/');
+    if !is_trustworthy_url(url) {
+        return Err(FetchError::Insecure(url.to_owned()).into());
+    }
+    let issuer = metadata(client, url)
+        .await
+        .with_context(|| format!("no Jeton server at {url}; is jeton serve running?"))?
+        .issuer;
+    if let Some(expected) = credentials.issuer()
+        && !is_same_issuer(expected, &issuer)
+    {
+        match credentials.file() {
+            Some(file) => bail!(
+                "the credentials in {} belong to {expected}, but the server at {url} is {issuer}: they were not sent. Name that server's data directory with --data-dir (JETON_DATA_DIR), or leave out --server (JETON_URL) to talk to {expected}",
+                file.display()
+            ),
+            None => bail!(
+                "the credentials belong to {expected}, but the server at {url} is {issuer}: they were not sent. If {issuer} issued them, name it with --issuer (JETON_ISSUER)"
+            ),
+        }
+    }
+    let mut server = ServerMetadata::for_issuer(url, url, &ScopeSet::empty());
+    server.issuer.clone_from(&issuer);
+    Ok(Reached {
+        server,
+        credentials: credentials.of_issuer(issuer),
+    })
+}
+
+/// Its metadata, below its URL or where RFC 8414 §3.1 puts it.
+async fn metadata(client: &Client, url: &str) -> Result<ServerMetadata, FetchError> {
+    let first = format!("{url}/.well-known/oauth-authorization-server");
+    let failed = match fetch_json(client, &first).await {
+        Ok(metadata) => return Ok(metadata),
+        Err(error @ FetchError::Unreachable { .. }) => return Err(error),
+        Err(error) => error,
+    };
+    for other in metadata_urls(url).unwrap_or_default() {
+        if other != first
+            && let Ok(metadata) = fetch_json(client, &other).await
+        {
+            return Ok(metadata);
+        }
+    }
+    Err(failed)
+}
