@@ -24,6 +24,7 @@ mod name;
 mod redact;
 mod resource;
 mod resource_metadata;
+mod resource_path;
 mod scope;
 mod secret;
 mod server_metadata;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
+use crate::resource_path;
+
 /// The longest resource identifier accepted, in bytes.
 const MAX_LEN: usize = 2048;
 
@@ -27,9 +29,12 @@ pub enum ResourceUriError {
     /// `user:password@` in the URL.
     #[error("a resource must not carry a user name or password")]
     UserInfo,
-    /// Dot segments, unescaped characters, backslashes, a host not in ASCII, …
+    /// Dot segments, encoded letters or slashes, backslashes, a host not in ASCII, …
     #[error("the URL is not in its normal form; write it as {0}")]
     NotNormal(String),
+    /// `%` without two hexadecimal digits, with bytes that are not text, or escaped itself.
+    #[error("the URL has a % escape that readers understand differently; leave it out")]
+    Escape,
     /// Over 2,048 bytes.
     #[error("a resource has at most {MAX_LEN} characters")]
     TooLong,
@@ -113,7 +118,45 @@ impl ResourceUri {
 impl FromStr for ResourceUri {
     type Err = ResourceUriError;
 
+    /// A spelling that a normalising reader would take for another path is refused, with the normal
+    /// one in the error: for such a reader a token for `/%6dcp` would be a token for `/mcp`.
     fn from_str(text: &str) -> Result<Self, ResourceUriError> {
+        let uri = Self::from_registered(text).map_err(|error| match error {
+            ResourceUriError::NotNormal(url) => Self::from_registered(&url)
+                .and_then(|uri| uri.normal())
+                .map_or_else(|error| error, ResourceUriError::NotNormal),
+            other => other,
+        })?;
+        let normal = uri.normal()?;
+        if normal == uri.canonical {
+            Ok(uri)
+        } else {
+            Err(ResourceUriError::NotNormal(normal))
+        }
+    }
+}
+
+impl ResourceUri {
+    /// The spelling that no reader would change.
+    fn normal(&self) -> Result<String, ResourceUriError> {
+        // A host with the root's dot is the same host.
+        let origin = self.origin().trim_end_matches('.').replace(".:", ":");
+        if !self.has_path() {
+            return Ok(origin);
+        }
+        let path = resource_path::normal(self.path()).ok_or(ResourceUriError::Escape)?;
+        Ok(format!("{origin}{path}"))
+    }
+}
+
+impl ResourceUri {
+    /// Parses a URL that is in the store: an earlier version may have registered one that
+    /// [`Self::from_str`] refuses today.
+    ///
+    /// # Errors
+    ///
+    /// [`ResourceUriError`].
+    pub fn from_registered(text: &str) -> Result<Self, ResourceUriError> {
         if text.len() > MAX_LEN {
             return Err(ResourceUriError::TooLong);
         }
@@ -130,8 +173,8 @@ impl FromStr for ResourceUri {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(ResourceUriError::UserInfo);
         }
-        // The parser mends what it reads (dot segments, backslashes, white space, hosts not in
-        // ASCII). Whatever it had to mend is refused, so that no two readers can differ.
+        // The parser repairs what it reads (dot segments, backslashes, white space, hosts not in
+        // ASCII). Whatever it had to repair is refused, so that no two readers can differ.
         let (origin, path) = split(text).ok_or(ResourceUriError::NotAbsolute)?;
         let normal_origin = url.origin().ascii_serialization();
         if without_default_port(&origin.to_ascii_lowercase()) != normal_origin
@@ -301,12 +344,76 @@ mod tests {
             "https://a.example/\n",
             "http://0x7f.1/",
             "http://[::1",
+            "https://a.example/%",
+            "https://a.example/%zz",
+            "https://a.example/%ff",
+            "https://a.example/%C0%AF",
         ] {
             assert!(bad.parse::<ResourceUri>().is_err(), "{bad:?}");
         }
     }
 
+    #[test]
+    fn another_spelling_of_a_path_is_refused_with_the_normal_one() {
+        for other in [
+            "https://a.example/%6dcp",
+            "https://a.example/%6Dcp",
+            "https://a.example/m%63p",
+            "https://a.example/%256dcp",
+            "https://a.example//mcp",
+            "https://a.example/./mcp",
+            "https://a.example/x/../mcp",
+            "https://a.example/x/%2e%2E/mcp",
+            "https://a.example/x%2F..%2fmcp",
+            "https://a.example/%2fmcp",
+            "https://a.example/%5Cmcp",
+            "https://a.example\\mcp",
+            "https://a.example/m\tcp",
+            "https://a.example/m%09cp",
+            "https://a.example/mcp.",
+            "https://a.example/mcp%2e",
+            "https://a.example/mcp%20",
+            "https://a.example/mcp;x=1",
+            "https://a.example/mcp%3bx=1",
+            "https://a.example/mcp%3Fx=1",
+            "https://a.example/mcp%23x",
+            "https://a.example/%EF%BD%8Dcp",
+            "https://a.example./mcp",
+        ] {
+            match other.parse::<ResourceUri>() {
+                Err(ResourceUriError::NotNormal(normal)) => {
+                    assert_eq!(normal, "https://a.example/mcp", "{other}");
+                }
+                parsed => panic!("{other}: {parsed:?}"),
+            }
+        }
+        for (other, normal) in [
+            ("https://a.example/mcp//", "https://a.example/mcp/"),
+            ("https://a.example/a%3a", "https://a.example/a:"),
+            ("https://a.example/%c3%a9", "https://a.example/%C3%A9"),
+            ("https://a.example./", "https://a.example/"),
+        ] {
+            let error = other.parse::<ResourceUri>().unwrap_err();
+            assert_eq!(error, ResourceUriError::NotNormal(normal.into()));
+            assert!(normal.parse::<ResourceUri>().is_ok(), "{normal}");
+        }
+        assert!(
+            "https://a.example/%C3%A9/a%20b"
+                .parse::<ResourceUri>()
+                .is_ok()
+        );
+        assert!(ResourceUri::from_registered("https://a.example//mcp").is_ok());
+    }
+
     proptest! {
+        #[test]
+        fn the_normal_spelling_that_an_error_names_is_accepted(path in "(/|%2[ef5]|%6d|%5c|;|\\.|[a-z]|%C3%A9){0,12}") {
+            let text = format!("https://a.example/{path}");
+            if let Err(ResourceUriError::NotNormal(normal)) = text.parse::<ResourceUri>() {
+                prop_assert!(normal.parse::<ResourceUri>().is_ok(), "{} -> {}", text, normal);
+            }
+        }
+
         #[test]
         fn parsing_never_panics_and_accepted_text_is_kept(text in ".{0,60}") {
             if let Ok(uri) = text.parse::<ResourceUri>() {

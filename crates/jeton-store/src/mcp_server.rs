@@ -1,17 +1,23 @@
 //! MCP servers.
 
-use jeton_core::{McpServer, McpServerId, TokenTtl};
+use jeton_core::{McpServer, McpServerId, ResourceUri, TokenTtl};
 use sqlx::any::AnyRow;
 
 use crate::row::{Columns, to_json};
 use crate::{Change, Page, PageRequest, Store, StoreError, Transaction};
+
+/// A URL as it was registered, perhaps in a spelling that is refused today.
+pub(crate) fn registered_url(row: &AnyRow) -> Result<ResourceUri, StoreError> {
+    ResourceUri::from_registered(&row.text("url")?)
+        .map_err(|_| StoreError::Corrupt { column: "url" })
+}
 
 fn from_row(row: &AnyRow) -> Result<McpServer, StoreError> {
     Ok(McpServer {
         id: row.parsed("id")?,
         name: row.parsed("name")?,
         description: row.parsed("description")?,
-        url: row.parsed("url")?,
+        url: registered_url(row)?,
         scopes: row.json("scopes")?,
         token_ttl: TokenTtl::try_from(row.integer("token_ttl")?).map_err(|_| {
             StoreError::Corrupt {
