@@ -35,13 +35,8 @@ pub(crate) async fn seed(
         let client = client(begin, number)?;
         let plain = PlainSecret::generate(&OsEntropy)?;
         tx.insert_client(&client).await?;
-        tx.put_grant(&Grant {
-            client_id: client.id,
-            mcp_server_id: server.id,
-            scopes: server.scope_set(),
-            created_at: begin,
-        })
-        .await?;
+        tx.put_grant(&Grant::new(client.id, server.id, server.scope_set(), begin))
+            .await?;
         tx.insert_secret(&ClientSecret {
             id: SecretId::generate(begin, &OsEntropy)?,
             owner: SecretOwner::Client(client.id),

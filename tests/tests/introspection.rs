@@ -112,6 +112,8 @@ async fn a_disabled_or_deleted_clients_tokens_are_inactive() {
     operator.patch(&path, json!({ "status": "disabled" })).await;
     assert_eq!(server.introspect(&jeton.url, &token).await["active"], false);
     operator.patch(&path, json!({ "status": "enabled" })).await;
+    assert_eq!(server.introspect(&jeton.url, &token).await["active"], false);
+    let token = client.token(&jeton.url, &[]).await;
     assert_eq!(server.introspect(&jeton.url, &token).await["active"], true);
     operator.delete(&path).await;
     assert_eq!(server.introspect(&jeton.url, &token).await["active"], false);

@@ -384,11 +384,11 @@ async fn a_change_counts_for_the_next_request() {
 
     operator
         .patch(
-            &format!("/mcp-servers/{todo}"),
+            &format!("/mcp-servers/{todo}?confirm=true"),
             json!({ "scopes": [{ "name": "a" }] }),
         )
         .await;
-    assert_eq!(ask().await.body["scope"], "");
+    assert_eq!(ask().await.error(), "invalid_scope");
     operator.delete(&format!("/mcp-servers/{todo}")).await;
     assert_eq!(ask().await.error(), "invalid_target");
     operator.delete(&path).await;

@@ -38,6 +38,10 @@ kinds! {
     McpServerUpdated = "mcp_server.updated",
     /// An MCP server was deleted.
     McpServerDeleted = "mcp_server.deleted",
+    /// All tokens for an MCP server issued so far were revoked.
+    McpServerTokensRevoked = "mcp_server.tokens_revoked",
+    /// The URL of an MCP server that was deleted or moved was released.
+    McpServerUrlReleased = "mcp_server.url_released",
     /// A client was registered.
     ClientCreated = "client.created",
     /// A client was changed.
@@ -48,6 +52,8 @@ kinds! {
     ClientEnabled = "client.enabled",
     /// A client was deleted.
     ClientDeleted = "client.deleted",
+    /// All tokens of a client issued so far were revoked.
+    ClientTokensRevoked = "client.tokens_revoked",
     /// A grant was made.
     GrantCreated = "grant.created",
     /// A grant's scopes were changed.
@@ -58,6 +64,8 @@ kinds! {
     SecretCreated = "secret.created",
     /// A secret was revoked.
     SecretRevoked = "secret.revoked",
+    /// The tokens issued with a secret that was revoked before were revoked too.
+    SecretTokensRevoked = "secret.tokens_revoked",
     /// A client's secrets were rotated.
     SecretRotated = "secret.rotated",
     /// A signing key was made.

@@ -31,6 +31,7 @@ mod server_metadata;
 mod signing_key;
 mod token_request;
 mod token_response;
+mod tokens_of;
 
 pub use admin::{Admin, EmailAddress, EmailError, Invitation, Role};
 pub use audit_event::{Actor, AuditEvent, AuditKind, MAX_RECORDED, Outcome};
@@ -57,3 +58,4 @@ pub use server_metadata::ServerMetadata;
 pub use signing_key::{KeyState, SigningAlgorithm};
 pub use token_request::{GrantType, PresentedSecret, TokenRequest, TokenRequestError};
 pub use token_response::{TokenResponse, TokenType};
+pub use tokens_of::TokensOf;

@@ -221,22 +221,6 @@ impl App {
         }
     }
 
-    /// Whether a verified token still counts: it was not revoked, and its client is there and
-    /// enabled.
-    pub(crate) async fn still_counts(
-        &self,
-        claims: &AccessTokenClaims,
-    ) -> Result<bool, StoreError> {
-        let Some(client_id) = claims.parsed_client_id() else {
-            return Ok(false);
-        };
-        let client = self.directory.find_client(client_id).await?;
-        if !client.is_some_and(|entry| entry.client.is_enabled()) {
-            return Ok(false);
-        }
-        Ok(!self.store.is_token_revoked(&claims.jti).await?)
-    }
-
     /// The link that makes the first admin of the dashboard, where there is none yet: it works once,
     /// for an hour.
     ///

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use crate::app::App;
 use crate::audit::forward::Forwarding;
 use crate::job;
-use crate::service::{ServiceError, audit_proof, sessions, signing_keys, statistics};
+use crate::service::{ServiceError, audit_proof, sessions, signing_keys, statistics, void_tokens};
 use crate::telemetry::{Recurring, with_causes};
 
 /// How often the counts are brought up to the audit log.
@@ -55,7 +55,10 @@ pub(crate) fn start(app: &Arc<App>) {
     });
     every(app, "sessions", SESSIONS_EVERY, |app| async move {
         match app.store.try_lock(Lock::Expiry).await? {
-            Some(_alone) => sessions::forget_old(&app).await,
+            Some(_alone) => {
+                sessions::forget_old(&app).await?;
+                void_tokens::forget_expired(&app).await
+            }
             None => Ok(()),
         }
     });

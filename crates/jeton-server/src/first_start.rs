@@ -183,12 +183,7 @@ impl FirstStart<'_> {
             last_used_at: None,
             revoked_at: None,
         };
-        let grant = Grant {
-            client_id: client.id,
-            mcp_server_id: server.id,
-            scopes: server.scope_set(),
-            created_at: now,
-        };
+        let grant = Grant::new(client.id, server.id, server.scope_set(), now);
         let mut event = self.event(AuditKind::ClientCreated)?;
         event.client_id = Some(client.id);
         event.mcp_server_id = Some(server.id);

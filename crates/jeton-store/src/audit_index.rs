@@ -14,7 +14,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::audit_search::OUT_OF_ORDER;
 use crate::row::{Columns as _, placeholders};
-use crate::{BrokenAudit, BrokenReason, Store, StoreError};
+use crate::{BrokenAudit, BrokenReason, RecordedEvent, Store, StoreError};
 
 /// So many events are one span (migration 5).
 pub(crate) const SPAN: i64 = 256;
@@ -207,6 +207,21 @@ impl Store {
             events.push(row.integer("seq")?);
         }
         Ok(Some(events))
+    }
+
+    /// The record of a token's issue, found by the time in its ID.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn find_issue(&self, jti: &str) -> Result<Option<RecordedEvent>, StoreError> {
+        let Ok(id) = jti.parse::<TokenId>() else {
+            return Ok(None);
+        };
+        let Some(seq) = self.issue_of_token(id).await? else {
+            return Ok(None);
+        };
+        self.find_audit_event(seq).await
     }
 
     async fn issue_of_token(&self, id: TokenId) -> Result<Option<i64>, StoreError> {

@@ -13,6 +13,8 @@ pub enum Change {
     NewClients,
     /// An MCP server, and with it grants of clients that are told by themselves.
     McpServer(McpServerId),
+    /// URLs that were retired or released.
+    RetiredUrls,
     /// Signing keys.
     SigningKeys,
     /// So much that naming it all would take longer than reading it anew.
@@ -25,6 +27,7 @@ impl fmt::Display for Change {
             Self::Client(id) => write!(f, "client {id}"),
             Self::NewClients => f.write_str("new_clients"),
             Self::McpServer(id) => write!(f, "mcp_server {id}"),
+            Self::RetiredUrls => f.write_str("retired_urls"),
             Self::SigningKeys => f.write_str("signing_keys"),
             Self::Everything => f.write_str("everything"),
         }
@@ -39,6 +42,7 @@ impl Change {
             "client" => id.parse().map(Self::Client).ok(),
             "mcp_server" => id.parse().map(Self::McpServer).ok(),
             "new_clients" => Some(Self::NewClients),
+            "retired_urls" => Some(Self::RetiredUrls),
             "signing_keys" => Some(Self::SigningKeys),
             "everything" => Some(Self::Everything),
             _ => None,

@@ -79,7 +79,7 @@ const TABLES: &[Table] = &[
     Table {
         name: "client_grant",
         key: &[Text("client_id"), Text("mcp_server_id")],
-        others: &[Text("scopes"), Number("created_at")],
+        others: &[Text("scopes"), Number("created_at"), Number("version")],
         append_only: false,
     },
     Table {
@@ -113,6 +113,23 @@ const TABLES: &[Table] = &[
         name: "revoked_token",
         key: &[Text("jti")],
         others: &[Number("expires_at"), Number("revoked_at")],
+        append_only: false,
+    },
+    Table {
+        name: "void_token",
+        key: &[Text("subject")],
+        others: &[Text("owner"), Number("issued_until"), Number("forget_at")],
+        append_only: false,
+    },
+    Table {
+        name: "retired_url",
+        key: &[Text("url_key")],
+        others: &[
+            Text("url"),
+            Text("mcp_server_id"),
+            Text("name"),
+            Number("retired_at"),
+        ],
         append_only: false,
     },
     Table {

@@ -13,12 +13,13 @@ fn from_row(row: &AnyRow) -> Result<Grant, StoreError> {
         mcp_server_id: row.parsed("mcp_server_id")?,
         scopes: row.parsed("scopes")?,
         created_at: row.time("created_at")?,
+        version: row.integer("version")?,
     })
 }
 
 macro_rules! insert {
     () => {
-        "INSERT INTO client_grant (client_id, mcp_server_id, scopes, created_at) VALUES"
+        "INSERT INTO client_grant (client_id, mcp_server_id, scopes, created_at, version) VALUES"
     };
 }
 
@@ -31,6 +32,7 @@ pub(crate) fn bind<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
         .bind(grant.mcp_server_id.to_string())
         .bind(grant.scopes.to_string())
         .bind(grant.created_at.as_millis())
+        .bind(grant.version)
 }
 
 impl Store {
@@ -73,27 +75,29 @@ impl Transaction {
         self.changed(Change::Client(grant.client_id));
         let statement = concat!(
             insert!(),
-            " ($1, $2, $3, $4) \
-             ON CONFLICT (client_id, mcp_server_id) DO UPDATE SET scopes = excluded.scopes"
+            " ($1, $2, $3, $4, $5) ON CONFLICT (client_id, mcp_server_id) \
+             DO UPDATE SET scopes = excluded.scopes, version = excluded.version"
         );
         self.execute(bind(sqlx::query(statement), grant)).await?;
         Ok(())
     }
 
-    /// Changes the scopes of a grant; one that was taken back meanwhile stays so.
+    /// Changes the scopes of a grant, and its version; one that was removed meanwhile stays so.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
-    pub async fn narrow_grant(&mut self, grant: &Grant) -> Result<(), StoreError> {
+    pub async fn change_grant(&mut self, grant: &Grant) -> Result<(), StoreError> {
         self.changed(Change::Client(grant.client_id));
         self.execute(
             sqlx::query(
-                "UPDATE client_grant SET scopes = $1 WHERE client_id = $2 AND mcp_server_id = $3",
+                "UPDATE client_grant SET scopes = $1, version = $4 \
+                 WHERE client_id = $2 AND mcp_server_id = $3",
             )
             .bind(grant.scopes.to_string())
             .bind(grant.client_id.to_string())
-            .bind(grant.mcp_server_id.to_string()),
+            .bind(grant.mcp_server_id.to_string())
+            .bind(grant.version),
         )
         .await?;
         Ok(())

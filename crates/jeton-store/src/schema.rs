@@ -34,6 +34,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/0005_audit_index.sql"),
     ),
     (
+        8,
+        "standing",
+        include_str!("../../../migrations/0008_standing.sql"),
+    ),
+    (
         9,
         "upkeep",
         include_str!("../../../migrations/0009_upkeep.sql"),

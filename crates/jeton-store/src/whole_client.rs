@@ -24,7 +24,8 @@ macro_rules! whole_clients {
         concat!(
             "SELECT c.*, s.id AS secret_id, s.owner, s.digest, s.suffix, \
              s.created_at AS secret_created_at, s.expires_at, CAST(NULL AS BIGINT) AS last_used_at, s.revoked_at, \
-             g.mcp_server_id, g.scopes, g.created_at AS grant_created_at FROM ",
+             g.mcp_server_id, g.scopes, g.created_at AS grant_created_at, \
+             g.version AS grant_version FROM ",
             $from,
             " LEFT JOIN client_secret s ON s.owner = c.id \
              LEFT JOIN client_grant g ON g.client_id = c.id \
@@ -70,6 +71,7 @@ fn gather(rows: &[AnyRow]) -> Result<Vec<WholeClient>, StoreError> {
                 mcp_server_id: server,
                 scopes: row.parsed("scopes")?,
                 created_at: row.time("grant_created_at")?,
+                version: row.integer("grant_version")?,
             });
         }
     }
@@ -147,7 +149,7 @@ impl Transaction {
     }
 
     async fn insert_grants(&mut self, grants: &[&Grant]) -> Result<(), StoreError> {
-        let statement = format!("{} {}", grant::INSERT, placeholders(grants.len(), 4));
+        let statement = format!("{} {}", grant::INSERT, placeholders(grants.len(), 5));
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for grant in grants {
             query = grant::bind(query, grant);

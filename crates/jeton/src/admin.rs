@@ -8,13 +8,14 @@ use anyhow::{Context as _, anyhow, bail};
 use jeton_agent::request_token;
 use jeton_jose::{HttpError, http_client};
 use jeton_server::{AdminCredentials, Config, RawConfig};
-use reqwest::header::IF_MATCH;
+use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::arguments::Global;
 use crate::command::credentials::{self, FoundCredentials};
+use crate::output::cell;
 use crate::reach::reach;
 
 /// Where a server is that nobody named.
@@ -184,24 +185,66 @@ impl Admin {
         document(send(self.request(method, path).json(body)).await?).await
     }
 
+    /// Sends a document to a thing that still has to be as it was read.
+    pub(crate) async fn send_if(
+        &self,
+        seen: Seen,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let request = seen.require(self.request(method, path).json(body));
+        document(send(request).await?).await
+    }
+
     /// Changes a thing as it is now: should somebody else change it in between, nothing is lost.
     pub(crate) async fn change(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let current = send(self.request(Method::GET, path)).await?;
-        let tag = current.headers().get("etag").cloned();
-        document(current).await?;
-        let mut request = self.request(Method::PATCH, path).json(body);
-        if let Some(tag) = tag {
-            request = request.header(IF_MATCH, tag);
-        }
-        document(send(request).await?).await
+        let seen = Seen::of(&self.read(path).await?);
+        self.send_if(seen, Method::PATCH, path, body).await
     }
 
     /// Deletes a thing.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        document(send(self.request(Method::DELETE, path)).await?)
-            .await
-            .map(drop)
+        self.delete_if(Seen::Unsaid, path).await
     }
+
+    /// Deletes a thing that still has to be as it was read.
+    pub(crate) async fn delete_if(&self, seen: Seen, path: &str) -> anyhow::Result<()> {
+        let request = seen.require(self.request(Method::DELETE, path));
+        document(send(request).await?).await.map(drop)
+    }
+}
+
+/// What was read of a thing before it is changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Seen {
+    /// Nothing was read.
+    Unsaid,
+    /// There was none.
+    Nothing,
+    /// This version.
+    Version(i64),
+}
+
+impl Seen {
+    /// The version of a document.
+    pub(crate) fn of(document: &Value) -> Self {
+        let version = document.get("version").and_then(Value::as_i64);
+        version.map_or(Self::Unsaid, Self::Version)
+    }
+
+    fn require(self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::Unsaid => request,
+            Self::Nothing => request.header(IF_NONE_MATCH, "*"),
+            Self::Version(version) => request.header(IF_MATCH, format!("\"v{version}\"")),
+        }
+    }
+}
+
+/// A path with the consent to what the server says has to be confirmed.
+pub(crate) fn confirmed(path: String, yes: bool) -> String {
+    if yes { path + "?confirm=true" } else { path }
 }
 
 /// Lists of a thing's own parts come whole.
@@ -224,6 +267,20 @@ async fn send(request: RequestBuilder) -> Result<Response, HttpError> {
     Ok(request.send().await?)
 }
 
+/// A line for each client that would lose scopes.
+fn losses(problem: &Value) -> String {
+    let losses = problem.get("losses").and_then(Value::as_array);
+    let lines = losses.into_iter().flatten().map(|loss| {
+        format!(
+            "\n  {} ({}) loses {}",
+            cell(loss, "name"),
+            cell(loss, "client_id"),
+            cell(loss, "scopes")
+        )
+    });
+    lines.collect()
+}
+
 /// The document of an answer, or the problem that it describes.
 async fn document(response: Response) -> anyhow::Result<Value> {
     let status = response.status();
@@ -238,6 +295,18 @@ async fn document(response: Response) -> anyhow::Result<Value> {
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
     let detail = problem.get("detail").and_then(Value::as_str);
     let parameter = problem.get("parameter").and_then(Value::as_str);
+    let kind = problem.get("type").and_then(Value::as_str);
+    match kind.and_then(|kind| kind.strip_prefix("urn:jeton:problem:")) {
+        Some("confirmation-required") => bail!(
+            "{}{}\nNothing was changed. To do it, repeat the command with --yes",
+            detail.unwrap_or_default(),
+            losses(&problem)
+        ),
+        Some("changed-meanwhile") => bail!(
+            "somebody else changed it at the same moment. Nothing was changed; look at it again and repeat the command"
+        ),
+        _ => {}
+    }
     match (detail, parameter) {
         (Some(detail), Some(parameter)) => bail!("{parameter}: {detail}"),
         (Some(detail), None) => bail!("{detail}"),

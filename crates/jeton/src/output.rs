@@ -93,6 +93,16 @@ pub(crate) fn ended(as_json: bool, id: &str, how: &str, words: &str) -> anyhow::
     }
 }
 
+/// Says which tokens are revoked; with `--json` as one document too.
+pub(crate) fn revoked(document: &Value, as_json: bool) -> anyhow::Result<()> {
+    say(&format!(
+        "tokens of {} issued until {} are revoked: inactive at introspection, and elsewhere until they expire",
+        cell(document, "id"),
+        cell(document, "issued_until")
+    ));
+    if as_json { json(document) } else { Ok(()) }
+}
+
 /// Prints rows under their titles, in columns.
 pub(crate) fn table(titles: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
     let width = |column: usize| {

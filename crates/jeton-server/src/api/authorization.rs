@@ -10,7 +10,7 @@ use jeton_core::{AccessTokenClaims, Challenge, ProtectedResourceMetadata, ScopeS
 use crate::app::App;
 use crate::http::Problem;
 use crate::request_context::RequestContext;
-use crate::service::{Operator, OperatorId, ServiceError};
+use crate::service::{Operator, OperatorId, ServiceError, token_standing};
 
 /// A caller whose token has `admin:read` or `admin:write`.
 #[derive(Debug)]
@@ -46,8 +46,8 @@ impl FromRequestParts<Arc<App>> for AdminWrite {
     }
 }
 
-/// RFC 9068 §4 for this resource, and beyond it what only the authorization server knows: whether
-/// the client is still enabled and the token not revoked.
+/// RFC 9068 §4 for this resource, and beyond it what only the authorization server knows: what still
+/// stands of the token.
 async fn authorize(
     parts: &Parts,
     app: &App,
@@ -70,30 +70,20 @@ async fn authorize(
     if !claims.aud.contains(&app.admin_api.id.to_string()) {
         return Err(refuse(app, "the token is meant for another resource"));
     }
-    let counts = app
-        .still_counts(&claims)
-        .await
-        .map_err(ServiceError::from)?;
-    if !counts {
+    let standing = token_standing::standing_scopes(app, &claims).await;
+    let Some(scope) = standing.map_err(ServiceError::from)? else {
         return Err(refuse(
             app,
-            "the token was revoked, or its client is disabled or deleted",
+            "the token was revoked, or its client is disabled or deleted, or no longer has a grant here",
         ));
-    }
-    if claims
-        .scope
-        .iter()
-        .any(|scope| any_of.contains(&scope.as_str()))
-    {
+    };
+    if scope.iter().any(|scope| any_of.contains(&scope.as_str())) {
         Ok(claims)
     } else {
         let needed = any_of.last().copied().unwrap_or_default();
         Err(Problem::insufficient_scope(
             challenge(app, Some("insufficient_scope"), &[needed]),
-            format!(
-                "this needs the scope {needed}, and the token has: {}",
-                claims.scope
-            ),
+            format!("this needs the scope {needed}, and the token has: {scope}"),
         ))
     }
 }

@@ -11,8 +11,10 @@ pub(crate) mod grants;
 pub(crate) mod health;
 pub(crate) mod mcp_servers;
 mod pages;
+pub(crate) mod retired_urls;
 pub(crate) mod secrets;
 pub(crate) mod signing_keys;
+pub(crate) mod tokens;
 
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
@@ -21,7 +23,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
 
 pub(crate) use authorization::{AdminRead, AdminWrite};
-pub(crate) use entity_tag::{IfMatch, Tagged};
+pub(crate) use entity_tag::{ConfirmQuery, Consenting, IfMatch, SeenGrant, Tagged};
 pub(crate) use errors::{ChangeErrors, ReadErrors, UpdateErrors};
 pub(crate) use pages::PageOf;
 

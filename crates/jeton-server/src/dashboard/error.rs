@@ -110,10 +110,15 @@ fn service(error: &ServiceError) -> (StatusCode, &'static str, String) {
             "That cannot be done as things are",
             sentence(error),
         ),
+        ServiceError::Unconfirmed(_) => (
+            StatusCode::CONFLICT,
+            "That has to be confirmed",
+            format!("{} Nothing was changed.", sentence(error)),
+        ),
         ServiceError::Stale => (
             StatusCode::CONFLICT,
-            "It was changed meanwhile",
-            "Somebody changed it after you opened the page. Nothing was saved: go back, reload and repeat your change.".into(),
+            "Someone else changed this",
+            "It was changed after you opened the page. Nothing was saved: go back, reload and repeat your change.".into(),
         ),
         ServiceError::Store(StoreError::InDoubt(_)) => {
             tracing::error!(error = with_causes(error), "the dashboard failed");

@@ -10,8 +10,9 @@ use secrecy::SecretString;
 use url::form_urlencoded;
 
 use super::PageError;
+use super::error::sentence;
 use crate::http::{BodyError, has_media_type, read_body};
-use crate::service::ServiceError;
+use crate::service::{Confirmation, ServiceError};
 
 /// The largest form, in bytes: 200 scopes with their descriptions.
 const MAX_FORM: usize = 512 * 1024;
@@ -80,6 +81,19 @@ impl PostedForm {
         SecretString::from(self.text(name))
     }
 
+    /// The version of a thing that the form was made from, if it says one.
+    pub(crate) fn version(&self) -> Result<Option<i64>, PageError> {
+        match self.text("version") {
+            "" => Ok(None),
+            version => version.parse().map(Some).map_err(|_| {
+                PageError::Refused(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "The form has no such version.",
+                )
+            }),
+        }
+    }
+
     /// A field as a domain value. What is wrong is noted in `errors`.
     pub(crate) fn parse<T>(&self, name: &'static str, errors: &mut Errors) -> Option<T>
     where
@@ -92,12 +106,25 @@ impl PostedForm {
 
 /// What is wrong with a form: a sentence for a field.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Errors(BTreeMap<String, String>);
+pub(crate) struct Errors {
+    fields: BTreeMap<String, String>,
+    /// What somebody else saved since the form was opened, where that differs from the form.
+    pub(crate) saved_since: Vec<Saved>,
+    /// What has to be confirmed before the form is saved.
+    pub(crate) confirmation: Option<Confirmation>,
+}
+
+/// A field as it is saved now.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    pub(crate) label: &'static str,
+    pub(crate) value: String,
+}
 
 impl Errors {
     /// Notes what is wrong with a field.
     pub(crate) fn add(&mut self, field: &str, problem: impl Display) {
-        self.0
+        self.fields
             .entry(field.to_owned())
             .or_insert_with(|| problem.to_string());
     }
@@ -119,6 +146,13 @@ impl Errors {
                 self.add(parameter, detail);
                 Ok(None)
             }
+            Err(ServiceError::Unconfirmed(confirmation)) => {
+                self.confirmation = Some(Confirmation {
+                    detail: sentence(&confirmation.detail),
+                    ..*confirmation
+                });
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -138,13 +172,47 @@ impl Errors {
         }
     }
 
+    /// Notes that somebody else saved something since the form was opened: each field's label, what the
+    /// form says and what is saved.
+    pub(crate) fn note_stale(
+        &mut self,
+        fields: impl IntoIterator<Item = (&'static str, String, String)>,
+    ) {
+        self.add(
+            "",
+            "Someone else changed this after you opened the page. Nothing was saved. Compare your form with \
+             what is saved now, then save again.",
+        );
+        self.saved_since = fields
+            .into_iter()
+            .filter(|(_, form, saved)| form != saved)
+            .map(|(label, _, saved)| Saved {
+                label,
+                value: if saved.is_empty() {
+                    "(empty)".into()
+                } else {
+                    saved
+                },
+            })
+            .collect();
+    }
+
+    /// The status of the page that shows the form again.
+    pub(crate) fn status(&self) -> StatusCode {
+        if self.confirmation.is_some() || self.general().is_some() {
+            StatusCode::CONFLICT
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+    }
+
     /// What is wrong with a field, for a template.
     pub(crate) fn get(&self, field: &str) -> Option<&String> {
-        self.0.get(field)
+        self.fields.get(field)
     }
 
     /// What is wrong with no field in particular.
     pub(crate) fn general(&self) -> Option<&String> {
-        self.0.get("")
+        self.fields.get("")
     }
 }

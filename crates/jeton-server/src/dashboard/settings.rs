@@ -16,7 +16,7 @@ use super::view::{ScopeView, chosen_scopes, id};
 use super::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::config::Setting;
-use crate::service::admins;
+use crate::service::{ServiceError, admins};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -114,8 +114,21 @@ pub(crate) async fn set_role(
             StatusCode::UNPROCESSABLE_ENTITY,
             "A role is admin or viewer.",
         ))?;
-    admins::set_role(&app, &change.signed_in.operator, id(&admin)?, role).await?;
-    Ok(see("/dashboard/settings?done=saved"))
+    let seen = change.form.text("was").parse().ok();
+    let operator = &change.signed_in.operator;
+    match admins::set_role(&app, operator, id(&admin)?, role, seen).await {
+        Err(ServiceError::Stale) => {
+            let mut page = assemble(&app, &change.signed_in).await?;
+            let problem = "Someone else changed this role after you opened the page. Nothing was changed; \
+                           the roles below are those of now.";
+            page.errors.add("", problem);
+            html(StatusCode::CONFLICT, &page)
+        }
+        changed => {
+            changed?;
+            Ok(see("/dashboard/settings?done=saved"))
+        }
+    }
 }
 
 /// Removes an admin.

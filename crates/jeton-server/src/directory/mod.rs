@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use jeton_core::{
     Client, ClientId, ClientSecret, Grant, McpServer, McpServerId, ResourceUri, Scope, ScopeSet,
 };
-use jeton_store::{Lock, Locked, Store, StoreError, WholeClient};
+use jeton_store::{Lock, Locked, RetiredUrl, Store, StoreError, WholeClient};
 use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -59,16 +59,33 @@ impl ClientEntry {
     }
 }
 
-/// All MCP servers.
-#[derive(Debug, Default)]
+/// All MCP servers, and the URLs that were theirs.
+#[derive(Debug, Clone, Default)]
 struct McpServers {
     by_id: HashMap<McpServerId, Arc<McpServer>>,
     by_url: HashMap<String, Arc<McpServer>>,
     /// Every scope that an operator's MCP server defines, once somebody asked.
     scopes: OnceLock<Arc<ScopeSet>>,
+    retired: Arc<HashMap<String, RetiredUrl>>,
+}
+
+/// To what a resource belongs.
+#[derive(Debug)]
+enum Covering<'a> {
+    Server(&'a Arc<McpServer>),
+    Retired(&'a RetiredUrl),
 }
 
 impl McpServers {
+    /// Of the registered and the retired URLs that cover a resource the longest; a URL that is
+    /// registered is not retired.
+    fn covering<'a>(&'a self, resource: &ResourceUri) -> Option<Covering<'a>> {
+        resource.covering_keys().find_map(|key| {
+            let server = self.by_url.get(key).map(Covering::Server);
+            server.or_else(|| self.retired.get(key).map(Covering::Retired))
+        })
+    }
+
     fn insert(&mut self, server: Arc<McpServer>) {
         self.by_url
             .insert(server.url.comparison_key().to_owned(), Arc::clone(&server));
@@ -292,12 +309,49 @@ impl Directory {
 
     /// Reads all MCP servers anew.
     pub(crate) async fn read_mcp_servers(&self) -> Result<(), StoreError> {
-        let mut servers = McpServers::default();
+        let mut servers = McpServers {
+            retired: Arc::new(by_key(self.store.retired_urls().await?)),
+            ..McpServers::default()
+        };
         for server in self.store.all_mcp_servers().await? {
             servers.insert(Arc::new(server));
         }
         self.mcp_servers.store(Arc::new(servers));
         Ok(())
+    }
+
+    /// Reads the retired URLs anew, after they changed.
+    pub(crate) async fn read_retired_urls(&self) -> Result<(), StoreError> {
+        let retired = Arc::new(by_key(self.store.retired_urls().await?));
+        self.mcp_servers.rcu(|current| McpServers {
+            retired: Arc::clone(&retired),
+            ..McpServers::clone(current)
+        });
+        Ok(())
+    }
+
+    /// The retired URL that a resource belongs to.
+    pub(crate) fn retired_covering(&self, resource: &ResourceUri) -> Option<RetiredUrl> {
+        match self.mcp_servers.load().covering(resource)? {
+            Covering::Retired(retired) => Some(retired.clone()),
+            Covering::Server(_) => None,
+        }
+    }
+
+    /// The MCP server that a URL would belong to if the server at it were not there.
+    pub(crate) fn covering_besides(
+        &self,
+        id: McpServerId,
+        url: &ResourceUri,
+    ) -> Option<Arc<McpServer>> {
+        let mut servers = McpServers::clone(&self.mcp_servers.load());
+        if let Some(own) = servers.by_id.remove(&id) {
+            servers.by_url.remove(own.url.comparison_key());
+        }
+        match servers.covering(url)? {
+            Covering::Server(server) => Some(Arc::clone(server)),
+            Covering::Retired(_) => None,
+        }
     }
 
     /// Reads one MCP server anew, after somebody else changed it.
@@ -323,9 +377,8 @@ impl Directory {
     fn replace_mcp_server(&self, id: McpServerId, server: Option<&Arc<McpServer>>) {
         self.mcp_servers.rcu(|current| {
             let mut servers = McpServers {
-                by_id: current.by_id.clone(),
-                by_url: current.by_url.clone(),
                 scopes: OnceLock::new(),
+                ..McpServers::clone(current)
             };
             if let Some(before) = servers.by_id.remove(&id) {
                 servers.by_url.remove(before.url.comparison_key());
@@ -365,12 +418,17 @@ impl Directory {
     }
 
     /// The MCP server that a resource belongs to: the registered URL that covers it, and of several
-    /// the longest. All servers count, whoever may use them, since a token for a path must never
+    /// the longest. Where a longer one was retired there is none. All servers count, whoever may use them, since a token for a path must never
     /// come from the grant on its parent when the path is a server of its own.
     pub(crate) fn find_covering(&self, resource: &ResourceUri) -> Option<Arc<McpServer>> {
-        let servers = self.mcp_servers.load();
-        resource
-            .covering_keys()
-            .find_map(|key| servers.by_url.get(key).cloned())
+        match self.mcp_servers.load().covering(resource)? {
+            Covering::Server(server) => Some(Arc::clone(server)),
+            Covering::Retired(_) => None,
+        }
     }
+}
+
+fn by_key(retired: Vec<RetiredUrl>) -> HashMap<String, RetiredUrl> {
+    let keyed = |retired: RetiredUrl| (retired.url.comparison_key().to_owned(), retired);
+    retired.into_iter().map(keyed).collect()
 }

@@ -7,7 +7,7 @@ use jeton_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::service::ServiceError;
+use crate::service::{Confirmation, Loss, ServiceError};
 use crate::telemetry::with_causes;
 
 /// An RFC 9457 problem.
@@ -27,6 +27,24 @@ pub(crate) struct ProblemDocument {
     /// The member or parameter that is wrong, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parameter: Option<String>,
+    /// How many clients would lose scopes, where that has to be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) clients: Option<usize>,
+    /// What the first of them would lose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) losses: Vec<LossDocument>,
+}
+
+/// What a client would lose.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = Loss)]
+pub(crate) struct LossDocument {
+    /// The client's ID.
+    pub(crate) client_id: String,
+    /// The client's name.
+    pub(crate) name: String,
+    /// The scopes that it would lose.
+    pub(crate) scopes: Vec<String>,
 }
 
 /// An error of the admin API.
@@ -46,6 +64,8 @@ impl Problem {
                 status: status.as_u16(),
                 detail: detail.into(),
                 parameter: None,
+                clients: None,
+                losses: Vec::new(),
             }),
             status,
             challenge: None,
@@ -61,6 +81,20 @@ impl Problem {
             detail,
         );
         problem.document.parameter = Some(parameter.to_owned()).filter(|name| !name.is_empty());
+        problem
+    }
+
+    /// A change with consequences that nobody has confirmed yet.
+    fn unconfirmed(confirmation: Confirmation) -> Self {
+        let mut problem = Self::new(
+            StatusCode::CONFLICT,
+            "confirmation-required",
+            "The change has to be confirmed: send the request again with confirm=true",
+            confirmation.detail,
+        );
+        let document = &mut problem.document;
+        document.clients = Some(confirmation.clients).filter(|clients| *clients > 0);
+        document.losses = confirmation.losses.into_iter().map(Into::into).collect();
         problem
     }
 
@@ -114,6 +148,16 @@ impl Problem {
     }
 }
 
+impl From<Loss> for LossDocument {
+    fn from(loss: Loss) -> Self {
+        Self {
+            client_id: loss.client_id.to_string(),
+            name: loss.name,
+            scopes: loss.scopes.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         match error {
@@ -125,10 +169,11 @@ impl From<ServiceError> for Problem {
                 "It cannot be done as things are",
                 detail,
             ),
+            ServiceError::Unconfirmed(confirmation) => Self::unconfirmed(*confirmation),
             ServiceError::Stale => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "changed-meanwhile",
-                "It was changed meanwhile",
+                "It was changed since it was read",
                 "somebody changed it after you read it: read it again, and repeat your change with the new ETag in If-Match",
             ),
             ServiceError::Store(StoreError::InDoubt(_)) => {

@@ -124,6 +124,12 @@ fn dashboard_mcp_servers(server: &str) -> Router<Arc<App>> {
             &format!("{server}/scopes"),
             get(scopes::show).post(scopes::save),
         )
+        .route(&format!("{server}/scopes/rename"), post(scopes::rename))
+        .route(
+            &format!("{server}/revoke-tokens"),
+            post(settings::revoke_tokens),
+        )
+        .route("/dashboard/retired-urls/release", post(list::release))
         .route(&format!("{server}/metadata"), get(metadata::metadata))
         .route(&format!("{server}/activity"), get(activity::activity))
         .route(
@@ -156,6 +162,10 @@ fn dashboard_clients(client: &str) -> Router<Arc<App>> {
         .route(
             &format!("{client}/settings"),
             get(settings::show).post(settings::save),
+        )
+        .route(
+            &format!("{client}/revoke-tokens"),
+            post(settings::revoke_tokens),
         )
         .route(&format!("{client}/disable"), post(settings::disable))
         .route(&format!("{client}/enable"), post(settings::enable))
@@ -210,12 +220,16 @@ fn admin_api() -> OpenApiRouter<Arc<App>> {
             api::clients::create::create,
             api::clients::list::list
         ))
+        .routes(routes!(api::tokens::of_mcp_server))
+        .routes(routes!(api::retired_urls::list))
+        .routes(routes!(api::retired_urls::release))
         .routes(routes!(api::clients::create_many::create_many))
         .routes(routes!(
             api::clients::show::show,
             api::clients::update::update,
             api::clients::delete::delete
         ))
+        .routes(routes!(api::tokens::of_client))
         .routes(routes!(api::grants::list::list))
         .routes(routes!(api::grants::put::put, api::grants::delete::delete))
         .routes(routes!(

@@ -1,5 +1,6 @@
 //! Token introspection (RFC 7662): a client sees its own tokens, an MCP server those meant for it;
-//! everything else reads `{"active": false}`.
+//! everything else reads `{"active": false}`. The answer tells what still stands: `scope` is what the client
+//! still has of the token's, and a token of which nothing is left is not active.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 use super::client_auth::{Authenticated, Caller};
 use crate::app::App;
 use crate::http::OAuthError;
+use crate::service::token_standing;
 
 /// RFC 7662 §2.2.
 #[derive(Debug, Serialize)]
@@ -46,17 +48,16 @@ pub(crate) async fn introspect(
     let token = required_token(&authenticated)?;
     let claims = visible(&app, &authenticated.caller, token);
     let active = match claims {
-        Some(claims) => app
-            .still_counts(&claims)
+        Some(claims) => token_standing::standing_scopes(&app, &claims)
             .await
             .map_err(|error| OAuthError::unavailable_because(&error))?
-            .then_some(claims),
+            .map(|scope| (claims, scope)),
         None => None,
     };
     let mut response = Json(Introspection {
         active: active.is_some(),
-        token: active.map(|claims| ActiveToken {
-            scope: claims.scope.to_string(),
+        token: active.map(|(claims, scope)| ActiveToken {
+            scope: scope.to_string(),
             client_id: claims.client_id,
             token_type: "Bearer",
             exp: claims.exp,
@@ -91,16 +92,7 @@ pub(super) fn visible(app: &App, caller: &Caller, token: &str) -> Option<AccessT
     let visible = match caller {
         Caller::Client(entry) => claims.client_id == entry.client.id.to_string(),
         Caller::McpServer(server) => {
-            claims.aud.contains(&server.id.to_string())
-                || match &claims.aud {
-                    // In the strict profile the audience is the resource as asked for.
-                    Audience::One(resource) => resource.parse().ok().is_some_and(|resource| {
-                        app.directory
-                            .find_covering(&resource)
-                            .is_some_and(|at| at.id == server.id)
-                    }),
-                    Audience::Many(_) => false,
-                }
+            token_standing::server_of(app, &claims).is_some_and(|at| at.id == server.id)
         }
     };
     visible.then_some(claims)

@@ -187,8 +187,12 @@ pub(crate) async fn set_role(
     operator: &Operator,
     id: AdminId,
     role: Role,
+    seen: Option<Role>,
 ) -> Result<(), ServiceError> {
-    find(app, id).await?;
+    let before = find(app, id).await?;
+    if seen.is_some_and(|seen| seen != before.role) {
+        return Err(ServiceError::Stale);
+    }
     let mut event = about(app, operator, AuditKind::AdminUpdated, id)?;
     event.detail.insert("role".into(), role.as_str().into());
     retry_on_conflict(|| async {

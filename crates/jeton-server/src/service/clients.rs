@@ -2,13 +2,14 @@
 
 use jeton_core::{
     AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus, CustomClaims, Description,
-    DisplayName, Grant, McpServerId, PlainSecret, ScopeSet, SecretOwner, TokenTtl,
+    DisplayName, Grant, McpServerId, PlainSecret, ScopeSet, SecretOwner, TokenTtl, TokensOf,
 };
 
 use jeton_store::{WholeClient, retry_on_conflict};
 
 use super::grants::check_scopes;
 use super::secrets::{Expiry, make_secret};
+use super::void_tokens::ToVoid;
 use super::{Operator, ServiceError, mcp_servers};
 use crate::app::App;
 
@@ -127,12 +128,7 @@ async fn prepare(
         version: 1,
     };
     let (secret, plain) = make_secret(app, SecretOwner::Client(client.id), new.secret_expiry)?;
-    let grant = Grant {
-        client_id: client.id,
-        mcp_server_id: server.id,
-        scopes,
-        created_at: now,
-    };
+    let grant = Grant::new(client.id, server.id, scopes, now);
     let mut event = operator.event(app, AuditKind::ClientCreated)?;
     event.client_id = Some(client.id);
     event.mcp_server_id = Some(server.id);
@@ -150,7 +146,8 @@ async fn prepare(
     Ok((created, event))
 }
 
-/// Changes one. `expected` is the version that the operator saw, if it said so.
+/// Changes one. Disabling it revokes its tokens for good. `expected` is the version that the operator
+/// saw, if it said so.
 pub(crate) async fn update(
     app: &App,
     operator: &Operator,
@@ -182,9 +179,19 @@ pub(crate) async fn update(
     };
     let mut event = operator.event(app, kind)?;
     event.client_id = Some(id);
+    // Also when it is enabled: until every server had heard, one may have issued another token.
+    let void = match kind {
+        AuditKind::ClientDisabled | AuditKind::ClientEnabled => {
+            Some(ToVoid::so_far(app, TokensOf::Client(id), Some(id)).await?)
+        }
+        _ => None,
+    };
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.update_client(&after).await?;
+        if let Some(void) = &void {
+            void.declare(&mut tx).await?;
+        }
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
@@ -198,10 +205,14 @@ pub(crate) async fn delete(
     app: &App,
     operator: &Operator,
     id: ClientId,
+    expected: Option<i64>,
 ) -> Result<(), ServiceError> {
     let Some(client) = app.store.find_client(id).await? else {
         return Ok(());
     };
+    if expected.is_some_and(|expected| expected != client.version) {
+        return Err(ServiceError::Stale);
+    }
     refuse_own(operator, id, "delete")?;
     let mut event = operator.event(app, AuditKind::ClientDeleted)?;
     event.client_id = Some(id);

@@ -1,6 +1,6 @@
 //! Why an operator's request is not carried out.
 
-use jeton_core::EntropyError;
+use jeton_core::{ClientId, EntropyError, ScopeSet};
 use jeton_store::StoreError;
 
 /// See the module.
@@ -25,8 +25,11 @@ pub(crate) enum ServiceError {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
-    /// It was changed meanwhile.
-    #[error("it was changed meanwhile")]
+    /// It has consequences that the operator has to confirm.
+    #[error("{}", .0.detail)]
+    Unconfirmed(Box<Confirmation>),
+    /// It was changed since the operator read it.
+    #[error("it was changed since it was read")]
     Stale,
     /// The store failed.
     #[error("the store failed")]
@@ -37,6 +40,25 @@ pub(crate) enum ServiceError {
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+}
+
+/// What an operator has to confirm before it is done.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Confirmation {
+    /// What would happen, in sentences.
+    pub(crate) detail: String,
+    /// Clients that would lose scopes.
+    pub(crate) clients: usize,
+    /// The first of them.
+    pub(crate) losses: Vec<Loss>,
+}
+
+/// What a client would lose.
+#[derive(Debug, Clone)]
+pub(crate) struct Loss {
+    pub(crate) client_id: ClientId,
+    pub(crate) name: String,
+    pub(crate) scopes: ScopeSet,
 }
 
 impl ServiceError {

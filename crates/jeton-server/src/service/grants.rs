@@ -1,47 +1,89 @@
-//! Making, changing and taking back grants.
+//! Making, changing and removing grants.
 
-use jeton_core::{AuditKind, ClientId, Grant, McpServer, McpServerId, ScopeSet};
+use jeton_core::{AuditKind, ClientId, Grant, McpServer, McpServerId, ScopeSet, TokensOf};
 use jeton_store::retry_on_conflict;
 
+use super::void_tokens::ToVoid;
 use super::{Operator, ServiceError, clients, mcp_servers};
 use crate::app::App;
+
+/// What an operator saw of a grant before it changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It does not say: the last to write wins.
+    Unsaid,
+    /// There was none.
+    Nothing,
+    /// This version.
+    Version(i64),
+}
+
+impl Seen {
+    fn check(self, there: Option<&Grant>) -> Result<(), ServiceError> {
+        let is_so = match self {
+            Self::Unsaid => true,
+            Self::Nothing => there.is_none(),
+            Self::Version(version) => there.is_some_and(|grant| grant.version == version),
+        };
+        if is_so {
+            Ok(())
+        } else {
+            Err(ServiceError::Stale)
+        }
+    }
+}
+
+/// A client and an MCP server.
+pub(crate) type Between = (ClientId, McpServerId);
+
+async fn find(app: &App, (client, server): Between) -> Result<Option<Grant>, ServiceError> {
+    let grants = app.store.grants_of_client(client).await?;
+    Ok(grants
+        .into_iter()
+        .find(|grant| grant.mcp_server_id == server))
+}
 
 /// Makes a grant, or changes the scopes of the one that is there.
 pub(crate) async fn put(
     app: &App,
     operator: &Operator,
-    client_id: ClientId,
-    mcp_server_id: McpServerId,
+    between: Between,
     scopes: ScopeSet,
+    seen: Seen,
 ) -> Result<Grant, ServiceError> {
     let _in_order = app.directory.changing_mcp_servers().await?;
+    let (client_id, mcp_server_id) = between;
     clients::find(app, client_id).await?;
     let server = mcp_servers::find(app, mcp_server_id).await?;
     let scopes = check_scopes(&server, scopes)?;
-    let before = app
-        .store
-        .grants_of_client(client_id)
-        .await?
-        .into_iter()
-        .find(|grant| grant.mcp_server_id == mcp_server_id);
-    let kind = match before {
-        Some(_) => AuditKind::GrantUpdated,
-        None => AuditKind::GrantCreated,
-    };
-    let created_at = before.map_or_else(|| app.clock.now(), |grant| grant.created_at);
-    let grant = Grant {
-        client_id,
-        mcp_server_id,
-        scopes,
-        created_at,
+    let before = find(app, between).await?;
+    seen.check(before.as_ref())?;
+    let (kind, grant) = match before {
+        Some(before) => {
+            let version = before.version + 1;
+            let after = Grant {
+                scopes,
+                version,
+                ..before
+            };
+            (AuditKind::GrantUpdated, after)
+        }
+        None => (
+            AuditKind::GrantCreated,
+            Grant::new(client_id, mcp_server_id, scopes, app.clock.now()),
+        ),
     };
     let mut event = operator.event(app, kind)?;
     event.client_id = Some(client_id);
     event.mcp_server_id = Some(mcp_server_id);
     event.scope = Some(grant.scopes.clone());
+    let regained = tokens_of(app, between).await?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.put_grant(&grant).await?;
+        if kind == AuditKind::GrantCreated {
+            regained.extend(&mut tx).await?;
+        }
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
@@ -50,26 +92,48 @@ pub(crate) async fn put(
     Ok(grant)
 }
 
-/// Takes a grant back; one that is not there is taken back already.
+/// The tokens that a client got by a grant.
+async fn tokens_of(app: &App, (client, server): Between) -> Result<ToVoid, ServiceError> {
+    ToVoid::so_far(app, TokensOf::Grant(client, server), Some(client)).await
+}
+
+/// Removes a grant; one that is not there is removed already. `with_tokens` declares the tokens void
+/// that the client got by it, so that another grant does not bring them back.
 pub(crate) async fn delete(
     app: &App,
     operator: &Operator,
-    client_id: ClientId,
-    mcp_server_id: McpServerId,
+    between: Between,
+    seen: Seen,
+    with_tokens: bool,
 ) -> Result<(), ServiceError> {
+    let (client_id, mcp_server_id) = between;
     if operator.is_client(client_id) && mcp_server_id == app.admin_api.id {
         return Err(ServiceError::Conflict(
-            "this is the grant that you are using; to take it back, use another admin client"
-                .into(),
+            "this is the grant that you are using; to remove it, use another admin client".into(),
         ));
     }
     let mut event = operator.event(app, AuditKind::GrantDeleted)?;
     event.client_id = Some(client_id);
     event.mcp_server_id = Some(mcp_server_id);
     let _in_order = app.directory.changing_mcp_servers().await?;
+    let before = find(app, between).await?;
+    if before.is_some() {
+        seen.check(before.as_ref())?;
+    }
+    let void = tokens_of(app, between).await?;
+    if with_tokens {
+        let until = void.issued_until().to_string();
+        event
+            .detail
+            .insert("tokens_issued_until".into(), until.into());
+    }
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
-        if tx.delete_grant(client_id, mcp_server_id).await? {
+        let was_there = tx.delete_grant(client_id, mcp_server_id).await?;
+        if with_tokens {
+            void.declare(&mut tx).await?;
+        }
+        if was_there {
             tx.record(&event).await?;
         }
         Ok::<_, ServiceError>(tx.commit().await?)

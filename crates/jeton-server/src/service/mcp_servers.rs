@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use jeton_core::{
-    AuditKind, ClientId, Description, DisplayName, Grant, McpServer, McpServerId, ResourceUri,
-    ScopeDefinition, SigningAlgorithm, TokenProfile, TokenRequest, TokenTtl,
+    AuditEvent, AuditKind, ClientId, Description, DisplayName, McpServer, McpServerId, ResourceUri,
+    Scope, ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl, TokensOf,
 };
-use jeton_store::{StoreError, retry_on_conflict};
+use jeton_store::{RetiredUrl, StoreError, retry_on_conflict};
 
-use super::{Operator, ServiceError};
+use super::scope_change::{self, ScopeRename};
+use super::void_tokens::ToVoid;
+use super::{Confirmation, Operator, ServiceError};
 use crate::app::App;
-
-const MAX_SCOPES: usize = TokenRequest::MAX_SCOPES;
 
 /// An MCP server to register.
 #[derive(Debug)]
@@ -32,7 +32,12 @@ pub(crate) struct McpServerChange {
     pub(crate) name: Option<DisplayName>,
     pub(crate) description: Option<Description>,
     pub(crate) url: Option<ResourceUri>,
+    /// All scopes from now on.
     pub(crate) scopes: Option<Vec<ScopeDefinition>>,
+    /// Scopes to add, or to describe anew.
+    pub(crate) add_scopes: Vec<ScopeDefinition>,
+    pub(crate) remove_scopes: Vec<Scope>,
+    pub(crate) rename_scopes: Vec<ScopeRename>,
     pub(crate) token_ttl: Option<TokenTtl>,
     pub(crate) signing_alg: Option<SigningAlgorithm>,
     pub(crate) token_profile: Option<TokenProfile>,
@@ -51,14 +56,14 @@ pub(crate) async fn find(app: &App, id: McpServerId) -> Result<Arc<McpServer>, S
         .ok_or_else(|| ServiceError::not_found("MCP server", &id))
 }
 
-/// Registers one.
+/// Registers one. A URL that was retired is released.
 pub(crate) async fn create(
     app: &App,
     operator: &Operator,
     new: NewMcpServer,
 ) -> Result<McpServer, ServiceError> {
     check_url(app, &new.url)?;
-    check_scopes(&new.scopes)?;
+    scope_change::check(&new.scopes)?;
     let now = app.clock.now();
     let server = McpServer {
         id: McpServerId::generate(now, app.entropy.as_ref())?,
@@ -75,13 +80,9 @@ pub(crate) async fn create(
         updated_at: now,
         version: 1,
     };
-    let mut event = operator.event(app, AuditKind::McpServerCreated)?;
-    event.mcp_server_id = Some(server.id);
-    event.scope = Some(server.scope_set());
-    event.resource = Some(server.url.as_given().to_owned());
-    event
-        .detail
-        .insert("name".into(), server.name.as_str().into());
+    let event = about(operator.event(app, AuditKind::McpServerCreated)?, &server);
+    let _in_order = app.directory.changing_mcp_servers().await?;
+    let regained = tokens_of_url(app, &server.url).await?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         match tx.insert_mcp_server(&server).await {
@@ -91,22 +92,53 @@ pub(crate) async fn create(
             }
             inserted => inserted?,
         }
+        if tx.release_url(&server.url).await? {
+            regained.extend(&mut tx).await?;
+        }
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
     app.directory.mcp_server_changed(server.clone());
+    app.directory.read_retired_urls().await?;
     Ok(server)
 }
 
-/// Changes one. A scope that goes away goes from every grant too. `expected` is the version that
-/// the operator saw, if it said so.
+/// What an operator says about a change beside the change itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Consent {
+    /// The version that the operator saw, if it said so.
+    pub(crate) expected: Option<i64>,
+    /// Whether the operator knows the consequences.
+    pub(crate) confirmed: bool,
+}
+
+impl Consent {
+    fn check_version(self, there: i64) -> Result<(), ServiceError> {
+        match self.expected {
+            Some(expected) if expected != there => Err(ServiceError::Stale),
+            _ => Ok(()),
+        }
+    }
+
+    fn require(self, consequences: Option<Confirmation>) -> Result<(), ServiceError> {
+        match consequences {
+            Some(consequences) if !self.confirmed => {
+                Err(ServiceError::Unconfirmed(Box::new(consequences)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Changes one. A scope that is removed goes from every grant too, one that is renamed is renamed
+/// there.
 pub(crate) async fn update(
     app: &App,
     operator: &Operator,
     id: McpServerId,
-    change: McpServerChange,
-    expected: Option<i64>,
+    mut change: McpServerChange,
+    consent: Consent,
 ) -> Result<McpServer, ServiceError> {
     let _in_order = app.directory.changing_mcp_servers().await?;
     let before = app
@@ -115,26 +147,35 @@ pub(crate) async fn update(
         .await?
         .ok_or_else(|| ServiceError::not_found("MCP server", &id))?;
     refuse_system(&before)?;
-    if expected.is_some_and(|expected| expected != before.version) {
-        return Err(ServiceError::Stale);
-    }
+    consent.check_version(before.version)?;
     if let Some(url) = &change.url {
         check_url(app, url)?;
     }
-    if let Some(scopes) = &change.scopes {
-        check_scopes(scopes)?;
-    }
+    change.scopes = Some(scope_change::scopes_after(&before, &mut change)?);
+    let renames = std::mem::take(&mut change.rename_scopes);
     let after = apply(app, &before, change);
-    let narrowed = narrowed_grants(app, &after).await?;
-    let mut event = operator.event(app, AuditKind::McpServerUpdated)?;
-    event.mcp_server_id = Some(id);
-    event.scope = Some(after.scope_set());
-    event.resource = Some(after.url.as_given().to_owned());
+    let changed = scope_change::changed_grants(app, &after, &renames).await?;
+    let left = (!after.url.covers(&before.url)).then_some(&before);
+    let opened = left.and_then(|left| opened_by_leaving(app, left));
+    let lost = scope_change::losses(app, &after, &changed).await?;
+    consent.require(lost.or(opened))?;
+    let mut event = about(operator.event(app, AuditKind::McpServerUpdated)?, &after);
     event
         .detail
-        .insert("narrowed_grants".into(), narrowed.len().into());
+        .insert("changed_grants".into(), changed.len().into());
+    let mut events = scope_change::events(app, operator, &changed, &renames)?;
+    events.push(event);
+    let retired = match left {
+        Some(left) => Some((retired(app, left), tokens_of_url(app, &left.url).await?)),
+        None => None,
+    };
+    let regained = tokens_of_url(app, &after.url).await?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        if let Some((retired, void)) = &retired {
+            tx.retire_url(retired).await?;
+            void.declare(&mut tx).await?;
+        }
         match tx.update_mcp_server(&after).await {
             Err(StoreError::Exists) => {
                 drop(tx);
@@ -142,47 +183,96 @@ pub(crate) async fn update(
             }
             updated => updated?,
         }
-        for grant in &narrowed {
-            tx.narrow_grant(grant).await?;
+        if tx.release_url(&after.url).await? {
+            regained.extend(&mut tx).await?;
         }
-        tx.record(&event).await?;
+        for one in &changed {
+            tx.change_grant(&one.grant).await?;
+        }
+        tx.append_audit(&events).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
+    app.directory.read_retired_urls().await?;
     app.directory.mcp_server_changed(after.clone());
-    announce(app, narrowed.iter().map(|grant| grant.client_id));
+    announce(app, changed.iter().map(|one| one.grant.client_id));
     Ok(after)
 }
 
-/// Deletes one with its grants and credentials; one that is not there is deleted already.
+/// Deletes one with its grants and credentials; one that is not there is deleted already. Its URL is
+/// retired.
 pub(crate) async fn delete(
     app: &App,
     operator: &Operator,
     id: McpServerId,
+    consent: Consent,
 ) -> Result<(), ServiceError> {
     let _in_order = app.directory.changing_mcp_servers().await?;
     let Some(server) = app.store.find_mcp_server(id).await? else {
         return Ok(());
     };
     refuse_system(&server)?;
-    let mut event = operator.event(app, AuditKind::McpServerDeleted)?;
-    event.mcp_server_id = Some(id);
-    event.resource = Some(server.url.as_given().to_owned());
-    event
-        .detail
-        .insert("name".into(), server.name.as_str().into());
+    consent.check_version(server.version)?;
+    consent.require(opened_by_leaving(app, &server))?;
+    let event = about(operator.event(app, AuditKind::McpServerDeleted)?, &server);
     let grants = app.store.grants_on_mcp_server(id).await?;
+    let (retired, void) = (
+        retired(app, &server),
+        tokens_of_url(app, &server.url).await?,
+    );
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        tx.retire_url(&retired).await?;
+        void.declare(&mut tx).await?;
         if tx.delete_mcp_server(id).await? {
             tx.record(&event).await?;
         }
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
+    // First the tombstone, then the deletion: in between nobody gets a token for the URL.
+    app.directory.read_retired_urls().await?;
     app.directory.mcp_server_deleted(id);
     announce(app, grants.iter().map(|grant| grant.client_id));
     Ok(())
+}
+
+fn about(mut event: AuditEvent, server: &McpServer) -> AuditEvent {
+    event.mcp_server_id = Some(server.id);
+    event.scope = Some(server.scope_set());
+    event.resource = Some(server.url.as_given().to_owned());
+    let name = server.name.as_str();
+    event.detail.insert("name".into(), name.into());
+    event
+}
+
+fn retired(app: &App, left: &McpServer) -> RetiredUrl {
+    RetiredUrl {
+        url: left.url.clone(),
+        mcp_server_id: left.id,
+        name: left.name.clone(),
+        retired_at: app.clock.now(),
+    }
+}
+
+/// The tokens that name the URL and nothing else.
+pub(super) async fn tokens_of_url(app: &App, url: &ResourceUri) -> Result<ToVoid, ServiceError> {
+    let of = TokensOf::Url(url.comparison_key().to_owned());
+    ToVoid::so_far(app, of, None).await
+}
+
+/// What an operator has to know before a server leaves a URL that lies under another server's.
+fn opened_by_leaving(app: &App, server: &McpServer) -> Option<Confirmation> {
+    let parent = app.directory.covering_besides(server.id, &server.url)?;
+    Some(Confirmation {
+        detail: format!(
+            "the URL {} lies under {} ({}, {}): without this registration it would belong to that \
+             server, and clients of it could get tokens for whatever still runs there. Jeton retires the \
+             URL, so that nobody gets tokens for it, until you release it or register it again",
+            server.url, parent.url, parent.name, parent.id
+        ),
+        ..Confirmation::default()
+    })
 }
 
 fn apply(app: &App, before: &McpServer, change: McpServerChange) -> McpServer {
@@ -200,22 +290,6 @@ fn apply(app: &App, before: &McpServer, change: McpServerChange) -> McpServer {
         version: before.version + 1,
         ..before
     }
-}
-
-/// The grants that lose scopes, as they are afterwards.
-async fn narrowed_grants(app: &App, after: &McpServer) -> Result<Vec<Grant>, ServiceError> {
-    let defined = after.scope_set();
-    Ok(app
-        .store
-        .grants_on_mcp_server(after.id)
-        .await?
-        .into_iter()
-        .filter(|grant| !grant.scopes.is_subset_of(&defined))
-        .map(|grant| Grant {
-            scopes: grant.scopes.intersection(&defined),
-            ..grant
-        })
-        .collect())
 }
 
 fn announce(app: &App, clients: impl Iterator<Item = ClientId>) {
@@ -240,28 +314,6 @@ fn check_url(app: &App, url: &ResourceUri) -> Result<(), ServiceError> {
             parameter: "url",
             detail: "this is Jeton's own address; give the address of the MCP server".into(),
         });
-    }
-    Ok(())
-}
-
-fn check_scopes(scopes: &[ScopeDefinition]) -> Result<(), ServiceError> {
-    let invalid = |detail| {
-        Err(ServiceError::Invalid {
-            parameter: "scopes",
-            detail,
-        })
-    };
-    if scopes.len() > MAX_SCOPES {
-        return invalid(format!("at most {MAX_SCOPES} scopes, not {}", scopes.len()));
-    }
-    for (index, scope) in scopes.iter().enumerate() {
-        if scopes
-            .iter()
-            .take(index)
-            .any(|earlier| earlier.name == scope.name)
-        {
-            return invalid(format!("the scope {} is defined twice", scope.name));
-        }
     }
     Ok(())
 }

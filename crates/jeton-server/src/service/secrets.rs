@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jeton_core::{
     AuditEvent, AuditKind, ClientId, ClientSecret, PlainSecret, SecretId, SecretOwner, SecretState,
+    TokensOf,
 };
 use jeton_store::retry_on_conflict;
 
+use super::void_tokens::ToVoid;
 use super::{Operator, ServiceError, clients, mcp_servers, statistics};
 use crate::app::App;
 
@@ -59,15 +61,22 @@ pub(crate) async fn create(
     Ok((secret, plain))
 }
 
-/// Makes a new secret, and lets those that work now expire after `grace`.
+/// Makes a new secret, and lets those that work now expire after `grace`. `newest` is the newest secret
+/// that the operator saw, if it said so: one made since would expire unseen.
 pub(crate) async fn rotate(
     app: &App,
     operator: &Operator,
     client_id: ClientId,
     grace: Duration,
+    newest: Option<SecretId>,
 ) -> Result<(ClientSecret, PlainSecret), ServiceError> {
     let owner = SecretOwner::Client(client_id);
     require_owner(app, owner).await?;
+    let there = app.store.secrets_of(owner).await?;
+    let unseen = |secret: &ClientSecret| newest.is_some_and(|newest| secret.id > newest);
+    if there.iter().any(unseen) {
+        return Err(ServiceError::Stale);
+    }
     refuse_too_many(app, owner).await?;
     let (secret, plain) = make_secret(app, owner, None)?;
     let old_expire_at = app.clock.now().plus(grace);
@@ -98,11 +107,13 @@ pub(crate) async fn list(app: &App, owner: SecretOwner) -> Result<Vec<ClientSecr
     Ok(secrets)
 }
 
-/// Revokes a secret; one that is revoked or not there is revoked already.
+/// Revokes a secret; one that is revoked or not there is revoked already. `with_tokens` declares the
+/// tokens void that the client got with it, also where it was revoked before.
 pub(crate) async fn revoke(
     app: &App,
     operator: &Operator,
     id: SecretId,
+    with_tokens: bool,
 ) -> Result<(), ServiceError> {
     let Some(secret) = app.store.find_secret(id).await? else {
         return Ok(());
@@ -112,10 +123,27 @@ pub(crate) async fn revoke(
     {
         refuse_last_own(app, &secret).await?;
     }
-    let event = about(operator.event(app, AuditKind::SecretRevoked)?, &secret);
+    let void = match secret.owner {
+        SecretOwner::Client(owner) if with_tokens => {
+            Some(ToVoid::for_good(app, TokensOf::Secret(id), Some(owner)))
+        }
+        _ => None,
+    };
+    let kind = match secret.revoked_at {
+        Some(_) => AuditKind::SecretTokensRevoked,
+        None => AuditKind::SecretRevoked,
+    };
+    let mut event = about(operator.event(app, kind)?, &secret);
+    event
+        .detail
+        .insert("tokens_revoked".into(), void.is_some().into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
-        if tx.revoke_secret(id, app.clock.now()).await? {
+        let is_news = tx.revoke_secret(id, app.clock.now()).await?;
+        if let Some(void) = &void {
+            void.declare(&mut tx).await?;
+        }
+        if is_news || void.is_some() {
             tx.record(&event).await?;
         }
         Ok::<_, ServiceError>(tx.commit().await?)

@@ -1,11 +1,13 @@
 //! MCP servers, clients, grants and secrets.
 
+use std::time::Duration;
+
 use jeton_core::{
     Client, ClientSecret, ClientStatus, Grant, PlainSecret, SecretId, SecretOwner, SecretState,
-    Timestamp,
+    Timestamp, TokensOf,
 };
 use jeton_jose::OsEntropy;
-use jeton_store::{ClientFilter, ClientPart, StoreError, WholeClient};
+use jeton_store::{ClientFilter, ClientPart, RetiredUrl, StoreError, VoidTokens, WholeClient};
 
 use crate::samples::{client, first, mcp_server, now};
 use crate::world::World;
@@ -18,12 +20,7 @@ async fn what_was_written_reads_back_and_survives_reopening() {
         token_ttl: Some(60.try_into().unwrap()),
         ..client()
     };
-    let grant = Grant {
-        client_id: client.id,
-        mcp_server_id: server.id,
-        scopes: "todo:read".parse().unwrap(),
-        created_at: now(),
-    };
+    let grant = Grant::new(client.id, server.id, "todo:read".parse().unwrap(), now());
     let mut tx = world.store.begin().await.unwrap();
     tx.insert_mcp_server(&server).await.unwrap();
     tx.insert_client(&client).await.unwrap();
@@ -107,12 +104,7 @@ async fn deleting_a_client_takes_its_grants_and_secrets_along() {
         last_used_at: None,
         revoked_at: None,
     };
-    let grant = Grant {
-        client_id: client.id,
-        mcp_server_id: server.id,
-        scopes: jeton_core::ScopeSet::empty(),
-        created_at: now(),
-    };
+    let grant = Grant::new(client.id, server.id, jeton_core::ScopeSet::empty(), now());
     let mut tx = world.store.begin().await.unwrap();
     tx.insert_mcp_server(&server).await.unwrap();
     tx.insert_client(&client).await.unwrap();
@@ -226,12 +218,12 @@ async fn clients_registered_by_the_hundred_read_back_whole() {
         };
         WholeClient {
             secrets: vec![secret(None), secret(Some(now()))],
-            grants: vec![Grant {
-                client_id: client.id,
-                mcp_server_id: server.id,
-                scopes: "todo:read".parse().unwrap(),
-                created_at: now(),
-            }],
+            grants: vec![Grant::new(
+                client.id,
+                server.id,
+                "todo:read".parse().unwrap(),
+                now(),
+            )],
             client,
         }
     };
@@ -261,4 +253,86 @@ async fn clients_registered_by_the_hundred_read_back_whole() {
         count += part.len();
     }
     assert_eq!(count, 250);
+}
+
+#[tokio::test]
+async fn what_is_void_is_found_by_client_and_by_name_until_it_is_forgotten() {
+    let world = World::new().await;
+    let (client, other) = (client().id, client().id);
+    let server = mcp_server("https://void.example.com/mcp").id;
+    let begin = now();
+    let void = |of: TokensOf, after: u64| VoidTokens {
+        of,
+        issued_until: begin.plus(Duration::from_millis(after)),
+    };
+    let url = TokensOf::Url("https://void.example.com/mcp".into());
+    let of_grant = void(TokensOf::Grant(client, server), 5);
+    let of_url = void(url.clone(), 5);
+    let mut tx = world.store.begin().await.unwrap();
+    tx.declare_void(&of_grant, Some(client), begin)
+        .await
+        .unwrap();
+    tx.declare_void(&of_url, None, begin).await.unwrap();
+    // An earlier moment takes nothing back; one far ahead came from a clock that was wrong.
+    let earlier = void(url.clone(), 1);
+    tx.declare_void(&earlier, None, begin).await.unwrap();
+    tx.commit().await.unwrap();
+    let found = world.store.void_tokens(client, &[]).await.unwrap();
+    assert_eq!(found, [of_grant]);
+    let found = world
+        .store
+        .void_tokens(other, std::slice::from_ref(&url))
+        .await
+        .unwrap();
+    assert_eq!(found, [of_url]);
+    let far = void(url.clone(), 1_000_000);
+    let mut tx = world.store.begin().await.unwrap();
+    tx.declare_void(&far, None, begin).await.unwrap();
+    tx.declare_void(&earlier, None, begin).await.unwrap();
+    let later = void(url.clone(), 9);
+    tx.extend_void(&later).await.unwrap();
+    tx.extend_void(&void(TokensOf::Client(client), 9))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let found = world
+        .store
+        .void_tokens(other, std::slice::from_ref(&url))
+        .await
+        .unwrap();
+    assert_eq!(found, [later]);
+    let day = Duration::from_secs(24 * 60 * 60);
+    for (after, left) in [(day, 2), (day + day, 0)] {
+        let mut tx = world.store.begin().await.unwrap();
+        tx.forget_void_tokens(begin.plus(after)).await.unwrap();
+        tx.commit().await.unwrap();
+        let others = [url.clone()];
+        let found = world.store.void_tokens(client, &others).await.unwrap();
+        assert_eq!(found.len(), left);
+    }
+}
+
+#[tokio::test]
+async fn a_retired_url_is_kept_until_it_is_released() {
+    let world = World::new().await;
+    let server = mcp_server("https://gone.example.com/mcp");
+    let retired = RetiredUrl {
+        url: server.url.clone(),
+        mcp_server_id: server.id,
+        name: server.name.clone(),
+        retired_at: now(),
+    };
+    let mut tx = world.store.begin().await.unwrap();
+    tx.retire_url(&retired).await.unwrap();
+    tx.retire_url(&retired).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(world.store.retired_urls().await.unwrap(), [retired]);
+    // It is the same URL with a slash at its end.
+    let url = "https://gone.example.com/mcp/".parse().unwrap();
+    for was_there in [true, false] {
+        let mut tx = world.store.begin().await.unwrap();
+        assert_eq!(tx.release_url(&url).await.unwrap(), was_there);
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(world.store.retired_urls().await.unwrap(), []);
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use jeton_core::{Scope, TokenTtl};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Seen};
 use crate::arguments::Global;
 use crate::duration;
 use crate::output::{self, cell};
@@ -34,13 +35,21 @@ pub(crate) enum Client {
         /// Its ID, m2m_…
         id: String,
     },
-    /// Let a client get no more tokens.
+    /// Let a client get no more tokens, and revoke those that it has.
     Disable {
         /// Its ID, m2m_…
         id: String,
     },
-    /// Let a client get tokens again.
+    /// Let a client get tokens again. Those that it had stay revoked.
     Enable {
+        /// Its ID, m2m_…
+        id: String,
+    },
+    /// Revoke all tokens that a client got so far.
+    ///
+    /// Introspection refuses them immediately; a server that only checks signatures accepts them until
+    /// they expire.
+    RevokeTokens {
         /// Its ID, m2m_…
         id: String,
     },
@@ -72,11 +81,27 @@ pub(crate) struct Update {
     #[arg(long)]
     name: Option<String>,
     /// The MCP server to set scopes on: its ID, res_…
-    #[arg(long, value_name = "ID", requires = "scopes")]
+    #[arg(long, value_name = "ID")]
     mcp_server: Option<String>,
-    /// A scope that it may have there; these are all from now on.
+    /// A scope that it may have there; these are all from now on: to add one, use --add-scope.
     #[arg(long = "scope", value_name = "SCOPE", requires = "mcp_server")]
     scopes: Vec<Scope>,
+    /// A scope to add there; repeat it for each.
+    #[arg(
+        long,
+        value_name = "SCOPE",
+        requires = "mcp_server",
+        conflicts_with = "scopes"
+    )]
+    add_scope: Vec<Scope>,
+    /// A scope to remove there; repeat it for each.
+    #[arg(
+        long,
+        value_name = "SCOPE",
+        requires = "mcp_server",
+        conflicts_with = "scopes"
+    )]
+    remove_scope: Vec<Scope>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -142,11 +167,18 @@ pub(crate) async fn run(command: Client, global: &Global) -> anyhow::Result<()> 
                 global.json,
                 &id,
                 "deleted",
-                "; its last tokens end when they expire",
+                "; its tokens are inactive at introspection, and elsewhere end when they expire",
             )
         }
         Client::Disable { id } => set_status(&admin, &id, "disabled", global).await,
         Client::Enable { id } => set_status(&admin, &id, "enabled", global).await,
+        Client::RevokeTokens { id } => {
+            let path = format!("/clients/{id}/revoke-tokens");
+            output::revoked(
+                &admin.send(Method::POST, &path, &json!({})).await?,
+                global.json,
+            )
+        }
     }
 }
 
@@ -184,11 +216,8 @@ async fn create(admin: &Admin, arguments: Create, global: &Global) -> anyhow::Re
 
 async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Result<()> {
     let path = format!("/clients/{}", arguments.id);
-    if let Some(server) = arguments.mcp_server {
-        let body = json!({ "scopes": arguments.scopes });
-        admin
-            .send(Method::PUT, &format!("{path}/grants/{server}"), &body)
-            .await?;
+    if let Some(server) = &arguments.mcp_server {
+        update_grant(admin, &arguments, server).await?;
     }
     let body = arguments.settings.into_body(arguments.name);
     let client = if body.is_empty() {
@@ -197,6 +226,58 @@ async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Re
         admin.change(&path, &Value::Object(body)).await?
     };
     show(&client, global)
+}
+
+/// Changes the scopes of a grant as it is now.
+async fn update_grant(admin: &Admin, arguments: &Update, server: &str) -> anyhow::Result<()> {
+    let asked = [
+        &arguments.scopes,
+        &arguments.add_scope,
+        &arguments.remove_scope,
+    ];
+    if asked.iter().all(|scopes| scopes.is_empty()) {
+        bail!("--mcp-server needs --scope, --add-scope or --remove-scope");
+    }
+    let path = format!("/clients/{}/grants", arguments.id);
+    let grants = admin.list(&path, &[], None).await?;
+    let there = grants
+        .iter()
+        .find(|grant| cell(grant, "mcp_server_id") == *server);
+    let scopes = there.and_then(|grant| grant.get("scopes")?.as_array());
+    let before: Vec<String> = scopes
+        .into_iter()
+        .flatten()
+        .filter_map(|scope| scope.as_str().map(str::to_owned))
+        .collect();
+    let names = |scopes: &[Scope]| scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut after = if arguments.scopes.is_empty() {
+        before.clone()
+    } else {
+        names(&arguments.scopes)
+    };
+    let removed = names(&arguments.remove_scope);
+    if let Some(missing) = removed.iter().find(|scope| !before.contains(scope)) {
+        bail!(
+            "the client does not have the scope {missing} there; it has: {}",
+            before.join(" ")
+        );
+    }
+    after.retain(|scope| !removed.contains(scope));
+    let added = names(&arguments.add_scope);
+    after.extend(added.into_iter().filter(|scope| !before.contains(scope)));
+    let lost: Vec<_> = before
+        .iter()
+        .filter(|scope| !after.contains(scope))
+        .map(String::as_str)
+        .collect();
+    let seen = there.map_or(Seen::Nothing, Seen::of);
+    let body = json!({ "scopes": after });
+    let path = format!("{path}/{server}");
+    admin.send_if(seen, Method::PUT, &path, &body).await?;
+    if !lost.is_empty() {
+        output::say(&format!("the client lost the scopes {}", lost.join(" ")));
+    }
+    Ok(())
 }
 
 async fn set_status(admin: &Admin, id: &str, status: &str, global: &Global) -> anyhow::Result<()> {

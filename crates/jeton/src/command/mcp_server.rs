@@ -1,11 +1,12 @@
 //! `jeton mcp-server`.
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
-use jeton_core::{ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl};
+use jeton_core::{Scope, ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Seen, confirmed};
 use crate::arguments::Global;
 use crate::output::{self, cell};
 
@@ -27,9 +28,29 @@ pub(crate) enum McpServer {
     /// Change an MCP server; what is not named stays as it is.
     Update(Update),
     /// Delete an MCP server with its grants; one that is not there is deleted already.
+    ///
+    /// Its URL is retired: nobody gets tokens for it until it is released or registered again.
     Delete {
         /// Its ID, res_…
         id: String,
+        /// Also where its URL lies under another MCP server's.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Revoke all tokens that were issued so far for an MCP server.
+    ///
+    /// Introspection refuses them immediately; a server that only checks signatures accepts them until
+    /// they expire.
+    RevokeTokens {
+        /// Its ID, res_…
+        id: String,
+    },
+    /// List the URLs of MCP servers that were deleted or moved: nobody gets tokens for these.
+    RetiredUrls,
+    /// Release a retired URL: from then on it belongs to the MCP server whose URL covers it, if any.
+    ReleaseUrl {
+        /// The URL, as retired-urls shows it.
+        url: String,
     },
 }
 
@@ -52,9 +73,23 @@ pub(crate) struct Update {
     /// What people call it.
     #[arg(long)]
     name: Option<String>,
-    /// The URL of its MCP endpoint.
+    /// The URL of its MCP endpoint. The one that it had is retired.
     #[arg(long)]
     url: Option<String>,
+    /// A scope to add, NAME or NAME=DESCRIPTION; repeat it for each. One that is there gets the
+    /// description.
+    #[arg(long, value_name = "NAME[=DESCRIPTION]", conflicts_with = "scopes")]
+    add_scope: Vec<ScopeDefinition>,
+    /// A scope to remove, from every client's grant too; repeat it for each.
+    #[arg(long, value_name = "NAME", conflicts_with = "scopes")]
+    remove_scope: Vec<Scope>,
+    /// A scope to rename, in every client's grant too; repeat it for each.
+    #[arg(long, value_name = "OLD=NEW", value_parser = rename, conflicts_with = "scopes")]
+    rename_scope: Vec<(Scope, Scope)>,
+    /// Take scopes away from the clients that have them; leave a URL that lies under another MCP
+    /// server's.
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -65,7 +100,7 @@ struct Settings {
     #[arg(long)]
     description: Option<String>,
     /// A scope that it defines, NAME or NAME=DESCRIPTION; repeat it for each. With update, these
-    /// are all scopes from now on.
+    /// are all scopes from now on: to add one, use --add-scope.
     #[arg(long = "scope", value_name = "NAME[=DESCRIPTION]")]
     scopes: Vec<ScopeDefinition>,
     /// How long its tokens live, in seconds: 60 to 86400 [default: 3600].
@@ -136,28 +171,120 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
             list(&admin.list("/mcp-servers", &query, None).await?, global)
         }
         McpServer::Show { id } => show(&admin.read(&format!("/mcp-servers/{id}")).await?, global),
-        McpServer::Update(Update {
-            id,
-            name,
-            url,
-            settings,
-        }) => {
-            let body = settings.into_body(name, url);
-            show(
-                &admin.change(&format!("/mcp-servers/{id}"), &body).await?,
-                global,
-            )
-        }
-        McpServer::Delete { id } => {
-            admin.delete(&format!("/mcp-servers/{id}")).await?;
+        McpServer::Update(arguments) => update(&admin, arguments, global).await,
+        McpServer::Delete { id, yes } => {
+            admin
+                .delete(&confirmed(format!("/mcp-servers/{id}"), yes))
+                .await?;
             output::ended(
                 global.json,
                 &id,
                 "deleted",
-                "; tokens issued for it end when they expire",
+                "; its tokens are inactive at introspection, and elsewhere end when they expire",
             )
         }
+        McpServer::RevokeTokens { id } => {
+            let path = format!("/mcp-servers/{id}/revoke-tokens");
+            output::revoked(
+                &admin.send(Method::POST, &path, &json!({})).await?,
+                global.json,
+            )
+        }
+        McpServer::RetiredUrls => retired(&admin.list("/retired-urls", &[], None).await?, global),
+        McpServer::ReleaseUrl { url } => {
+            let body = json!({ "url": url });
+            admin
+                .send(Method::POST, "/retired-urls/release", &body)
+                .await?;
+            output::ended(global.json, &url, "released", "")
+        }
     }
+}
+
+async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Result<()> {
+    let path = format!("/mcp-servers/{}", arguments.id);
+    let current = admin.read(&path).await?;
+    if !arguments.yes && !arguments.settings.scopes.is_empty() {
+        refuse_removal(admin, &current, &arguments.settings.scopes).await?;
+    }
+    let mut body = arguments.settings.into_body(arguments.name, arguments.url);
+    let renames = arguments.rename_scope.iter();
+    let renames: Vec<_> = renames
+        .map(|(from, to)| json!({ "from": from, "to": to }))
+        .collect();
+    if let Some(members) = body.as_object_mut() {
+        members.insert("add_scopes".into(), json!(arguments.add_scope));
+        members.insert("remove_scopes".into(), json!(arguments.remove_scope));
+        members.insert("rename_scopes".into(), json!(renames));
+    }
+    let path = confirmed(path, arguments.yes);
+    let seen = Seen::of(&current);
+    show(
+        &admin.send_if(seen, Method::PATCH, &path, &body).await?,
+        global,
+    )
+}
+
+/// `--scope` names all scopes. Who means to add one must not remove the others.
+async fn refuse_removal(
+    admin: &Admin,
+    current: &Value,
+    wanted: &[ScopeDefinition],
+) -> anyhow::Result<()> {
+    let defined = current.get("scopes").and_then(Value::as_array);
+    let removed: Vec<_> = defined
+        .into_iter()
+        .flatten()
+        .map(|scope| cell(scope, "name"))
+        .filter(|name| wanted.iter().all(|wanted| wanted.name.as_str() != name))
+        .collect();
+    if removed.is_empty() {
+        return Ok(());
+    }
+    let query = [("mcp_server_id", cell(current, "id"))];
+    let clients = admin.list("/clients", &query, None).await?;
+    let has = |client: &Value, scope: &str| {
+        let grants = client.get("grants").and_then(Value::as_array);
+        let mut grants = grants.into_iter().flatten();
+        grants.any(|grant| {
+            let is_here = grant.get("mcp_server_id") == current.get("id");
+            let scopes = grant.get("scopes").and_then(Value::as_array);
+            is_here && scopes.into_iter().flatten().any(|one| one == scope)
+        })
+    };
+    let counts: Vec<_> = removed
+        .iter()
+        .map(|scope| {
+            let count = clients.iter().filter(|client| has(client, scope)).count();
+            format!("{scope} (clients that have it: {count})")
+        })
+        .collect();
+    bail!(
+        "--scope names all scopes from now on, so this would remove {}. To add a scope, use --add-scope; to \
+         remove these, add --yes",
+        counts.join(", ")
+    )
+}
+
+fn rename(text: &str) -> Result<(Scope, Scope), String> {
+    let (from, to) = text.split_once('=').ok_or("expected OLD=NEW")?;
+    let scope = |name: &str| {
+        name.parse::<Scope>()
+            .map_err(|error| format!("scope {name:?}: {error}"))
+    };
+    Ok((scope(from)?, scope(to)?))
+}
+
+fn retired(urls: &[Value], global: &Global) -> anyhow::Result<()> {
+    if global.json {
+        return output::json(&json!(urls));
+    }
+    let members = ["url", "name", "mcp_server_id", "retired_at"];
+    let rows: Vec<_> = urls
+        .iter()
+        .map(|url| members.iter().map(|name| cell(url, name)).collect())
+        .collect();
+    output::table(&["URL", "NAME", "MCP SERVER", "RETIRED"], &rows)
 }
 
 fn scope_names(server: &Value) -> String {

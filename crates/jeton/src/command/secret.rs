@@ -33,6 +33,10 @@ pub(crate) enum Secret {
         /// The secret's ID, sec_…
         #[arg(value_name = "SECRET_ID")]
         id: String,
+        /// Also revoke the tokens that were issued with it: introspection refuses them immediately; a
+        /// server that only checks signatures accepts them until they expire.
+        #[arg(long)]
+        tokens: bool,
     },
     /// Create a new secret, show it once, and let the old ones expire.
     Rotate {
@@ -65,14 +69,23 @@ pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> 
             )
         }
         Secret::Rotate { client_id, grace } => {
-            let body = json!({ "grace": grace.as_secs() });
-            let path = format!("{}/rotate", path(&client_id));
+            let path = path(&client_id);
+            let secrets = admin.list(&path, &[], None).await?;
+            let newest = secrets.iter().map(|secret| cell(secret, "id")).max();
+            let body = json!({ "grace": grace.as_secs(), "newest_secret_id": newest });
+            let path = format!("{path}/rotate");
             created(&admin.send(Method::POST, &path, &body).await?, global)
         }
         Secret::List { owner } => list(&admin.list(&path(&owner), &[], None).await?, global),
-        Secret::Revoke { id } => {
-            admin.delete(&format!("/secrets/{id}")).await?;
-            output::ended(global.json, &id, "revoked", "")
+        Secret::Revoke { id, tokens } => {
+            let query = if tokens { "?revoke_tokens=true" } else { "" };
+            admin.delete(&format!("/secrets/{id}{query}")).await?;
+            let words = if tokens {
+                ", and the tokens that were issued with it"
+            } else {
+                "; tokens that were issued with it work until they expire, unless you add --tokens"
+            };
+            output::ended(global.json, &id, "revoked", words)
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use http::StatusCode;
 use jeton_core::ClientId;
 
-use crate::api::{AdminWrite, ChangeErrors};
+use crate::api::{AdminWrite, ChangeErrors, IfMatch, UpdateErrors};
 use crate::app::App;
 use crate::http::{ApiPath, Problem};
 use crate::service::clients;
@@ -18,15 +18,19 @@ use crate::service::clients;
     path = "/api/v1/clients/{id}",
     operation_id = "delete_client",
     tag = "Clients",
-    params(("id" = String, Path, description = "The client's ID, m2m_…")),
+    params(
+        ("id" = String, Path, description = "The client's ID, m2m_…"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, it is deleted whatever it is")
+    ),
     security(("oauth2" = ["admin:write"])),
-    responses((status = 204, description = "It is not there any more"), ChangeErrors)
+    responses((status = 204, description = "It is not there any more"), ChangeErrors, UpdateErrors)
 )]
 pub(crate) async fn delete(
     AdminWrite(operator): AdminWrite,
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<ClientId>,
+    IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, Problem> {
-    clients::delete(&app, &operator, id).await?;
+    clients::delete(&app, &operator, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

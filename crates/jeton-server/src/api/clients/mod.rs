@@ -42,6 +42,8 @@ pub(crate) struct ClientView {
     /// When it was last changed.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+    /// Its version N: the `ETag` is `"vN"`. Grants have their own.
+    version: i64,
 }
 
 impl ClientView {
@@ -57,6 +59,7 @@ impl ClientView {
             grants: grants.iter().map(GrantView::of).collect(),
             created_at: client.created_at,
             updated_at: client.updated_at,
+            version: client.version,
         }
     }
 }

@@ -6,12 +6,14 @@ use axum::extract::State;
 use http::StatusCode;
 use jeton_core::{ClientId, McpServerId};
 
-use crate::api::{AdminWrite, ChangeErrors};
+use crate::api::tokens::RevokeTokensQuery;
+use crate::api::{AdminWrite, ChangeErrors, SeenGrant, UpdateErrors};
 use crate::app::App;
-use crate::http::{ApiPath, Problem};
+use crate::http::{ApiPath, ApiQuery, Problem};
 use crate::service::grants;
 
-/// Take a grant back.
+/// Remove a grant. The client gets no more tokens by it, and those that it has are inactive at
+/// introspection.
 #[utoipa::path(
     delete,
     path = "/api/v1/clients/{client_id}/grants/{mcp_server_id}",
@@ -19,16 +21,20 @@ use crate::service::grants;
     tag = "Grants",
     params(
         ("client_id" = String, Path, description = "The client's ID, m2m_…"),
-        ("mcp_server_id" = String, Path, description = "The MCP server's ID, res_…")
+        ("mcp_server_id" = String, Path, description = "The MCP server's ID, res_…"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, it is removed whatever it is"),
+        RevokeTokensQuery
     ),
     security(("oauth2" = ["admin:write"])),
-    responses((status = 204, description = "It is not there any more"), ChangeErrors)
+    responses((status = 204, description = "It is not there any more"), ChangeErrors, UpdateErrors)
 )]
 pub(crate) async fn delete(
     AdminWrite(operator): AdminWrite,
     State(app): State<Arc<App>>,
-    ApiPath((client_id, mcp_server_id)): ApiPath<(ClientId, McpServerId)>,
+    ApiPath(between): ApiPath<(ClientId, McpServerId)>,
+    SeenGrant(seen): SeenGrant,
+    ApiQuery(query): ApiQuery<RevokeTokensQuery>,
 ) -> Result<StatusCode, Problem> {
-    grants::delete(&app, &operator, client_id, mcp_server_id).await?;
+    grants::delete(&app, &operator, between, seen, query.revoke_tokens).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,14 +11,16 @@ use utoipa::ToSchema;
 /// A grant.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GrantView {
-    /// Where.
+    /// The MCP server's ID.
     mcp_server_id: String,
-    /// What.
+    /// The scopes that the client may request there.
     #[schema(value_type = Vec<String>)]
     scopes: Vec<Scope>,
-    /// Since when.
+    /// Creation time.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// Its version N: the `ETag` is `"vN"`.
+    version: i64,
 }
 
 impl GrantView {
@@ -27,6 +29,7 @@ impl GrantView {
             mcp_server_id: grant.mcp_server_id.to_string(),
             scopes: grant.scopes.iter().cloned().collect(),
             created_at: grant.created_at,
+            version: grant.version,
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use http::StatusCode;
 use jeton_core::{ClientId, McpServerId, Scope};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::GrantView;
-use crate::api::{AdminWrite, ChangeErrors};
+use crate::api::{AdminWrite, ChangeErrors, SeenGrant, Tagged, UpdateErrors};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
 use crate::service::grants;
 
-/// What the client may on the MCP server.
+/// The scopes that the client may request on the MCP server.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PutGrant {
@@ -31,19 +31,26 @@ pub(crate) struct PutGrant {
     tag = "Grants",
     params(
         ("client_id" = String, Path, description = "The client's ID, m2m_…"),
-        ("mcp_server_id" = String, Path, description = "The MCP server's ID, res_…")
+        ("mcp_server_id" = String, Path, description = "The MCP server's ID, res_…"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, the last to write wins"),
+        ("If-None-Match" = Option<String>, Header, description = "*: only if there is no grant yet")
     ),
     request_body = PutGrant,
     security(("oauth2" = ["admin:write"])),
-    responses((status = 200, body = GrantView), ChangeErrors)
+    responses((status = 200, body = GrantView), ChangeErrors, UpdateErrors)
 )]
 pub(crate) async fn put(
     AdminWrite(operator): AdminWrite,
     State(app): State<Arc<App>>,
-    ApiPath((client_id, mcp_server_id)): ApiPath<(ClientId, McpServerId)>,
+    ApiPath(between): ApiPath<(ClientId, McpServerId)>,
+    SeenGrant(seen): SeenGrant,
     ApiJson(body): ApiJson<PutGrant>,
-) -> Result<Json<GrantView>, Problem> {
+) -> Result<Tagged<GrantView>, Problem> {
     let scopes = body.scopes.into_iter().collect();
-    let grant = grants::put(&app, &operator, client_id, mcp_server_id, scopes).await?;
-    Ok(Json(GrantView::of(&grant)))
+    let grant = grants::put(&app, &operator, between, scopes, seen).await?;
+    Ok(Tagged {
+        status: StatusCode::OK,
+        version: grant.version,
+        body: GrantView::of(&grant),
+    })
 }

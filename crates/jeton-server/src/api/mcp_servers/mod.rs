@@ -70,6 +70,8 @@ pub(crate) struct McpServerView {
     /// When it was last changed.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+    /// Its version N: the `ETag` is `"vN"`.
+    version: i64,
 }
 
 impl McpServerView {
@@ -96,6 +98,7 @@ impl McpServerView {
             system: server.system,
             created_at: server.created_at,
             updated_at: server.updated_at,
+            version: server.version,
         }
     }
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use jeton_core::{
-    Description, DisplayName, McpServerId, ResourceUri, SigningAlgorithm, TokenProfile, TokenTtl,
+    Description, DisplayName, McpServerId, ResourceUri, Scope, SigningAlgorithm, TokenProfile,
+    TokenTtl,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{McpServerView, ScopeView};
-use crate::api::{AdminWrite, ChangeErrors, IfMatch, Tagged, UpdateErrors};
+use crate::api::{AdminWrite, ChangeErrors, ConfirmQuery, Consenting, Tagged, UpdateErrors};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
+use crate::service::ScopeRename;
 use crate::service::mcp_servers::{self, McpServerChange};
 
 /// What to change; what is absent stays as it is.
@@ -29,8 +31,19 @@ pub(crate) struct UpdateMcpServer {
     /// Its URL, with the MCP path.
     #[schema(value_type = Option<String>, format = "uri")]
     url: Option<ResourceUri>,
-    /// All scopes it defines from now on; one that goes away goes from every grant too.
+    /// All scopes it defines from now on. One that is removed goes from every grant too; where a client
+    /// has it, that has to be confirmed.
     scopes: Option<Vec<ScopeView>>,
+    /// Scopes to add. One that is there gets the description, if there is one.
+    #[serde(default)]
+    add_scopes: Vec<ScopeView>,
+    /// Scopes to remove, from every grant too; where a client has one, that has to be confirmed.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    remove_scopes: Vec<Scope>,
+    /// Scopes to rename, in every grant too.
+    #[serde(default)]
+    rename_scopes: Vec<RenameScope>,
     /// How long its tokens live, in seconds.
     #[schema(value_type = Option<u32>, minimum = 60, maximum = 86400)]
     token_ttl: Option<TokenTtl>,
@@ -44,7 +57,20 @@ pub(crate) struct UpdateMcpServer {
     own_issuer: Option<bool>,
 }
 
-/// Change an MCP server.
+/// A scope's new name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenameScope {
+    /// Its name now.
+    #[schema(value_type = String, example = "todo:read")]
+    from: Scope,
+    /// The new name.
+    #[schema(value_type = String, example = "todos:read")]
+    to: Scope,
+}
+
+/// Change an MCP server. A URL that it leaves is retired: nobody gets tokens for it until it is released or
+/// registered again. Where it lies under another server's URL, that has to be confirmed.
 #[utoipa::path(
     patch,
     path = "/api/v1/mcp-servers/{id}",
@@ -52,7 +78,8 @@ pub(crate) struct UpdateMcpServer {
     tag = "MCP servers",
     params(
         ("id" = String, Path, description = "The MCP server's ID, res_…"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, the last to write wins")
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, the last to write wins"),
+        ConfirmQuery
     ),
     request_body = UpdateMcpServer,
     security(("oauth2" = ["admin:write"])),
@@ -62,7 +89,7 @@ pub(crate) async fn update(
     AdminWrite(operator): AdminWrite,
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<McpServerId>,
-    IfMatch(expected): IfMatch,
+    Consenting(consent): Consenting,
     ApiJson(body): ApiJson<UpdateMcpServer>,
 ) -> Result<Tagged<McpServerView>, Problem> {
     let change = McpServerChange {
@@ -72,12 +99,19 @@ pub(crate) async fn update(
         scopes: body
             .scopes
             .map(|scopes| scopes.into_iter().map(Into::into).collect()),
+        add_scopes: body.add_scopes.into_iter().map(Into::into).collect(),
+        remove_scopes: body.remove_scopes,
+        rename_scopes: body
+            .rename_scopes
+            .into_iter()
+            .map(|RenameScope { from, to }| ScopeRename { from, to })
+            .collect(),
         token_ttl: body.token_ttl,
         signing_alg: body.signing_alg,
         token_profile: body.token_profile,
         own_issuer: body.own_issuer,
     };
-    let server = mcp_servers::update(&app, &operator, id, change, expected).await?;
+    let server = mcp_servers::update(&app, &operator, id, change, consent).await?;
     Ok(Tagged {
         status: StatusCode::OK,
         version: server.version,

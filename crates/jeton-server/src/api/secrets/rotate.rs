@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use jeton_core::ClientId;
+use jeton_core::{ClientId, SecretId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::CreatedSecretView;
-use crate::api::{AdminWrite, ChangeErrors};
+use crate::api::{AdminWrite, ChangeErrors, UpdateErrors};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
 use crate::service::secrets;
@@ -24,6 +24,10 @@ pub(crate) struct RotateSecrets {
     #[serde(default = "one_day")]
     #[schema(maximum = 7_776_000, default = 86_400)]
     grace: u64,
+    /// The newest secret that was seen; where another was made since, nothing is rotated. Absent, it is
+    /// rotated whatever there is.
+    #[schema(value_type = Option<String>, example = "sec_…")]
+    newest_secret_id: Option<SecretId>,
 }
 
 fn one_day() -> u64 {
@@ -39,7 +43,7 @@ fn one_day() -> u64 {
     params(("client_id" = String, Path, description = "The client's ID, m2m_…")),
     request_body = RotateSecrets,
     security(("oauth2" = ["admin:write"])),
-    responses((status = 201, body = CreatedSecretView), ChangeErrors)
+    responses((status = 201, body = CreatedSecretView), ChangeErrors, UpdateErrors)
 )]
 pub(crate) async fn of_client(
     AdminWrite(operator): AdminWrite,
@@ -55,7 +59,8 @@ pub(crate) async fn of_client(
         return Err(Problem::invalid("grace", detail));
     }
     let grace = Duration::from_secs(body.grace);
-    let (secret, plain) = secrets::rotate(&app, &operator, client_id, grace).await?;
+    let (secret, plain) =
+        secrets::rotate(&app, &operator, client_id, grace, body.newest_secret_id).await?;
     let view = CreatedSecretView::of(&secret, &plain, app.clock.now());
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -66,6 +66,30 @@ impl ClientForm {
         form
     }
 
+    /// Notes what somebody else saved since this was opened.
+    pub(super) fn note_stale(&mut self, saved: &Client) {
+        let saved = Self::of(saved);
+        let lifetime = |form: &Self| match form.token_ttl.as_str() {
+            "" => String::new(),
+            number => format!("{number} {}", form.token_ttl_unit),
+        };
+        let fields = [
+            ("Name", self.name.clone(), saved.name.clone()),
+            (
+                "Description",
+                self.description.clone(),
+                saved.description.clone(),
+            ),
+            ("Token lifetime", lifetime(self), lifetime(&saved)),
+            (
+                "Custom claims",
+                self.custom_claims.clone(),
+                saved.custom_claims.clone(),
+            ),
+        ];
+        self.errors.note_stale(fields);
+    }
+
     /// What somebody sent, to be shown again with what is wrong.
     pub(in crate::dashboard) fn again(
         form: &PostedForm,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use http::StatusCode;
-use jeton_core::{McpServerId, ScopeSet};
+use jeton_core::{ClientId, McpServerId, ScopeSet};
 use serde::Deserialize;
 
 use super::form::required_scopes;
@@ -13,8 +13,9 @@ use super::{find, path};
 use crate::app::App;
 use crate::dashboard::session::see;
 use crate::dashboard::view::id;
-use crate::dashboard::{Change, PageResult, SignedIn, html, mcp_servers};
-use crate::service::grants;
+use crate::dashboard::{Change, PageError, PageResult, SignedIn, html, mcp_servers};
+use crate::service::ServiceError;
+use crate::service::grants::{self, Seen};
 
 /// On which server.
 #[derive(Deserialize)]
@@ -33,7 +34,7 @@ pub(crate) async fn new(
     let server = mcp_servers::find(&app, &query.mcp_server).await?;
     let mut page = assemble(&app, &signed_in, &entry).await?;
     if signed_in.may_change() {
-        page.new_grant = Some(GrantView::new(&server, &ScopeSet::empty()));
+        page.new_grant = Some(GrantView::new(&server, &ScopeSet::empty(), NONE));
         page.page.has_sheet = true;
     }
     html(StatusCode::OK, &page)
@@ -49,17 +50,67 @@ pub(crate) async fn put(
     let server_id: McpServerId = id(change.form.text("mcp_server_id"))?;
     let scopes = required_scopes(&change.form)?;
     let operator = &change.signed_in.operator;
-    grants::put(&app, operator, entry.client.id, server_id, scopes).await?;
-    Ok(see(&format!("{}?done=saved", path(&client_id))))
+    let between = (entry.client.id, server_id);
+    match grants::put(&app, operator, between, scopes.clone(), seen(&change)?).await {
+        Err(ServiceError::Stale) => stale(&app, &change, between, &scopes).await,
+        put => {
+            put?;
+            Ok(see(&format!("{}?done=saved", path(&client_id))))
+        }
+    }
 }
 
-/// Takes a grant back.
+/// The version of a form for a grant that there is not yet.
+const NONE: i64 = 0;
+
+/// The grant that the form was made from.
+pub(in crate::dashboard) fn seen(change: &Change) -> Result<Seen, PageError> {
+    Ok(match change.form.version()? {
+        None => Seen::Unsaid,
+        Some(NONE) => Seen::Nothing,
+        Some(version) => Seen::Version(version),
+    })
+}
+
+/// The client's page with what was ticked, beside what somebody else saved.
+pub(in crate::dashboard) async fn stale(
+    app: &App,
+    change: &Change,
+    (client_id, server_id): (ClientId, McpServerId),
+    ticked: &ScopeSet,
+) -> PageResult {
+    let entry = find(app, &client_id.to_string()).await?;
+    let server = mcp_servers::find(app, &server_id.to_string()).await?;
+    let mut page = assemble(app, &change.signed_in, &entry).await?;
+    let there = entry
+        .grants
+        .iter()
+        .find(|grant| grant.mcp_server_id == server_id);
+    let mut view = GrantView::new(&server, ticked, there.map_or(NONE, |grant| grant.version));
+    let saved = there.map_or_else(
+        || "none: the grant was removed".to_owned(),
+        |grant| grant.scopes.to_string(),
+    );
+    view.errors
+        .note_stale([("Scopes", ticked.to_string(), saved)]);
+    if there.is_some() {
+        page.replace_grant(view);
+    } else {
+        page.new_grant = Some(view);
+        page.page.has_sheet = true;
+    }
+    html(StatusCode::CONFLICT, &page)
+}
+
+/// Removes a grant.
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path((client_id, server_id)): Path<(String, String)>,
     change: Change,
 ) -> PageResult {
     let operator = &change.signed_in.operator;
-    grants::delete(&app, operator, id(&client_id)?, id(&server_id)?).await?;
+    let between = (id(&client_id)?, id(&server_id)?);
+    let with_tokens = change.form.is_ticked("revoke_tokens");
+    grants::delete(&app, operator, between, seen(&change)?, with_tokens).await?;
     Ok(see(&format!("{}?done=grant-deleted", path(&client_id))))
 }

@@ -51,8 +51,18 @@ pub(crate) async fn rotate(
     };
     let grace = grace.unwrap_or(Duration::ZERO);
     let operator = &change.signed_in.operator;
-    let (_, plain) = secrets::rotate(&app, operator, entry.client.id, grace).await?;
-    show(&app, &change, &client_id, &plain)
+    let newest = change.form.text("newest").parse().ok();
+    match secrets::rotate(&app, operator, entry.client.id, grace, newest).await {
+        Err(ServiceError::Stale) => {
+            errors.add(
+                "grace",
+                "Nothing was rotated: someone else created a secret after you opened the page, and rotating \
+                 would make it expire. It is in the list above; rotate again if that is meant.",
+            );
+            again(&app, &change, &client_id, errors).await
+        }
+        rotated => show(&app, &change, &client_id, &rotated?.1),
+    }
 }
 
 fn show(app: &App, change: &Change, client_id: &str, plain: &PlainSecret) -> PageResult {
@@ -90,7 +100,8 @@ pub(crate) async fn revoke(
         .find_secret(secret_id)
         .await?
         .ok_or_else(|| ServiceError::not_found("secret", &secret_id))?;
-    secrets::revoke(&app, &change.signed_in.operator, secret_id).await?;
+    let with_tokens = change.form.is_ticked("revoke_tokens");
+    secrets::revoke(&app, &change.signed_in.operator, secret_id, with_tokens).await?;
     Ok(see(&match secret.owner {
         SecretOwner::Client(id) => format!("{}?done=revoked", path(&id)),
         SecretOwner::McpServer(id) => {

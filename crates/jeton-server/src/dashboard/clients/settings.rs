@@ -5,14 +5,16 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use jeton_core::{Client, ClientStatus};
+use jeton_core::{Client, ClientId, ClientStatus};
 
 use super::form::{ClientForm, fields};
 use super::{ClientView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::session::see;
+use crate::dashboard::view::id;
 use crate::dashboard::{Change, Errors, Page, PageResult, SignedIn, html};
 use crate::service::clients::{self, ClientChange};
+use crate::service::{ServiceError, void_tokens};
 
 #[derive(Template)]
 #[template(path = "client_settings.html")]
@@ -50,8 +52,11 @@ pub(crate) async fn save(
             custom_claims: Some(fields.custom_claims),
         };
         let operator = &change.signed_in.operator;
-        let version = change.form.text("version").parse().ok();
+        let version = change.form.version()?;
         let saved = clients::update(&app, operator, entry.client.id, update, version).await;
+        if matches!(saved, Err(ServiceError::Stale)) {
+            return stale(&app, &change, entry.client.id).await;
+        }
         if errors.accept(saved)?.is_some() {
             return Ok(see(&format!("{}/settings?done=saved", path(&id))));
         }
@@ -59,6 +64,14 @@ pub(crate) async fn save(
     let form = ClientForm::again(&change.form, Vec::new(), errors);
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     render(&change.signed_in, &entry.client, form, status)
+}
+
+/// The form as it was sent, beside what somebody else saved.
+async fn stale(app: &App, change: &Change, id: ClientId) -> PageResult {
+    let client = clients::find(app, id).await?;
+    let mut form = ClientForm::again(&change.form, Vec::new(), Errors::default());
+    form.note_stale(&client);
+    render(&change.signed_in, &client, form, StatusCode::CONFLICT)
 }
 
 /// Stops it, at once.
@@ -84,8 +97,26 @@ async fn set_status(
         ..ClientChange::default()
     };
     let operator = &change.signed_in.operator;
-    clients::update(app, operator, entry.client.id, update, None).await?;
+    // Taking away is never too late; giving back is, if somebody took it away since.
+    let version = match status {
+        ClientStatus::Disabled => None,
+        ClientStatus::Enabled => change.form.version()?,
+    };
+    clients::update(app, operator, entry.client.id, update, version).await?;
     Ok(see(&format!("{}?done={done}", path(&id))))
+}
+
+/// Revokes all tokens that it got so far.
+pub(crate) async fn revoke_tokens(
+    State(app): State<Arc<App>>,
+    Path(client_id): Path<String>,
+    change: Change,
+) -> PageResult {
+    void_tokens::of_client(&app, &change.signed_in.operator, id(&client_id)?).await?;
+    Ok(see(&format!(
+        "{}/settings?done=tokens-revoked",
+        path(&client_id)
+    )))
 }
 
 /// Deletes it, if its name was typed.
@@ -97,7 +128,8 @@ pub(crate) async fn delete(
     let entry = find(&app, &id).await?;
     let client = &entry.client;
     if change.form.text("confirm").trim() == client.name.as_str() {
-        clients::delete(&app, &change.signed_in.operator, client.id).await?;
+        let version = change.form.version()?;
+        clients::delete(&app, &change.signed_in.operator, client.id, version).await?;
         return Ok(see("/dashboard/clients?done=client-deleted"));
     }
     let mut form = ClientForm::of(client);

@@ -33,8 +33,19 @@ pub(super) struct ShowPage {
     grants: Vec<GrantView>,
     other_servers: Vec<Named>,
     secrets: Vec<SecretRow>,
+    newest_secret: String,
     pub(super) form: SecretForm,
     pub(super) new_grant: Option<GrantView>,
+}
+
+impl ShowPage {
+    /// Shows a grant's form as it was sent.
+    pub(super) fn replace_grant(&mut self, view: GrantView) {
+        let mut grants = self.grants.iter_mut();
+        if let Some(grant) = grants.find(|grant| grant.server_id == view.server_id) {
+            *grant = view;
+        }
+    }
 }
 
 /// What the forms for secrets hold.
@@ -65,16 +76,20 @@ pub(super) struct GrantView {
     url: String,
     scopes: Vec<ScopeView>,
     chips: Vec<ScopeView>,
+    version: i64,
+    pub(super) errors: Errors,
 }
 
 impl GrantView {
-    pub(super) fn new(server: &McpServer, granted: &ScopeSet) -> Self {
+    pub(super) fn new(server: &McpServer, granted: &ScopeSet, version: i64) -> Self {
         Self {
             server_id: server.id.to_string(),
             server_name: server.name.to_string(),
             url: server.url.to_string(),
             scopes: scope_choices(server, granted),
             chips: chosen_scopes(server, granted),
+            version,
+            errors: Errors::default(),
         }
     }
 }
@@ -122,7 +137,7 @@ pub(super) async fn assemble(
             .iter()
             .filter_map(|grant| {
                 let server = app.directory.find_mcp_server(grant.mcp_server_id)?;
-                Some(GrantView::new(&server, &grant.scopes))
+                Some(GrantView::new(&server, &grant.scopes, grant.version))
             })
             .collect(),
         other_servers: app
@@ -132,6 +147,11 @@ pub(super) async fn assemble(
             .filter(|server| !granted(server.id))
             .map(|server| Named::server(server))
             .collect(),
+        newest_secret: secrets
+            .iter()
+            .map(|secret| secret.id)
+            .max()
+            .map_or_else(String::new, |id| id.to_string()),
         secrets: secret_rows(secrets, now),
         form: SecretForm::empty(),
         new_grant: None,

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::dashboard::clients::form::{
     ClientForm, fields, optional_lifetime, required_scopes, ticked_scopes,
 };
+use crate::dashboard::clients::grants::{seen, stale};
 use crate::dashboard::clients::table::{ClientTable, TableQuery, client_table};
 use crate::dashboard::reveal;
 use crate::dashboard::session::see;
@@ -20,7 +21,7 @@ use crate::dashboard::snippets::{Snippet, get_token};
 use crate::dashboard::view::{ScopeView, id, scope_choices};
 use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn, html};
 use crate::service::clients::{self, NewClient};
-use crate::service::grants;
+use crate::service::{ServiceError, grants};
 
 #[derive(Template)]
 #[template(path = "mcp_server_clients.html")]
@@ -34,6 +35,7 @@ struct ClientsPage {
 
 /// A client just made.
 struct Made {
+    grant_version: i64,
     id: String,
     name: String,
     secret: Option<String>,
@@ -131,6 +133,7 @@ pub(crate) async fn created(
     let mut page = assemble(&app, &signed_in, &server, &TableQuery::default()).await?;
     page.page.has_sheet = true;
     page.made = Some(Made {
+        grant_version: grant.map_or(0, |grant| grant.version),
         name: entry.client.name.to_string(),
         scopes: scope_choices(&server, &chosen),
         snippets: match &plain {
@@ -153,7 +156,11 @@ pub(crate) async fn save_scopes(
     let client_id: ClientId = id(&client_id)?;
     let scopes = required_scopes(&change.form)?;
     let operator = &change.signed_in.operator;
-    grants::put(&app, operator, client_id, server.id, scopes).await?;
+    let between = (client_id, server.id);
+    match grants::put(&app, operator, between, scopes.clone(), seen(&change)?).await {
+        Err(ServiceError::Stale) => return stale(&app, &change, between, &scopes).await,
+        put => put?,
+    };
     Ok(see(&format!("{}/clients?done=saved", path(&server.id))))
 }
 

@@ -73,6 +73,35 @@ impl ServerForm {
         }
     }
 
+    /// Notes what somebody else saved since this was opened.
+    pub(super) fn note_stale(&mut self, saved: &McpServer) {
+        let saved = Self::of(saved);
+        let lifetime = |form: &Self| format!("{} {}", form.token_ttl, form.token_ttl_unit);
+        let own_issuer = |form: &Self| if form.own_issuer { "yes" } else { "no" }.to_owned();
+        let fields = [
+            ("Name", self.name.clone(), saved.name.clone()),
+            ("URL", self.url.clone(), saved.url.clone()),
+            (
+                "Description",
+                self.description.clone(),
+                saved.description.clone(),
+            ),
+            ("Token lifetime", lifetime(self), lifetime(&saved)),
+            (
+                "Signing algorithm",
+                self.signing_alg.clone(),
+                saved.signing_alg.clone(),
+            ),
+            (
+                "Token profile",
+                self.token_profile.clone(),
+                saved.token_profile.clone(),
+            ),
+            ("Its own issuer", own_issuer(self), own_issuer(&saved)),
+        ];
+        self.errors.note_stale(fields);
+    }
+
     /// What somebody sent, to be shown again with what is wrong.
     pub(super) fn again(form: &PostedForm, errors: Errors) -> Self {
         let text = |name| form.text(name).to_owned();

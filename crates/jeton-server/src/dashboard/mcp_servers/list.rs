@@ -5,18 +5,18 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Query, State};
 use http::StatusCode;
-use jeton_core::{McpServer, McpServerId, TokenProfile};
+use jeton_core::{McpServer, McpServerId, ResourceUri, TokenProfile};
 use serde::Deserialize;
 
 use super::form::{ServerForm, fields, scopes};
 use super::path;
 use crate::app::App;
-use crate::dashboard::format::grouped;
+use crate::dashboard::format::{When, grouped, when};
 use crate::dashboard::session::see;
 use crate::dashboard::view::{ScopeView, address, page_of_rows, scope_choices};
-use crate::dashboard::{Change, Errors, Nav, Page, PageResult, SignedIn, html};
-use crate::service::Operator;
+use crate::dashboard::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html};
 use crate::service::mcp_servers::{self, NewMcpServer};
+use crate::service::{Operator, retired_urls};
 
 /// What is looked for.
 #[derive(Deserialize, Default)]
@@ -34,6 +34,14 @@ struct ListPage {
     first: Option<String>,
     next: Option<String>,
     form: Option<ServerForm>,
+    retired: Vec<RetiredRow>,
+}
+
+/// The URL of an MCP server that was deleted or moved away.
+struct RetiredRow {
+    url: String,
+    name: String,
+    at: When,
 }
 
 struct ServerRow {
@@ -89,6 +97,14 @@ pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageR
     render(&app, &change.signed_in, query, Some(form), status).await
 }
 
+/// Releases a retired URL.
+pub(crate) async fn release(State(app): State<Arc<App>>, change: Change) -> PageResult {
+    let url = ResourceUri::from_registered(change.form.text("url"));
+    let url = url.map_err(|_| PageError::NotFound)?;
+    retired_urls::release(&app, &change.signed_in.operator, &url).await?;
+    Ok(see("/dashboard/mcp-servers?done=url-released"))
+}
+
 async fn render(
     app: &App,
     signed_in: &SignedIn,
@@ -118,7 +134,16 @@ async fn render(
             clients: grouped(app.store.count_clients(Some(server.id)).await?),
         });
     }
+    let now = app.clock.now();
+    let retired = retired_urls::list(app).await?.into_iter();
     let page = ListPage {
+        retired: retired
+            .map(|retired| RetiredRow {
+                url: retired.url.to_string(),
+                name: retired.name.to_string(),
+                at: when(retired.retired_at, now),
+            })
+            .collect(),
         page: Page::new(signed_in, Nav::McpServers, "MCP Servers").with_sheet(form.is_some()),
         first: request
             .after

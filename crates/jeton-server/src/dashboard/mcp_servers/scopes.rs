@@ -1,24 +1,51 @@
-//! A server's Scopes tab.
+//! A server's Scopes tab: describing, adding, removing and renaming scopes.
+//!
+//! A scope's name is not a field: clearing one would take it from every client, and renaming one in
+//! place would do the same. Removing is a box to tick, and renaming a form of its own.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
 use http::StatusCode;
+use jeton_core::{McpServer, Scope, ScopeDefinition};
 
-use super::form::{ServerForm, scopes};
+use super::form::scopes;
+use super::settings::consent;
 use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::session::see;
-use crate::dashboard::{Change, Errors, Page, PageResult, SignedIn, html};
+use crate::dashboard::view::ScopeView;
+use crate::dashboard::{Change, Errors, Page, PageError, PageResult, PostedForm, SignedIn, html};
 use crate::service::mcp_servers::{self, McpServerChange};
+use crate::service::{ScopeRename, ServiceError};
+
+/// So many rows for new scopes are empty.
+const EMPTY_ROWS: usize = 3;
 
 #[derive(Template)]
 #[template(path = "mcp_server_scopes.html")]
 struct ScopesPage {
     page: Page,
     server: ServerView,
-    form: ServerForm,
+    /// Those that are defined; ticked are those to remove.
+    defined: Vec<ScopeView>,
+    form: NewScopes,
+    rename: Renaming,
+}
+
+/// The rows for new scopes, and what is wrong with the form.
+struct NewScopes {
+    scopes: Vec<ScopeView>,
+    errors: Errors,
+}
+
+/// The form that renames a scope.
+#[derive(Default)]
+struct Renaming {
+    from: String,
+    to: String,
+    errors: Errors,
 }
 
 /// `/dashboard/mcp-servers/{id}/scopes`
@@ -28,11 +55,8 @@ pub(crate) async fn show(
     signed_in: SignedIn,
 ) -> PageResult {
     let server = find(&app, &id).await?;
-    let page = ScopesPage {
-        page: page(&signed_in, &server),
-        form: ServerForm::of(&server),
-        server: ServerView::new(&server, Tab::Scopes),
-    };
+    let form = PostedForm::default();
+    let page = assemble(&signed_in, &server, &form, Errors::default());
     html(StatusCode::OK, &page)
 }
 
@@ -42,24 +66,140 @@ pub(crate) async fn save(
     Path(id): Path<String>,
     change: Change,
 ) -> PageResult {
-    let server = find(&app, &id).await?;
+    let mut server = find(&app, &id).await?;
     let mut errors = Errors::default();
-    if let Some(scopes) = scopes(&change.form, &mut errors) {
+    if let Some(posted) = scopes(&change.form, &mut errors) {
         let update = McpServerChange {
-            scopes: Some(scopes),
+            scopes: Some(merged(&server, posted, &change.form)),
             ..McpServerChange::default()
         };
         let operator = &change.signed_in.operator;
-        let version = change.form.text("version").parse().ok();
-        let saved = mcp_servers::update(&app, operator, server.id, update, version).await;
-        if errors.accept(saved)?.is_some() {
+        let saved = mcp_servers::update(&app, operator, server.id, update, consent(&change)?).await;
+        if matches!(saved, Err(ServiceError::Stale)) {
+            server = now(&app, &server).await?;
+            errors.note_stale([("Scopes", String::new(), server.scope_set().to_string())]);
+        } else if errors.accept(saved)?.is_some() {
             return Ok(see(&format!("{}/scopes?done=saved", path(&server.id))));
         }
     }
-    let page = ScopesPage {
-        page: page(&change.signed_in, &server),
-        form: ServerForm::again(&change.form, errors),
-        server: ServerView::new(&server, Tab::Scopes),
+    let status = errors.status();
+    let page = assemble(&change.signed_in, &server, &change.form, errors);
+    html(status, &page)
+}
+
+/// Renames a scope, in the grants too.
+pub(crate) async fn rename(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let mut server = find(&app, &id).await?;
+    let mut errors = Errors::default();
+    let from = change.form.parse::<Scope>("from", &mut errors);
+    let to = change.form.parse::<Scope>("to", &mut errors);
+    if let (Some(from), Some(to)) = (from, to) {
+        let update = McpServerChange {
+            rename_scopes: vec![ScopeRename { from, to }],
+            ..McpServerChange::default()
+        };
+        let operator = &change.signed_in.operator;
+        let saved = mcp_servers::update(&app, operator, server.id, update, consent(&change)?).await;
+        match saved {
+            Err(ServiceError::Stale) => {
+                server = now(&app, &server).await?;
+                errors.note_stale([("Scopes", String::new(), server.scope_set().to_string())]);
+            }
+            Err(ServiceError::Invalid { detail, .. }) => errors.add("to", detail),
+            saved => {
+                saved?;
+                let done = format!("{}/scopes?done=scope-renamed", path(&server.id));
+                return Ok(see(&done));
+            }
+        }
+    }
+    let nothing = PostedForm::default();
+    let mut page = assemble(&change.signed_in, &server, &nothing, Errors::default());
+    let status = errors.status();
+    page.rename = Renaming {
+        from: change.form.text("from").to_owned(),
+        to: change.form.text("to").to_owned(),
+        errors,
     };
-    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    html(status, &page)
+}
+
+async fn now(app: &App, server: &McpServer) -> Result<Arc<McpServer>, PageError> {
+    let read = app.directory.read_mcp_server(server.id).await?;
+    read.ok_or(PageError::NotFound)
+}
+
+/// What is defined, described as the form says, without what it removes; then what it adds. What it
+/// does not name stays.
+fn merged(
+    server: &McpServer,
+    posted: Vec<ScopeDefinition>,
+    form: &PostedForm,
+) -> Vec<ScopeDefinition> {
+    let mut scopes = server.scopes.clone();
+    scopes.retain(|scope| {
+        form.all("remove_scope")
+            .all(|name| name != scope.name.as_str())
+    });
+    for posted in posted {
+        let is_removed = form
+            .all("remove_scope")
+            .any(|name| name == posted.name.as_str());
+        match scopes.iter_mut().find(|scope| scope.name == posted.name) {
+            Some(scope) => scope.description = posted.description,
+            None if is_removed => {}
+            None => scopes.push(posted),
+        }
+    }
+    scopes
+}
+
+fn assemble(
+    signed_in: &SignedIn,
+    server: &McpServer,
+    form: &PostedForm,
+    errors: Errors,
+) -> ScopesPage {
+    let rows = || form.all("scope_name").zip(form.all("scope_description"));
+    let defined = server.scopes.iter().map(|scope| {
+        let name = scope.name.to_string();
+        let typed = rows().find(|(row, _)| *row == name);
+        ScopeView {
+            description: typed.map_or_else(
+                || scope.description.to_string(),
+                |(_, description)| description.to_owned(),
+            ),
+            checked: form.all("remove_scope").any(|removed| removed == name),
+            name,
+        }
+    });
+    let is_new = |name: &str| {
+        server
+            .scopes
+            .iter()
+            .all(|scope| scope.name.as_str() != name)
+    };
+    let row = |(name, description): (&str, &str)| ScopeView {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        checked: false,
+    };
+    let typed = rows()
+        .filter(|(name, description)| !(name.is_empty() && description.is_empty()))
+        .filter(|(name, _)| is_new(name));
+    let empty = std::iter::repeat_n(("", ""), EMPTY_ROWS);
+    ScopesPage {
+        page: page(signed_in, server),
+        defined: defined.collect(),
+        form: NewScopes {
+            scopes: typed.chain(empty).map(row).collect(),
+            errors,
+        },
+        rename: Renaming::default(),
+        server: ServerView::new(server, Tab::Scopes),
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use jeton_core::{McpServer, SecretOwner};
+use jeton_core::{McpServer, McpServerId, SecretOwner};
 
 use super::form::{ServerForm, fields};
 use super::{ServerView, Tab, find, page, path};
@@ -13,15 +13,17 @@ use crate::app::App;
 use crate::dashboard::format::grouped;
 use crate::dashboard::reveal;
 use crate::dashboard::session::see;
-use crate::dashboard::view::{SecretRow, secret_rows};
+use crate::dashboard::view::{Named, SecretRow, secret_rows};
 use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn, html};
-use crate::service::mcp_servers::{self, McpServerChange};
-use crate::service::secrets;
+use crate::service::mcp_servers::{self, Consent, McpServerChange};
+use crate::service::{ServiceError, secrets, void_tokens};
 
 #[derive(Template)]
 #[template(path = "mcp_server_settings.html")]
 struct SettingsPage {
     page: Page,
+    /// The MCP server to which the URL would belong without this one.
+    parent: Option<Named>,
     server: ServerView,
     form: ServerForm,
     own_issuer: String,
@@ -59,22 +61,61 @@ pub(crate) async fn save(
             name: Some(fields.name),
             description: Some(fields.description),
             url: Some(fields.url),
-            scopes: None,
             token_ttl: Some(fields.token_ttl),
             signing_alg: Some(fields.signing_alg),
             token_profile: Some(token_profile),
             own_issuer: Some(form.is_ticked("own_issuer")),
+            ..McpServerChange::default()
         };
         let operator = &change.signed_in.operator;
-        let version = form.text("version").parse().ok();
-        let saved = mcp_servers::update(&app, operator, server.id, update, version).await;
+        let consent = consent(&change)?;
+        let saved = mcp_servers::update(&app, operator, server.id, update, consent).await;
+        if matches!(saved, Err(ServiceError::Stale)) {
+            return stale(&app, &change, server.id).await;
+        }
         if errors.accept_with_conflict("", saved)?.is_some() {
             return Ok(see(&format!("{}/settings?done=saved", path(&server.id))));
         }
     }
+    let status = match errors.confirmation {
+        Some(_) => StatusCode::CONFLICT,
+        None => StatusCode::UNPROCESSABLE_ENTITY,
+    };
     let form = ServerForm::again(form, errors);
     let page = assemble(&app, &change.signed_in, &server, form).await?;
-    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    html(status, &page)
+}
+
+/// The version that the form was made from, and whether its consequences are confirmed.
+pub(super) fn consent(change: &Change) -> Result<Consent, PageError> {
+    Ok(Consent {
+        expected: change.form.version()?,
+        confirmed: change.form.is_ticked("confirmed"),
+    })
+}
+
+/// The form as it was sent, beside what somebody else saved.
+async fn stale(app: &App, change: &Change, id: McpServerId) -> PageResult {
+    let saved = app.directory.read_mcp_server(id).await?;
+    let saved = saved.ok_or(PageError::NotFound)?;
+    let mut form = ServerForm::again(&change.form, Errors::default());
+    form.note_stale(&saved);
+    let page = assemble(app, &change.signed_in, &saved, form).await?;
+    html(StatusCode::CONFLICT, &page)
+}
+
+/// Revokes all tokens that were issued for the server so far.
+pub(crate) async fn revoke_tokens(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let server = find(&app, &id).await?;
+    void_tokens::of_mcp_server(&app, &change.signed_in.operator, server.id).await?;
+    Ok(see(&format!(
+        "{}/settings?done=tokens-revoked",
+        path(&server.id)
+    )))
 }
 
 /// New credentials of the server's own.
@@ -99,7 +140,8 @@ pub(crate) async fn delete(
 ) -> PageResult {
     let server = find(&app, &id).await?;
     if change.form.text("confirm").trim() == server.name.as_str() {
-        mcp_servers::delete(&app, &change.signed_in.operator, server.id).await?;
+        let consent = consent(&change)?;
+        mcp_servers::delete(&app, &change.signed_in.operator, server.id, consent).await?;
         return Ok(see("/dashboard/mcp-servers?done=server-deleted"));
     }
     let mut form = ServerForm::of(&server);
@@ -116,8 +158,10 @@ async fn assemble(
     form: ServerForm,
 ) -> Result<SettingsPage, PageError> {
     let owner = SecretOwner::McpServer(server.id);
+    let parent = app.directory.covering_besides(server.id, &server.url);
     Ok(SettingsPage {
         page: page(signed_in, server),
+        parent: parent.map(|parent| Named::server(&parent)),
         form,
         own_issuer: server.own_issuer_url(app.issuer.as_str()),
         clients: grouped(app.store.count_clients(Some(server.id)).await?),

@@ -37,11 +37,14 @@ fn target<'a>(
     default_server: Option<&Arc<McpServer>>,
 ) -> Result<(Arc<McpServer>, &'a Grant), Refusal> {
     let named = match &request.resource {
-        Some(resource) => Some(
-            directory
-                .find_covering(resource)
-                .ok_or(Refusal::ResourceNotGranted { server: None })?,
-        ),
+        Some(resource) => Some(directory.find_covering(resource).ok_or_else(|| {
+            match directory.retired_covering(resource) {
+                Some(retired) => Refusal::ResourceRetired {
+                    server: retired.mcp_server_id,
+                },
+                None => Refusal::ResourceNotGranted { server: None },
+            }
+        })?),
         None => default_server.cloned(),
     };
     let mut grants = client
@@ -63,11 +66,15 @@ fn target<'a>(
 }
 
 /// OAuth 2.1 §3.2.2.1: absent, all of the grant; present, exactly these or none. A scope that the MCP
-/// server no longer defines is granted to nobody.
+/// server no longer defines is granted to nobody, and a token has at least one (RFC 6749 §3.3).
 fn scope(request: &TokenRequest, grant: &Grant, server: &McpServer) -> Result<ScopeSet, Refusal> {
     let granted = || grant.scopes.intersection(&server.scope_set());
-    let Some(asked) = &request.scope else {
-        return Ok(granted());
+    let Some(asked) = request.scope.as_ref().filter(|asked| !asked.is_empty()) else {
+        let granted = granted();
+        if granted.is_empty() {
+            return Err(Refusal::NoScope { server: server.id });
+        }
+        return Ok(granted);
     };
     let is_granted = |scope: &Scope| grant.scopes.contains(scope) && server.defines(scope);
     match asked.iter().find(|scope| !is_granted(scope)) {

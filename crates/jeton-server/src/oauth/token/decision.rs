@@ -44,6 +44,22 @@ pub(super) enum Refusal {
         /// The MCP server it belongs to, if it belongs to any.
         server: Option<McpServerId>,
     },
+    /// Registered once, and not released since.
+    #[error(
+        "the MCP server at this URL was deleted or has moved, and nobody gets tokens for it; an operator can release the URL or register it again"
+    )]
+    ResourceRetired {
+        /// The MCP server that it belonged to.
+        server: McpServerId,
+    },
+    /// A token needs at least one scope (RFC 6749 §3.3).
+    #[error(
+        "the client has no scope on this MCP server; an operator can grant it one of those that the server defines"
+    )]
+    NoScope {
+        /// Where.
+        server: McpServerId,
+    },
     /// Not in the grant.
     #[error("the scope {scope} is not granted to the client on this MCP server; granted: {}", granted.summary())]
     ScopeNotGranted {
@@ -61,7 +77,9 @@ impl Refusal {
     pub(super) fn mcp_server(&self) -> Option<McpServerId> {
         match self {
             Self::ResourceNotGranted { server } => *server,
-            Self::ScopeNotGranted { server, .. } => Some(*server),
+            Self::ScopeNotGranted { server, .. }
+            | Self::ResourceRetired { server }
+            | Self::NoScope { server } => Some(*server),
             _ => None,
         }
     }
@@ -72,10 +90,11 @@ impl From<&Refusal> for OAuthError {
         let code = match refusal {
             Refusal::Request(error) => error.code(),
             Refusal::NotAClient => ErrorCode::UnauthorizedClient,
-            Refusal::NoGrant | Refusal::ResourceMissing | Refusal::ResourceNotGranted { .. } => {
-                ErrorCode::InvalidTarget
-            }
-            Refusal::ScopeNotGranted { .. } => ErrorCode::InvalidScope,
+            Refusal::NoGrant
+            | Refusal::ResourceMissing
+            | Refusal::ResourceNotGranted { .. }
+            | Refusal::ResourceRetired { .. } => ErrorCode::InvalidTarget,
+            Refusal::ScopeNotGranted { .. } | Refusal::NoScope { .. } => ErrorCode::InvalidScope,
         };
         Self::new(code, refusal.to_string())
     }

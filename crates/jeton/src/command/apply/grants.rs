@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::declaration::{Declaration, DeclaredClient, DeclaredGrant, DeclaredServer};
 use super::plan::{Action, Step, Target, find_server, is_system, text};
 use super::present::Present;
+use crate::admin::Seen;
 use crate::output::cell;
 
 /// A declared grant: on which MCP server, there or to be made, with which scopes.
@@ -76,8 +77,8 @@ fn registered<'a>(present: &'a Present, named: &str) -> Option<&'a Value> {
     present.servers_named(named).next().or_else(by_url)
 }
 
-/// The grants that a client has: the MCP server's ID and the scopes.
-fn there(found: &Value) -> HashMap<String, BTreeSet<String>> {
+/// The grants that a client has: by the MCP server's ID the scopes, and the version.
+fn there(found: &Value) -> HashMap<String, (BTreeSet<String>, Seen)> {
     let grants = found.get("grants").and_then(Value::as_array);
     grants
         .into_iter()
@@ -87,7 +88,7 @@ fn there(found: &Value) -> HashMap<String, BTreeSet<String>> {
             let scopes = scopes.into_iter().flatten().filter_map(Value::as_str);
             (
                 text(grant, "mcp_server_id").to_owned(),
-                scopes.map(str::to_owned).collect(),
+                (scopes.map(str::to_owned).collect(), Seen::of(grant)),
             )
         })
         .collect()
@@ -113,33 +114,35 @@ pub(super) fn change(
             Target::New(_) => None,
         };
         let scopes = grant.scopes.iter().cloned().collect::<BTreeSet<_>>();
-        if before.is_some_and(|before| *before == scopes) {
+        if before.is_some_and(|(before, _)| *before == scopes) {
             continue;
         }
         let sign = if before.is_some() { "~" } else { "+" };
         let client = client.name.as_str();
-        steps.push(Step {
-            words: words(sign, client, &declared.mcp_server, &grant.scopes),
-            action: Action::PutGrant {
+        steps.push(Step::new(
+            words(sign, client, &declared.mcp_server, &grant.scopes),
+            Action::PutGrant {
                 client: Target::Id(id.clone()),
                 server: grant.target,
+                seen: before.map_or(Seen::Nothing, |(_, seen)| *seen),
                 scopes: grant.scopes,
             },
-        });
+        ));
     }
-    let mut others: Vec<String> = there.into_keys().collect();
-    others.sort();
-    for server in others {
+    let mut others: Vec<_> = there.into_iter().collect();
+    others.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (server, (_, seen)) in others {
         let known = present.server(&server);
         // Grants on Jeton's own admin API are not the file's business.
         if let Some(known) = known.filter(|known| !is_system(known) && !kept.contains(&server)) {
-            steps.push(Step {
-                words: format!("- grant of {} on {}", client.name, text(known, "name")),
-                action: Action::DeleteGrant {
+            steps.push(Step::new(
+                format!("- grant of {} on {}", client.name, text(known, "name")),
+                Action::DeleteGrant {
                     client: id.clone(),
                     server,
+                    seen,
                 },
-            });
+            ));
         }
     }
     steps

@@ -4,19 +4,21 @@ mod declaration;
 mod grants;
 mod plan;
 mod present;
+mod scopes;
+mod urls;
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use jeton_server::write_private_file;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Seen, confirmed};
 use crate::arguments::Global;
 use crate::output::{self, cell};
 use declaration::Declaration;
@@ -53,6 +55,10 @@ pub(crate) struct Apply {
     /// Delete MCP servers and clients that the file does not declare. Clients of the admin API stay.
     #[arg(long)]
     prune: bool,
+    /// Take scopes away from the clients that have them, and leave URLs that lie under another MCP
+    /// server's. What that means is shown first.
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
@@ -63,15 +69,30 @@ pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
         admin.list("/clients", &[], None).await?,
     );
     let steps = plan::plan(&declared, &present, apply.prune)?;
+    let consequences: Vec<_> = steps
+        .iter()
+        .filter_map(|step| step.consequence.as_deref())
+        .collect();
+    if !apply.yes && !apply.dry_run && !consequences.is_empty() {
+        bail!(
+            "{}\nNothing was changed. To do it, repeat the command with --yes",
+            consequences.join("\n")
+        );
+    }
+    for consequence in consequences {
+        output::say(consequence);
+    }
     let mut applying = Applying {
         admin: &admin,
+        yes: apply.yes,
         made: HashMap::new(),
+        versions: HashMap::new(),
     };
     for (done, step) in steps.iter().enumerate() {
         if !apply.dry_run {
             applying.take(&step.action).await.with_context(|| {
                 format!(
-                    "{done} of {} changes are made; this one failed: {}. Apply again once it is mended",
+                    "{done} of {} changes are made; this one failed: {}. Fix it and apply again",
                     steps.len(),
                     step.words
                 )
@@ -95,6 +116,10 @@ struct Applying<'a> {
     admin: &'a Admin,
     /// IDs of what was made by name: MCP servers and clients apart.
     made: HashMap<(&'static str, String), String>,
+    /// Versions of MCP servers that an earlier step changed.
+    versions: HashMap<String, Seen>,
+    /// Whether the consequences are confirmed.
+    yes: bool,
 }
 
 impl Applying<'_> {
@@ -105,31 +130,47 @@ impl Applying<'_> {
                 self.made
                     .insert(("MCP server", name.clone()), cell(&made, "id"));
             }
-            Action::UpdateServer { id, body } => {
+            Action::UpdateServer { id, seen, body } => {
+                let path = confirmed(format!("/mcp-servers/{id}"), self.yes);
+                let seen = self.versions.get(id).copied().unwrap_or(*seen);
+                let admin = self.admin;
+                let changed = admin.send_if(seen, Method::PATCH, &path, body).await?;
+                self.versions.insert(id.clone(), Seen::of(&changed));
+            }
+            Action::DeleteServer { id, seen } => {
+                let path = confirmed(format!("/mcp-servers/{id}"), self.yes);
+                self.admin.delete_if(*seen, &path).await?;
+            }
+            Action::CreateClient(create) => self.create_client(create).await?,
+            Action::UpdateClient { id, seen, body } => {
+                let path = format!("/clients/{id}");
                 self.admin
-                    .change(&format!("/mcp-servers/{id}"), body)
+                    .send_if(*seen, Method::PATCH, &path, body)
                     .await?;
             }
-            Action::DeleteServer { id } => self.admin.delete(&format!("/mcp-servers/{id}")).await?,
-            Action::CreateClient(create) => self.create_client(create).await?,
-            Action::UpdateClient { id, body } => {
-                self.admin.change(&format!("/clients/{id}"), body).await?;
+            Action::DeleteClient { id, seen } => {
+                let path = format!("/clients/{id}");
+                self.admin.delete_if(*seen, &path).await?;
             }
-            Action::DeleteClient { id } => self.admin.delete(&format!("/clients/{id}")).await?,
             Action::PutGrant {
                 client,
                 server,
+                seen,
                 scopes,
             } => {
                 let client = self.id("client", client)?;
                 let server = self.id("MCP server", server)?;
                 let path = format!("/clients/{client}/grants/{server}");
                 let body = json!({ "scopes": scopes });
-                self.admin.send(Method::PUT, &path, &body).await?;
+                self.admin.send_if(*seen, Method::PUT, &path, &body).await?;
             }
-            Action::DeleteGrant { client, server } => {
+            Action::DeleteGrant {
+                client,
+                server,
+                seen,
+            } => {
                 let path = format!("/clients/{client}/grants/{server}");
-                self.admin.delete(&path).await?;
+                self.admin.delete_if(*seen, &path).await?;
             }
             Action::FinishSecret { client, file } => {
                 let path = format!("/clients/{client}/secrets");

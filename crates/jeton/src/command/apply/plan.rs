@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use super::declaration::{Declaration, DeclaredClient, DeclaredServer};
 use super::grants::{self, Granted};
 use super::present::{Present, url_key};
+use super::{scopes, urls};
+use crate::admin::Seen;
 use crate::output::cell;
 
 /// Whom a step is about: one that is there, or one that an earlier step makes.
@@ -25,6 +27,18 @@ pub(super) enum Target {
 pub(super) struct Step {
     pub(super) words: String,
     pub(super) action: Action,
+    /// What has to be confirmed first, if anything.
+    pub(super) consequence: Option<String>,
+}
+
+impl Step {
+    pub(super) fn new(words: String, action: Action) -> Self {
+        Self {
+            words,
+            action,
+            consequence: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -35,27 +49,33 @@ pub(super) enum Action {
     },
     UpdateServer {
         id: String,
+        seen: Seen,
         body: Value,
     },
     DeleteServer {
         id: String,
+        seen: Seen,
     },
     CreateClient(Box<CreateClient>),
     UpdateClient {
         id: String,
+        seen: Seen,
         body: Value,
     },
     DeleteClient {
         id: String,
+        seen: Seen,
     },
     PutGrant {
         client: Target,
         server: Target,
+        seen: Seen,
         scopes: Vec<String>,
     },
     DeleteGrant {
         client: String,
         server: String,
+        seen: Seen,
     },
     /// The secret of a client whose making was interrupted.
     FinishSecret {
@@ -79,13 +99,16 @@ pub(super) fn plan(
     prune: bool,
 ) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
+    // Scopes go last, when the grants are as declared.
+    let mut removed_scopes = Vec::new();
     let mut kept = BTreeSet::new();
     for server in &declared.mcp_servers {
         match find_server(present, declared, server)? {
             None => steps.push(create_server(server)),
             Some(found) => {
                 kept.insert(cell(found, "id"));
-                steps.extend(update_server(server, found));
+                steps.extend(update_server(server, found, (declared, present)));
+                removed_scopes.extend(scopes::removal(server, found, present));
             }
         }
     }
@@ -106,8 +129,9 @@ pub(super) fn plan(
             }
         }
     }
+    steps.extend(removed_scopes);
     if prune {
-        steps.extend(removals(present, &kept, &kept_clients));
+        steps.extend(removals(declared, present, &kept, &kept_clients));
     }
     Ok(steps)
 }
@@ -194,24 +218,42 @@ fn server_body(server: &DeclaredServer) -> Value {
 }
 
 fn create_server(server: &DeclaredServer) -> Step {
-    Step {
-        words: format!("+ MCP server {} ({})", server.name, server.url),
-        action: Action::CreateServer {
+    Step::new(
+        format!("+ MCP server {} ({})", server.name, server.url),
+        Action::CreateServer {
             name: server.name.to_string(),
             body: server_body(server),
         },
-    }
+    )
 }
 
-fn update_server(server: &DeclaredServer, found: &Value) -> Option<Step> {
-    let (body, changes) = difference(&server_body(server), found);
-    (!changes.is_empty()).then(|| Step {
-        words: format!("~ MCP server {}: {}", server.name, changes.join(", ")),
-        action: Action::UpdateServer {
+fn update_server(
+    server: &DeclaredServer,
+    found: &Value,
+    (declared, present): (&Declaration, &Present),
+) -> Option<Step> {
+    let mut wanted = server_body(server);
+    scopes::keep_removed(&mut wanted, found);
+    let (body, changes) = difference(&wanted, found);
+    if changes.is_empty() {
+        return None;
+    }
+    let moves = body.get("url").is_some();
+    let mut step = Step::new(
+        format!("~ MCP server {}: {}", server.name, changes.join(", ")),
+        Action::UpdateServer {
             id: cell(found, "id"),
+            seen: Seen::of(found),
             body,
         },
-    })
+    );
+    let stays = text(found, "url")
+        .parse()
+        .is_ok_and(|before| server.url.covers(&before));
+    if moves && !stays {
+        step.consequence = urls::opened(found, |key| present.has_url(key) || declared.has_url(key));
+    }
+    Some(step)
 }
 
 fn client_body(client: &DeclaredClient) -> Value {
@@ -247,29 +289,30 @@ fn create_client(client: &DeclaredClient, grants: Vec<Granted>) -> anyhow::Resul
         members.insert("scopes".into(), json!(first.scopes));
     }
     let name = client.name.to_string();
-    let mut steps = vec![Step {
-        words: format!("+ client {name}, its secret in {}", file.display()),
-        action: Action::CreateClient(Box::new(CreateClient {
+    let mut steps = vec![Step::new(
+        format!("+ client {name}, its secret in {}", file.display()),
+        Action::CreateClient(Box::new(CreateClient {
             name: name.clone(),
             server: first.target,
             body,
             disabled: client.disabled,
             file,
         })),
-    }];
+    )];
     for (index, grant) in grants.enumerate() {
         let named = client
             .grants
             .get(index + 1)
             .map(|grant| grant.mcp_server.as_str());
-        steps.push(Step {
-            words: grants::words("+", &name, named.unwrap_or_default(), &grant.scopes),
-            action: Action::PutGrant {
+        steps.push(Step::new(
+            grants::words("+", &name, named.unwrap_or_default(), &grant.scopes),
+            Action::PutGrant {
                 client: Target::New(name.clone()),
                 server: grant.target,
+                seen: Seen::Nothing,
                 scopes: grant.scopes,
             },
-        });
+        ));
     }
     Ok(steps)
 }
@@ -285,12 +328,15 @@ fn update_client(client: &DeclaredClient, found: &Value) -> Option<Step> {
         members.insert("status".into(), json!(status));
     }
     let (body, changes) = difference(&wanted, found);
-    (!changes.is_empty()).then(|| Step {
-        words: format!("~ client {}: {}", client.name, changes.join(", ")),
-        action: Action::UpdateClient {
-            id: cell(found, "id"),
-            body,
-        },
+    (!changes.is_empty()).then(|| {
+        Step::new(
+            format!("~ client {}: {}", client.name, changes.join(", ")),
+            Action::UpdateClient {
+                id: cell(found, "id"),
+                seen: Seen::of(found),
+                body,
+            },
+        )
     })
 }
 
@@ -326,17 +372,20 @@ fn comparable(name: &str, value: &Value) -> Value {
 fn finish_secret(client: &DeclaredClient, found: &Value) -> Option<Step> {
     let file = client.secret_file.clone()?;
     let is_empty = std::fs::metadata(&file).is_ok_and(|file| file.len() == 0);
-    is_empty.then(|| Step {
-        words: format!("+ secret of {}, in {}", client.name, file.display()),
-        action: Action::FinishSecret {
-            client: cell(found, "id"),
-            file,
-        },
+    is_empty.then(|| {
+        Step::new(
+            format!("+ secret of {}, in {}", client.name, file.display()),
+            Action::FinishSecret {
+                client: cell(found, "id"),
+                file,
+            },
+        )
     })
 }
 
 /// What is there and not declared. Jeton's own admin API and who may use it stay.
 fn removals(
+    declared: &Declaration,
     present: &Present,
     servers: &BTreeSet<String>,
     clients: &BTreeSet<String>,
@@ -356,25 +405,33 @@ fn removals(
         .clients
         .iter()
         .filter(|client| !clients.contains(&cell(client, "id")) && !is_admin(client))
-        .map(|client| Step {
-            words: format!("- client {} ({})", text(client, "name"), cell(client, "id")),
-            action: Action::DeleteClient {
-                id: cell(client, "id"),
-            },
+        .map(|client| {
+            Step::new(
+                format!("- client {} ({})", text(client, "name"), cell(client, "id")),
+                Action::DeleteClient {
+                    id: cell(client, "id"),
+                    seen: Seen::of(client),
+                },
+            )
         });
-    let gone_servers = present
+    let mut gone_servers: Vec<_> = present
         .servers
         .iter()
         .filter(|server| !is_system(server) && !servers.contains(&cell(server, "id")))
-        .map(|server| Step {
-            words: format!(
-                "- MCP server {} ({})",
-                text(server, "name"),
-                cell(server, "id")
-            ),
-            action: Action::DeleteServer {
-                id: cell(server, "id"),
-            },
-        });
+        .collect();
+    // Parents first: what lies under them then opens to nobody.
+    gone_servers.sort_by_key(|server| text(server, "url").len());
+    let gone_servers = gone_servers.into_iter().map(|server| Step {
+        words: format!(
+            "- MCP server {} ({})",
+            text(server, "name"),
+            cell(server, "id")
+        ),
+        action: Action::DeleteServer {
+            id: cell(server, "id"),
+            seen: Seen::of(server),
+        },
+        consequence: urls::opened(server, |key| declared.has_url(key)),
+    });
     gone_clients.chain(gone_servers).collect()
 }

@@ -17,6 +17,8 @@ pub(super) struct Present {
     servers_by_url: HashMap<String, usize>,
     servers_by_name: HashMap<String, Vec<usize>>,
     clients_by_name: HashMap<String, Vec<usize>>,
+    /// How many clients have a scope, by MCP server and scope.
+    granted: HashMap<(String, String), usize>,
 }
 
 impl Present {
@@ -26,6 +28,7 @@ impl Present {
             servers_by_url: HashMap::new(),
             servers_by_name: HashMap::new(),
             clients_by_name: HashMap::new(),
+            granted: HashMap::new(),
             servers,
             clients,
         };
@@ -51,8 +54,22 @@ impl Present {
                 .entry(named)
                 .or_default()
                 .push(place);
+            for granted in granted(client) {
+                *present.granted.entry(granted).or_default() += 1;
+            }
         }
         present
+    }
+
+    /// How many clients have a scope of an MCP server.
+    pub(super) fn clients_with(&self, server_id: &str, scope: &str) -> usize {
+        let granted = (server_id.to_owned(), scope.to_owned());
+        self.granted.get(&granted).copied().unwrap_or(0)
+    }
+
+    /// Whether an operator's MCP server has the URL with this comparison key.
+    pub(super) fn has_url(&self, key: &str) -> bool {
+        self.servers_by_url.contains_key(key)
     }
 
     /// The MCP server with this ID.
@@ -79,8 +96,18 @@ impl Present {
     }
 }
 
+/// Each scope that a client has, with the ID of its MCP server.
+fn granted(client: &Value) -> impl Iterator<Item = (String, String)> {
+    let grants = client.get("grants").and_then(Value::as_array);
+    grants.into_iter().flatten().flat_map(|grant| {
+        let scopes = grant.get("scopes").and_then(Value::as_array);
+        let scopes = scopes.into_iter().flatten().filter_map(Value::as_str);
+        scopes.map(|scope| (cell(grant, "mcp_server_id"), scope.to_owned()))
+    })
+}
+
 /// What makes two URLs the same.
 pub(super) fn url_key(url: &str) -> Option<String> {
-    let url = url.parse::<ResourceUri>().ok()?;
+    let url = ResourceUri::from_registered(url).ok()?;
     Some(url.comparison_key().to_owned())
 }

@@ -1,0 +1,40 @@
+//! URLs of MCP servers that were deleted or moved away: for these nobody gets tokens, until they are
+//! released.
+
+use jeton_core::{AuditKind, ResourceUri};
+use jeton_store::{RetiredUrl, retry_on_conflict};
+
+use super::{Operator, ServiceError, mcp_servers};
+use crate::app::App;
+
+/// All of them, newest first.
+pub(crate) async fn list(app: &App) -> Result<Vec<RetiredUrl>, ServiceError> {
+    Ok(app.store.retired_urls().await?)
+}
+
+/// Releases one: from then on it belongs to the MCP server whose URL covers it, if there is one.
+pub(crate) async fn release(
+    app: &App,
+    operator: &Operator,
+    url: &ResourceUri,
+) -> Result<(), ServiceError> {
+    let _in_order = app.directory.changing_mcp_servers().await?;
+    let retired = list(app).await?;
+    let Some(found) = retired.iter().find(|retired| retired.url == *url) else {
+        return Err(ServiceError::not_found("retired URL", url));
+    };
+    let mut event = operator.event(app, AuditKind::McpServerUrlReleased)?;
+    event.mcp_server_id = Some(found.mcp_server_id);
+    event.resource = Some(found.url.as_given().to_owned());
+    let void = mcp_servers::tokens_of_url(app, url).await?;
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if tx.release_url(url).await? {
+            void.extend(&mut tx).await?;
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
+    Ok(app.directory.read_retired_urls().await?)
+}

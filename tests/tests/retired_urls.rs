@@ -1,0 +1,206 @@
+//! URLs of MCP servers that are gone: nobody gets tokens for them.
+
+use jeton_tests::{Answer, Credentials, Jeton, Operator, claims};
+use reqwest::Method;
+use serde_json::json;
+
+const PARENT: &str = "https://tools.example.com";
+const CHILD: &str = "https://tools.example.com/payments";
+
+/// Two servers, one under the other, and a client of the parent.
+struct World {
+    jeton: Jeton,
+    operator: Operator,
+    child: String,
+    client: Credentials,
+}
+
+impl World {
+    async fn new() -> Self {
+        let jeton = Jeton::start().await;
+        let operator = jeton.operator().await;
+        let parent = operator.mcp_server(PARENT, &["a"]).await;
+        let child = operator.mcp_server(CHILD, &["pay"]).await;
+        let client = operator.client(&parent, &["a"]).await;
+        Self {
+            jeton,
+            operator,
+            child,
+            client,
+        }
+    }
+
+    async fn ask(&self, resource: &str) -> Answer {
+        self.client
+            .ask(&self.jeton.url, &[("resource", resource)])
+            .await
+    }
+
+    async fn assert_refused(&self, resource: &str) {
+        let answer = self.ask(resource).await;
+        assert_eq!(
+            answer.error(),
+            "invalid_target",
+            "{resource}: {}",
+            answer.body
+        );
+    }
+
+    fn child_path(&self) -> String {
+        format!("/mcp-servers/{}", self.child)
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_servers_url_is_not_opened_to_clients_of_the_server_above_it() {
+    let world = World::new().await;
+    world.assert_refused(CHILD).await;
+    let path = world.child_path();
+    let (status, problem) = world.operator.send(Method::DELETE, &path, None).await;
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(problem["type"], "urn:jeton:problem:confirmation-required");
+    assert!(problem["detail"].as_str().unwrap().contains(PARENT));
+    world.operator.get(&path).await;
+    world.operator.delete(&format!("{path}?confirm=true")).await;
+    for below in [CHILD, &format!("{CHILD}/"), &format!("{CHILD}/refunds")] {
+        world.assert_refused(below).await;
+    }
+    let refused = world.operator.audit("kind=token.refused").await;
+    assert_eq!(refused[0]["mcp_server_id"], world.child.as_str());
+    let beside = world.ask(&format!("{PARENT}/paymentsx")).await;
+    assert_eq!(beside.status, 200);
+
+    // Until the operator releases it.
+    let list = world.jeton.json(&["mcp-server", "retired-urls"]).await;
+    assert_eq!(list[0]["url"], CHILD);
+    assert_eq!(list[0]["mcp_server_id"], world.child.as_str());
+    world
+        .jeton
+        .json(&["mcp-server", "release-url", CHILD])
+        .await;
+    assert_eq!(world.ask(CHILD).await.status, 200);
+    let events = world.operator.audit("kind=mcp_server.url_released").await;
+    assert_eq!(events.len(), 1);
+    let again = world
+        .jeton
+        .command(&["mcp-server", "release-url", CHILD])
+        .await;
+    assert_eq!(again.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn the_command_line_says_what_a_deletion_opens_and_wants_yes() {
+    let world = World::new().await;
+    let refused = world
+        .jeton
+        .command(&["mcp-server", "delete", &world.child])
+        .await;
+    assert_eq!(refused.status.code(), Some(1));
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert!(words.contains(PARENT) && words.contains("--yes"), "{words}");
+    world
+        .jeton
+        .json(&["mcp-server", "delete", &world.child, "--yes"])
+        .await;
+    world.assert_refused(CHILD).await;
+}
+
+#[tokio::test]
+async fn a_url_that_a_server_leaves_is_retired_and_comes_back_by_registering_it() {
+    let world = World::new().await;
+    let elsewhere = json!({ "url": "https://payments.example.com/mcp" });
+    let path = world.child_path();
+    let (status, problem) = world
+        .operator
+        .send(Method::PATCH, &path, Some(elsewhere.clone()))
+        .await;
+    assert_eq!(status, 409, "{problem}");
+    let confirmed = format!("{path}?confirm=true");
+    world.operator.patch(&confirmed, elsewhere).await;
+    world.assert_refused(CHILD).await;
+    let second = world.operator.mcp_server(CHILD, &["pay"]).await;
+    let list = world.operator.get("/retired-urls").await;
+    assert_eq!(list["items"], json!([]));
+    world.assert_refused(CHILD).await;
+    let grant = format!("/clients/{}/grants/{second}", world.client.client_id);
+    let scopes = json!({ "scopes": ["pay"] });
+    world.operator.put(&grant, scopes).await;
+    assert_eq!(world.ask(CHILD).await.body["scope"], "pay");
+    // A server that moves to a parent of its own URL still covers that.
+    let path = format!("/mcp-servers/{second}");
+    let deeper = json!({ "url": format!("{CHILD}/v2") });
+    world
+        .operator
+        .patch(&format!("{path}?confirm=true"), deeper)
+        .await;
+    let back = json!({ "url": CHILD });
+    world.operator.patch(&path, back).await;
+    let list = world.operator.get("/retired-urls").await;
+    assert_eq!(list["items"], json!([]));
+    assert_eq!(world.ask(&format!("{CHILD}/v2")).await.status, 200);
+}
+
+#[tokio::test]
+async fn apply_says_what_pruning_opens_and_wants_yes() {
+    let world = World::new().await;
+    let file = world.jeton.folder().join("jeton.yaml");
+    let text = format!(
+        "mcp_servers: [{{name: Todo, url: \"{PARENT}\", scopes: {{a: A}}}}]\n\
+         clients: [{{name: agent, grants: [{{mcp_server: \"{PARENT}\"}}]}}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let apply = ["apply", "-f", "jeton.yaml", "--prune"];
+    let refused = world.jeton.command(&apply).await;
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{words}");
+    assert!(words.contains(CHILD) && words.contains("--yes"), "{words}");
+    world.operator.get(&world.child_path()).await;
+    let done = world
+        .jeton
+        .command(&[&apply[..], &["--yes"]].concat())
+        .await;
+    assert!(done.status.success(), "{done:?}");
+    world.assert_refused(CHILD).await;
+}
+
+#[tokio::test]
+async fn other_spellings_of_a_registered_path_are_refused_with_the_normal_one() {
+    let world = World::new().await;
+    for other in [
+        "https://tools.example.com/%70ayments",
+        "https://tools.example.com/pa%79ments",
+        "https://tools.example.com/%2570ayments",
+        "https://tools.example.com//payments",
+        "https://tools.example.com/x/../payments",
+        "https://tools.example.com/x/%2e%2e/payments",
+        "https://tools.example.com/x%2f..%2Fpayments",
+        "https://tools.example.com/%2Fpayments",
+        "https://tools.example.com/%5cpayments",
+        "https://tools.example.com\\payments",
+        "https://tools.example.com/pay\tments",
+        "https://tools.example.com/payments.",
+        "https://tools.example.com/payments;x",
+        "https://tools.example.com/payments%20",
+        "https://tools.example.com/%EF%BD%90ayments",
+        "https://tools.example.com./payments",
+    ] {
+        let answer = world.ask(other).await;
+        assert_eq!(answer.error(), "invalid_target", "{other}: {}", answer.body);
+        let words = answer.body["error_description"].as_str().unwrap();
+        assert!(words.contains(CHILD), "{other}: {words}");
+        let body = json!({ "name": "Other", "url": other });
+        let (status, problem) = world
+            .operator
+            .send(Method::POST, "/mcp-servers", Some(body))
+            .await;
+        assert_eq!(
+            (status, &problem["parameter"]),
+            (400, &json!("url")),
+            "{other}"
+        );
+        assert!(problem["detail"].as_str().unwrap().contains(CHILD));
+    }
+    // What the parent's client gets still names its own server only.
+    let token = world.client.token(&world.jeton.url, &[]).await;
+    assert_eq!(claims(&token)["aud"][0], PARENT);
+}

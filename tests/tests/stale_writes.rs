@@ -1,0 +1,367 @@
+//! Two people change the same thing: whoever read it before the other's change overwrites nothing.
+
+use jeton_tests::{Admin, Credentials, Jeton, Operator};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+/// A server with three scopes, a client with `a`, and a signed-in admin.
+struct World {
+    jeton: Jeton,
+    operator: Operator,
+    admin: Admin,
+    todo: String,
+    client: Credentials,
+}
+
+impl World {
+    async fn new() -> Self {
+        let jeton = Jeton::start().await;
+        let operator = jeton.operator().await;
+        let todo = operator
+            .mcp_server("http://localhost:3002/mcp", &["a", "b", "c"])
+            .await;
+        Self {
+            admin: Admin::first(&jeton).await,
+            client: operator.client(&todo, &["a", "b"]).await,
+            jeton,
+            operator,
+            todo,
+        }
+    }
+
+    fn client_path(&self) -> String {
+        format!("/clients/{}", self.client.client_id)
+    }
+
+    fn grant_path(&self) -> String {
+        format!("{}/grants/{}", self.client_path(), self.todo)
+    }
+
+    async fn grant(&self) -> Value {
+        let client = self.operator.get(&self.client_path()).await;
+        client["grants"][0].clone()
+    }
+
+    /// A request that says which version was read.
+    async fn send_if(&self, method: Method, path: &str, version: &Value, body: Value) -> Response {
+        let request = self.operator.request(method, path).json(&body);
+        let tag = format!("\"v{version}\"");
+        request.header("if-match", tag).send().await.unwrap()
+    }
+}
+
+/// The value of a hidden field in the form that sends to `action`.
+fn hidden(page: &str, action: &str, name: &str) -> String {
+    let form = page
+        .split(&format!("action=\"{action}\""))
+        .nth(1)
+        .unwrap_or(page);
+    let start = format!("name=\"{name}\" value=\"");
+    let rest = form.split(&start).nth(1).expect("the field is there");
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_scope_that_was_taken_away_does_not_come_back_with_a_stale_page() {
+    let world = World::new().await;
+    let path = format!("/dashboard{}", world.client_path());
+    let action = format!("{path}/grants");
+    let page = world.admin.page(&path).await;
+    let version = hidden(&page, &action, "version");
+    let scopes = json!({ "scopes": ["a"] });
+    world.operator.put(&world.grant_path(), scopes).await;
+    let fields = [
+        ("mcp_server_id", world.todo.as_str()),
+        ("version", version.as_str()),
+        ("scope", "a"),
+        ("scope", "b"),
+        ("scope", "c"),
+    ];
+    let answer = world.admin.post(&action, &fields).await;
+    assert_eq!(answer.status(), 409);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("Someone else changed this"), "{page}");
+    assert!(page.contains("<dd>a</dd>"), "what is saved now: {page}");
+    assert!(
+        page.contains("name=\"scope\" value=\"c\" checked"),
+        "{page}"
+    );
+    assert_eq!(world.grant().await["scopes"], json!(["a"]));
+    // Who has seen it may save it.
+    let version = hidden(&page, &action, "version");
+    let fields = [
+        ("mcp_server_id", world.todo.as_str()),
+        ("version", version.as_str()),
+        ("scope", "c"),
+    ];
+    assert_eq!(world.admin.post(&action, &fields).await.status(), 303);
+    assert_eq!(world.grant().await["scopes"], json!(["c"]));
+}
+
+#[tokio::test]
+async fn a_grant_that_was_removed_or_made_again_is_another_one() {
+    let world = World::new().await;
+    let path = format!("/dashboard{}", world.client_path());
+    let action = format!("{path}/grants");
+    let page = world.admin.page(&path).await;
+    let version = hidden(&page, &action, "version");
+    let fields = [
+        ("mcp_server_id", world.todo.as_str()),
+        ("version", version.as_str()),
+        ("scope", "b"),
+    ];
+    world.operator.delete(&world.grant_path()).await;
+    let answer = world.admin.post(&action, &fields).await;
+    assert_eq!(answer.status(), 409);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("the grant was removed"), "{page}");
+    let form = format!("{path}/grants/new?mcp_server={}", world.todo);
+    let form = world.admin.page(&form).await;
+    let none = hidden(&form, &action, "version");
+    let scopes = json!({ "scopes": ["a"] });
+    world.operator.put(&world.grant_path(), scopes).await;
+    for version in [&version, &none] {
+        let fields = [
+            ("mcp_server_id", world.todo.as_str()),
+            ("version", version.as_str()),
+            ("scope", "b"),
+        ];
+        assert_eq!(world.admin.post(&action, &fields).await.status(), 409);
+        let remove = format!("{action}/{}/delete", world.todo);
+        let fields = [("version", version.as_str())];
+        assert_eq!(world.admin.post(&remove, &fields).await.status(), 409);
+    }
+    assert_eq!(world.grant().await["scopes"], json!(["a"]));
+}
+
+#[tokio::test]
+async fn the_admin_api_refuses_a_version_that_is_no_more() {
+    let world = World::new().await;
+    let grant = world.grant().await["version"].clone();
+    let scopes = json!({ "scopes": ["b"] });
+    let path = world.grant_path();
+    let put = world
+        .send_if(Method::PUT, &path, &grant, scopes.clone())
+        .await;
+    assert_eq!(put.status(), 200);
+    let tag = put.headers()["etag"].to_str().unwrap().to_owned();
+    let now = world.grant().await["version"].clone();
+    assert_eq!(tag, format!("\"v{now}\""));
+    for (method, body) in [(Method::PUT, scopes.clone()), (Method::DELETE, json!({}))] {
+        let stale = world.send_if(method, &path, &grant, body).await;
+        assert_eq!(stale.status(), 412);
+    }
+    let request = world.operator.request(Method::PUT, &path).json(&scopes);
+    let taken = request.header("if-none-match", "*").send().await.unwrap();
+    assert_eq!(taken.status(), 412);
+    for path in [world.client_path(), format!("/mcp-servers/{}", world.todo)] {
+        let seen = world.operator.get(&path).await["version"].clone();
+        world
+            .operator
+            .patch(&path, json!({ "description": "x" }))
+            .await;
+        let rename = json!({ "name": "y" });
+        for (method, body) in [(Method::PATCH, rename), (Method::DELETE, json!({}))] {
+            let stale = world.send_if(method, &path, &seen, body).await;
+            assert_eq!(stale.status(), 412, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stale_settings_page_keeps_what_was_typed_and_shows_what_changed() {
+    let world = World::new().await;
+    let server = format!("/mcp-servers/{}", world.todo);
+    for (path, more) in [
+        (world.client_path(), vec![]),
+        (
+            server,
+            vec![
+                ("url", "http://localhost:3002/mcp"),
+                ("signing_alg", "RS256"),
+                ("token_profile", "compatible"),
+                ("token_ttl", "1"),
+            ],
+        ),
+    ] {
+        let page = format!("/dashboard{path}/settings");
+        let before = world.admin.page(&page).await;
+        let version = hidden(&before, "", "version");
+        let theirs = json!({ "description": "Ask Grace" });
+        world.operator.patch(&path, theirs).await;
+        let mut fields = vec![
+            ("version", version.as_str()),
+            ("name", "My name for it"),
+            ("description", "Ask Ada"),
+            ("token_ttl_unit", "hours"),
+        ];
+        fields.extend(more);
+        let answer = world.admin.post(&page, &fields).await;
+        assert_eq!(answer.status(), 409, "{path}");
+        let shown = answer.text().await.unwrap();
+        for text in ["value=\"My name for it\"", "value=\"Ask Ada\"", "Ask Grace"] {
+            assert!(shown.contains(text), "{path}: {text}: {shown}");
+        }
+        let remove = format!("/dashboard{path}/delete");
+        let name = world.operator.get(&path).await["name"].clone();
+        let fields = [
+            ("version", version.as_str()),
+            ("confirm", name.as_str().unwrap()),
+        ];
+        assert_eq!(world.admin.post(&remove, &fields).await.status(), 409);
+        let version = hidden(&shown, "", "version");
+        let mut fields: Vec<_> = vec![
+            ("version", version.as_str()),
+            ("name", "My name for it"),
+            ("token_ttl_unit", "hours"),
+            ("url", "http://localhost:3002/mcp"),
+            ("signing_alg", "RS256"),
+            ("token_profile", "compatible"),
+        ];
+        if path.starts_with("/mcp") {
+            fields.push(("token_ttl", "1"));
+        }
+        assert_eq!(world.admin.post(&page, &fields).await.status(), 303);
+        let nonsense = [
+            ("version", "oops"),
+            ("name", "x"),
+            ("token_ttl_unit", "hours"),
+        ];
+        assert_eq!(world.admin.post(&page, &nonsense).await.status(), 422);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_was_disabled_again_is_not_enabled_by_a_stale_page() {
+    let world = World::new().await;
+    let path = world.client_path();
+    let disable = json!({ "status": "disabled" });
+    world.operator.patch(&path, disable.clone()).await;
+    let page = world.admin.page(&format!("/dashboard{path}")).await;
+    let enable = format!("/dashboard{path}/enable");
+    let version = hidden(&page, &enable, "version");
+    world
+        .operator
+        .patch(&path, json!({ "status": "enabled" }))
+        .await;
+    world.operator.patch(&path, disable).await;
+    let fields = [("version", version.as_str())];
+    assert_eq!(world.admin.post(&enable, &fields).await.status(), 409);
+    assert_eq!(world.operator.get(&path).await["status"], "disabled");
+}
+
+#[tokio::test]
+async fn a_secret_that_was_not_seen_does_not_expire_by_a_rotation() {
+    let world = World::new().await;
+    let path = format!("/dashboard{}", world.client_path());
+    let rotate = format!("{path}/secrets/rotate");
+    let page = world.admin.page(&path).await;
+    let newest = hidden(&page, &rotate, "newest");
+    let secrets = format!("{}/secrets", world.client_path());
+    world.operator.post(&secrets, json!({})).await;
+    let fields = [
+        ("newest", newest.as_str()),
+        ("grace", "1"),
+        ("grace_unit", "hours"),
+    ];
+    let answer = world.admin.post(&rotate, &fields).await;
+    assert_eq!(answer.status(), 422);
+    let list = world.operator.get(&secrets).await;
+    for secret in list["items"].as_array().unwrap() {
+        assert_eq!(secret["expires_at"], Value::Null);
+    }
+    let body = json!({ "newest_secret_id": newest });
+    let path = format!("{secrets}/rotate");
+    let (status, _) = world.operator.send(Method::POST, &path, Some(body)).await;
+    assert_eq!(status, 412);
+}
+
+#[tokio::test]
+async fn a_role_that_was_changed_since_is_not_changed_by_a_stale_page() {
+    let world = World::new().await;
+    let page = world.admin.page("/dashboard/settings").await;
+    assert!(!page.contains("name=\"was\""), "nobody else is there");
+    let note = [("note", "Vera"), ("role", "viewer")];
+    let invited = world
+        .admin
+        .post("/dashboard/settings/invitations", &note)
+        .await;
+    let reveal = jeton_tests::set_cookie(&invited, "jeton_reveal").unwrap();
+    let page = world
+        .admin
+        .get("/dashboard/settings")
+        .header("cookie", format!("{}; {reveal}", world.admin.session));
+    let page = page.send().await.unwrap().text().await.unwrap();
+    let link = page.split("/dashboard/join/").nth(1).unwrap();
+    let link = format!("/dashboard/join/{}", link.split('<').next().unwrap());
+    let vera = Admin::join(&world.jeton, &link, "Vera", "vera@example.com").await;
+    let page = world.admin.page("/dashboard/settings").await;
+    let action = page.split("/settings/admins/").nth(1).unwrap();
+    let id = action.split('/').next().unwrap();
+    let role = format!("/dashboard/settings/admins/{id}/role");
+    let stale = [("role", "admin"), ("was", "admin")];
+    assert_eq!(world.admin.post(&role, &stale).await.status(), 409);
+    let was = hidden(&page, &role, "was");
+    let right = [("role", "admin"), ("was", was.as_str())];
+    assert_eq!(world.admin.post(&role, &right).await.status(), 303);
+    assert_eq!(world.admin.post(&role, &right).await.status(), 409);
+    drop(vera);
+}
+
+#[tokio::test]
+async fn the_command_line_changes_a_grant_as_it_is_now() {
+    let world = World::new().await;
+    let id = world.client.client_id.as_str();
+    let update = ["client", "update", id, "--mcp-server", &world.todo];
+    let add = [&update[..], &["--add-scope", "c"]].concat();
+    world.jeton.json(&add).await;
+    assert_eq!(world.grant().await["scopes"], json!(["a", "b", "c"]));
+    let remove = [&update[..], &["--remove-scope", "a"]].concat();
+    world.jeton.json(&remove).await;
+    assert_eq!(world.grant().await["scopes"], json!(["b", "c"]));
+    let again = world.jeton.command(&remove).await;
+    assert_eq!(again.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn apply_overwrites_nothing_that_changed_after_it_planned() {
+    let world = World::new().await;
+    let folder = world.jeton.folder();
+    // Opening it waits for a reader: apply has planned by then, and has not come to the grant.
+    let pipe = folder.join("first.json");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let text = "
+mcp_servers:
+  - name: Todo
+    url: http://localhost:3002/mcp
+    description: Applied
+    scopes: {a: , b: , c: }
+clients:
+  - name: first
+    grants: [{mcp_server: Todo, scopes: [a]}]
+    secret_file: first.json
+  - name: agent
+    grants: [{mcp_server: Todo, scopes: [a, b, c]}]
+";
+    std::fs::write(folder.join("jeton.yaml"), text).unwrap();
+    let apply = world.jeton.command(&["apply", "-f", "jeton.yaml"]);
+    let meanwhile = async {
+        let server = format!("/mcp-servers/{}", world.todo);
+        jeton_tests::eventually("apply has begun", async || {
+            world.operator.get(&server).await["description"] == "Applied"
+        })
+        .await;
+        let scopes = json!({ "scopes": ["a"] });
+        world.operator.put(&world.grant_path(), scopes).await;
+        let reading = std::fs::File::open(&pipe);
+        tokio::task::spawn_blocking(move || drop(reading))
+            .await
+            .unwrap();
+    };
+    let (applied, ()) = tokio::join!(apply, meanwhile);
+    let words = String::from_utf8(applied.stderr).unwrap();
+    assert_eq!(applied.status.code(), Some(1), "{words}");
+    assert!(words.contains("somebody else changed it"), "{words}");
+    assert_eq!(world.grant().await["scopes"], json!(["a"]));
+}
