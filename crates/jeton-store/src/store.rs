@@ -93,6 +93,23 @@ impl Store {
         tell: impl FnOnce(Upgrade),
     ) -> Result<Self, StoreError> {
         let mut direct = connect::direct(database).await?;
+        if let Database::Sqlite(file) = database {
+            // There is nobody to lock out. A connection that is opened meanwhile would remember the
+            // columns of before.
+            schema::bring_up_to_date(&mut direct, &SQLITE, tell).await?;
+            let mut store = Self::connect(database)?;
+            store.files = Some(Arc::new(Files::of(file)));
+            store.anchor = Some(Arc::new(Mutex::new(Some(direct))));
+            return Ok(store);
+        }
+        let store = Self::connect(database)?;
+        let _one_at_a_time = store.lock(Lock::Start).await?;
+        schema::bring_up_to_date(&mut direct, store.dialect, tell).await?;
+        direct.close().await?;
+        Ok(store)
+    }
+
+    fn connect(database: &Database) -> Result<Self, StoreError> {
         let connect::Pools {
             readers,
             writers,
@@ -100,7 +117,7 @@ impl Store {
             appender,
             dialect,
         } = connect::open(database)?;
-        let mut store = Self {
+        Ok(Self {
             readers,
             writers,
             locks,
@@ -111,18 +128,7 @@ impl Store {
             connections: database.connections(),
             files: None,
             anchor: None,
-        };
-        let one_at_a_time = store.lock(Lock::Start).await?;
-        schema::bring_up_to_date(&mut direct, dialect, tell).await?;
-        drop(one_at_a_time);
-        match database {
-            Database::Sqlite(file) => {
-                store.files = Some(Arc::new(Files::of(file)));
-                store.anchor = Some(Arc::new(Mutex::new(Some(direct))));
-            }
-            Database::Postgres(_) => direct.close().await?,
-        }
-        Ok(store)
+        })
     }
 
     /// Opens a SQLite database to look at it: nothing of it is changed, not even brought up to
