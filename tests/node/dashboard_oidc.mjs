@@ -1,5 +1,6 @@
 // Signing in to the dashboard through a real OpenID Connect provider (node-oidc-provider):
 //   node dashboard_oidc.mjs URL PROVIDER_PORT CLIENT_SECRET
+// Prints the session cookies of ada and vera.
 import Provider from "oidc-provider";
 import { check, equal, launch, open } from "./dashboard.mjs";
 
@@ -10,11 +11,18 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   claims: { email: ["email", "email_verified"], profile: ["name"] },
   // The claims of the scopes come in the ID token, as with most providers.
   conformIdTokenClaims: false,
-  // Who signs in as "vera" has the address vera@example.com; "unverified-…" has one that is not checked.
+  // Who signs in as "vera" has the address vera@example.com; "unverified-…" has one that is not checked,
+  // and "heir-of-vera" is another account, which was given the same address.
   findAccount: (_, id) => ({
     accountId: id,
-    claims: () => ({ sub: id, name: `Name of ${id}`, email: `${id.replace("unverified-", "")}@${id.includes("stranger") ? "elsewhere.test" : "example.com"}`, email_verified: !id.startsWith("unverified") }),
+    claims: () => ({ sub: id, name: `Name of ${id}`, email: `${id.replace(/^(unverified-|heir-of-)/, "")}@${id.includes("stranger") ? "elsewhere.test" : "example.com"}`, email_verified: !id.startsWith("unverified") }),
   }),
+});
+// How often its metadata and keys are fetched.
+let fetched = 0;
+provider.use(async (context, next) => {
+  if (context.path.startsWith("/.well-known/") || context.path === "/jwks") fetched += 1;
+  await next();
 });
 const listening = provider.listen(Number(port), "127.0.0.1");
 
@@ -41,6 +49,15 @@ const stranger = await signInAs("stranger");
 await stranger.getByText("may not use this dashboard").waitFor();
 const unverified = await signInAs("unverified-ada");
 await unverified.getByText("may not use this dashboard").waitFor();
+const heir = await signInAs("heir-of-vera");
+await heir.getByText("may not use this dashboard").waitFor();
+
+// However many begin to sign in, the provider is asked once for its metadata, and once for its keys.
+for (let hits = 0; hits < 50; hits++) {
+  const answer = await fetch(`${url}/dashboard/oidc/start`, { redirect: "manual" });
+  equal(answer.status, 303, "begins");
+}
+equal(fetched, 2, "fetches of metadata and keys");
 
 // An answer that belongs to no sign-in of this browser's begins no session.
 const forged = await open(await browser.newContext());
@@ -49,6 +66,12 @@ await forged.goto(`${url}/dashboard/oidc/start`);
 equal((await forged.goto(`${url}/dashboard/oidc/callback?code=x&state=y`)).status(), 400, "another state");
 await forged.goto(`${url}/dashboard`);
 await forged.getByRole("heading", { name: "Sign in" }).waitFor();
+const sessions = {};
+for (const [name, page] of Object.entries({ ada, vera })) {
+  const cookie = (await page.context().cookies()).find(({ name }) => name.endsWith("jeton_session"));
+  sessions[name] = `${cookie.name}=${cookie.value}`;
+}
+console.log(JSON.stringify(sessions));
 await browser.close();
 listening.close();
 process.exit(0);

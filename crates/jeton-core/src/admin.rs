@@ -36,6 +36,47 @@ impl FromStr for Role {
     }
 }
 
+/// Where an admin's role came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleSource {
+    /// Another admin, or an invitation.
+    Manual,
+    /// The lists of addresses in the configuration, which may take it away again.
+    Provider,
+}
+
+impl RoleSource {
+    /// The name used in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Provider => "provider",
+        }
+    }
+}
+
+impl FromStr for RoleSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "manual" => Ok(Self::Manual),
+            "provider" => Ok(Self::Provider),
+            _ => Err("expected manual or provider".to_owned()),
+        }
+    }
+}
+
+/// Somebody, as an `OpenID` Connect provider knows them. An address may pass to somebody else; this
+/// never does (`OpenID` Connect Core §2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderIdentity {
+    /// The provider's issuer URL.
+    pub issuer: String,
+    /// The `sub` of its ID tokens.
+    pub subject: String,
+}
+
 /// Why an e-mail address is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected an e-mail address, such as ada@example.com")]
@@ -101,6 +142,10 @@ pub struct Admin {
     pub email: EmailAddress,
     /// What they may do.
     pub role: Role,
+    /// Who gave them the role.
+    pub role_source: RoleSource,
+    /// Who they are to a provider, once they have signed in through it.
+    pub identity: Option<ProviderIdentity>,
     /// Since when.
     pub created_at: Timestamp,
     /// When they last signed in.

@@ -33,7 +33,7 @@ mod token_request;
 mod token_response;
 mod tokens_of;
 
-pub use admin::{Admin, EmailAddress, EmailError, Invitation, Role};
+pub use admin::{Admin, EmailAddress, EmailError, Invitation, ProviderIdentity, Role, RoleSource};
 pub use audit_event::{Actor, AuditEvent, AuditKind, MAX_RECORDED, Outcome};
 pub use challenge::{Challenge, ChallengeError, quoted};
 pub use claims::{AccessTokenClaims, Audience, CustomClaims, CustomClaimsError, RESERVED_CLAIMS};

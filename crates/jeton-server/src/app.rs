@@ -1,6 +1,7 @@
 //! What every request shares: the store, the keys, the directory, the audit log, the clock.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::AuditLog;
 use crate::background;
-use crate::config::{AuditDurability, Config, Forward, Issuer, OidcConfig, Setting};
+use crate::config::{AuditDurability, Config, Forward, Issuer, Setting};
 use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::directory::{Directory, DirectoryOptions, Freshness};
+use crate::disk::Reserve;
 use crate::first_start::{self, FirstStartError};
 use crate::job::Jobs;
 use crate::keys::{
@@ -28,9 +30,10 @@ use crate::keys::{
 };
 use crate::private_file::make_private;
 use crate::propagation;
+use crate::service::oidc::Provider;
 use crate::service::readiness::Readiness;
 use crate::service::statistics::{Counting, OutstandingClients};
-use crate::service::{self, ServiceError, SignInThrottle};
+use crate::service::{self, SecretThrottle, ServiceError, SignInThrottle};
 use crate::telemetry::with_causes;
 
 /// Why the server cannot start.
@@ -60,6 +63,12 @@ pub enum OpenError {
     /// Taking them over.
     #[error("the signing keys that are managed elsewhere cannot be taken over")]
     Adopt(#[source] StartError),
+    /// The `[oidc]` section.
+    #[error("the HTTP client for the OpenID Connect provider cannot be set up")]
+    Provider(#[source] ProviderError),
+    /// Admins who are no longer on the lists of the `[oidc]` section.
+    #[error("the admins cannot be brought up to the lists of the [oidc] section")]
+    Admins(#[source] StartError),
     /// The first start.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
@@ -69,6 +78,11 @@ pub enum OpenError {
 #[derive(Debug, thiserror::Error)]
 #[error("a step of the start failed")]
 pub struct StartError(#[from] ServiceError);
+
+/// There is no HTTP client.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ProviderError(#[from] reqwest::Error);
 
 /// How long a server that stops waits for its audit log to be written.
 const MAX_FLUSH: Duration = Duration::from_secs(10);
@@ -98,12 +112,15 @@ pub struct App {
     pub(crate) counting: Counting,
     pub(crate) outstanding: OutstandingClients,
     pub(crate) sign_in_throttle: SignInThrottle,
+    pub(crate) secret_throttle: SecretThrottle,
     /// Who else may say who somebody is.
-    pub(crate) oidc: Option<OidcConfig>,
+    pub(crate) oidc: Option<Provider>,
     /// Where else audit events go.
     pub(crate) audit_forward: Vec<Forward>,
     /// How long audit events are kept; nothing means for ever.
     pub(crate) audit_retention: Option<Duration>,
+    /// The room that is kept for tokens, where the database is on a disk of this machine.
+    pub(crate) reserve: Option<Reserve>,
     /// The settings, for the dashboard to show.
     pub(crate) settings: Vec<Setting>,
     /// When the server is told to stop, so are its jobs.
@@ -168,9 +185,11 @@ impl App {
             counting: Counting::default(),
             outstanding: OutstandingClients::default(),
             sign_in_throttle: SignInThrottle::default(),
-            oidc: config.oidc.clone(),
+            secret_throttle: SecretThrottle::default(),
+            oidc: provider(config)?,
             audit_forward: config.audit_forward.clone(),
             audit_retention: config.audit_retention,
+            reserve: reserve(config),
             settings: config.settings.clone(),
             stopping: CancellationToken::new(),
             started_at: clock.now(),
@@ -181,12 +200,15 @@ impl App {
         app.begin(config).await
     }
 
-    /// Starts what goes on beside the requests.
+    /// Brings the database up to the configuration, and starts what goes on beside the requests.
     async fn begin(self, config: &Config) -> Result<Arc<Self>, OpenError> {
         let app = Arc::new(self);
         service::signing_keys::adopt(&app)
             .await
             .map_err(|error| OpenError::Adopt(error.into()))?;
+        service::oidc::reconcile(&app)
+            .await
+            .map_err(|error| OpenError::Admins(error.into()))?;
         background::start(&app);
         propagation::start(&app, &config.database);
         Ok(app)
@@ -235,6 +257,12 @@ impl App {
     /// Writes what is still waiting to be written, then closes the store.
     pub async fn close(&self) {
         self.stopping.cancel();
+        let counted = self
+            .audit
+            .record_counted(self.clock.as_ref(), self.entropy.as_ref(), true);
+        if !matches!(timeout(MAX_FLUSH, counted).await, Ok(Ok(()))) {
+            tracing::error!("the refusals that were only counted could not be recorded");
+        }
         if !matches!(timeout(MAX_FLUSH, self.audit.flush()).await, Ok(Ok(()))) {
             tracing::error!("the audit log could not be flushed");
         }
@@ -260,6 +288,24 @@ async fn open_directory(
         stale_rather_than_none: config.audit_durability == AuditDurability::Async,
     })
     .await
+}
+
+fn provider(config: &Config) -> Result<Option<Provider>, OpenError> {
+    let provider = config.oidc.clone().map(Provider::new).transpose();
+    provider.map_err(|error| OpenError::Provider(error.into()))
+}
+
+fn reserve(config: &Config) -> Option<Reserve> {
+    let Database::Sqlite(file) = &config.database else {
+        return None;
+    };
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    Some(Reserve {
+        folder: folder.unwrap_or(Path::new(".")).to_owned(),
+        bytes: config.audit_reserve?,
+    })
 }
 
 async fn open_store(config: &Config) -> Result<Store, OpenError> {

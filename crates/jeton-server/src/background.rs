@@ -20,6 +20,8 @@ use crate::telemetry::{Recurring, with_causes};
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How often new events are made easy to find.
 const INDEX_EVERY: Duration = Duration::from_secs(2);
+/// How often the disk is looked at, and refusals that were counted are recorded.
+const REFUSALS_EVERY: Duration = Duration::from_millis(500);
 /// How often signing keys are looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(30);
 /// How often old sessions are forgotten.
@@ -48,6 +50,12 @@ pub(crate) fn start(app: &Arc<App>) {
             }
         }
         Ok(())
+    });
+    every(app, "counted refusals", REFUSALS_EVERY, |app| async move {
+        keep_reserve(&app).await;
+        let (clock, entropy) = (app.clock.as_ref(), app.entropy.as_ref());
+        let recorded = app.audit.record_counted(clock, entropy, false).await;
+        recorded.map_err(|error| ServiceError::Conflict(error.to_string()))
     });
     // Takes its lock by itself, as rotating by hand does.
     every(app, "signing keys", KEYS_EVERY, |app| async move {
@@ -94,6 +102,27 @@ pub(crate) fn start(app: &Arc<App>) {
             () = read_ahead(&reading) => {}
         }
     });
+}
+
+/// Keeps room for tokens: strangers could fill the disk with refusals.
+async fn keep_reserve(app: &App) {
+    let Some(reserve) = app.reserve.clone() else {
+        return;
+    };
+    let mib = reserve.bytes >> 20;
+    let reached = tokio::task::spawn_blocking(move || reserve.is_reached()).await;
+    // A disk that cannot be looked at is no reason to lose records.
+    let reached = matches!(reached, Ok(Ok(true)));
+    if app.audit.only_count_refusals(reached) {
+        if reached {
+            tracing::warn!(
+                reserve_mib = mib,
+                "the disk is nearly full: refused requests are counted and not recorded, so that there is room for tokens; make room"
+            );
+        } else {
+            tracing::info!("there is room again: refused requests are recorded");
+        }
+    }
 }
 
 async fn count(app: Arc<App>) -> Result<(), ServiceError> {

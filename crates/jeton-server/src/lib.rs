@@ -12,6 +12,7 @@ mod config;
 mod dashboard;
 mod data_dir;
 mod directory;
+mod disk;
 mod first_start;
 mod http;
 mod job;
@@ -21,6 +22,7 @@ mod private_file;
 mod propagation;
 mod request_context;
 mod service;
+mod source_network;
 mod telemetry;
 
 pub use app::{App, OpenError, StartError};

@@ -1,6 +1,6 @@
 //! Admins of the dashboard, with their passwords' hashes.
 
-use jeton_core::{Admin, AdminId, EmailAddress, Role, Timestamp};
+use jeton_core::{Admin, AdminId, EmailAddress, ProviderIdentity, Role, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::AnyRow;
 
@@ -13,6 +13,11 @@ fn from_row(row: &AnyRow) -> Result<Admin, StoreError> {
         name: row.parsed("name")?,
         email: row.parsed("email")?,
         role: row.parsed::<Role>("role")?,
+        role_source: row.parsed("role_source")?,
+        identity: row
+            .optional_text("oidc_issuer")?
+            .zip(row.optional_text("oidc_subject")?)
+            .map(|(issuer, subject)| ProviderIdentity { issuer, subject }),
         created_at: row.time("created_at")?,
         last_sign_in_at: row.optional_time("last_sign_in_at")?,
     })
@@ -41,6 +46,23 @@ impl Store {
             .await?
             .map(|row| from_row(&row))
             .transpose()
+    }
+
+    /// The admin whom a provider knows so.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn find_admin_by_identity(
+        &self,
+        identity: &ProviderIdentity,
+    ) -> Result<Option<Admin>, StoreError> {
+        let statement = "SELECT * FROM admin WHERE oidc_issuer = $1 AND oidc_subject = $2";
+        let query = sqlx::query(statement)
+            .bind(identity.issuer.as_str())
+            .bind(identity.subject.as_str());
+        let row = self.row(query).await?;
+        row.map(|row| from_row(&row)).transpose()
     }
 
     /// The admin with this address and the hash of their password, if they have one.
@@ -75,10 +97,12 @@ impl Transaction {
         admin: &Admin,
         password_hash: Option<&SecretString>,
     ) -> Result<(), StoreError> {
+        let identity = admin.identity.as_ref();
         self.execute(
             sqlx::query(
                 "INSERT INTO admin (id, name, email, email_key, role, password_hash, created_at, \
-             last_sign_in_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             last_sign_in_at, role_source, oidc_issuer, oidc_subject) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             )
             .bind(admin.id.to_string())
             .bind(admin.name.as_str())
@@ -87,7 +111,10 @@ impl Transaction {
             .bind(admin.role.as_str())
             .bind(password_hash.map(|hash| hash.expose_secret().to_owned()))
             .bind(admin.created_at.as_millis())
-            .bind(admin.last_sign_in_at.map(Timestamp::as_millis)),
+            .bind(admin.last_sign_in_at.map(Timestamp::as_millis))
+            .bind(admin.role_source.as_str())
+            .bind(identity.map(|identity| identity.issuer.as_str()))
+            .bind(identity.map(|identity| identity.subject.as_str())),
         )
         .await?;
         Ok(())
@@ -107,14 +134,55 @@ impl Transaction {
         row.integer("n")
     }
 
-    /// Changes what an admin may do.
+    /// Binds an admin to who they are to a provider; says whether it did: else they are bound.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] where another admin is bound to it.
+    pub async fn bind_admin(
+        &mut self,
+        id: AdminId,
+        identity: &ProviderIdentity,
+    ) -> Result<bool, StoreError> {
+        let statement = "UPDATE admin SET oidc_issuer = $1, oidc_subject = $2 \
+                         WHERE id = $3 AND oidc_subject IS NULL";
+        let query = sqlx::query(statement)
+            .bind(identity.issuer.as_str())
+            .bind(identity.subject.as_str())
+            .bind(id.to_string());
+        Ok(self.execute(query).await? == 1)
+    }
+
+    /// Brings an admin whose role the configured lists gave up to them and to the provider.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] where the address is another admin's.
+    pub async fn set_listed_admin(
+        &mut self,
+        id: AdminId,
+        role: Role,
+        email: &EmailAddress,
+    ) -> Result<(), StoreError> {
+        let statement = "UPDATE admin SET role = $1, email = $2, email_key = $3 \
+                         WHERE id = $4 AND role_source = 'provider'";
+        let query = sqlx::query(statement)
+            .bind(role.as_str())
+            .bind(email.as_str())
+            .bind(email.comparison_key())
+            .bind(id.to_string());
+        self.execute(query).await?;
+        Ok(())
+    }
+
+    /// Changes what an admin may do; from then on it is as given by hand.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
     pub async fn set_admin_role(&mut self, id: AdminId, role: Role) -> Result<(), StoreError> {
         self.execute(
-            sqlx::query("UPDATE admin SET role = $1 WHERE id = $2")
+            sqlx::query("UPDATE admin SET role = $1, role_source = 'manual' WHERE id = $2")
                 .bind(role.as_str())
                 .bind(id.to_string()),
         )

@@ -150,14 +150,20 @@ impl Store {
         })
     }
 
-    /// Counts the tokens among the events after `after` through `through`.
+    /// Counts the tokens among the events after `after` through `through`. An event that stands for
+    /// several refusals counts as many.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn tally(&self, after: i64, through: i64) -> Result<Vec<Tally>, StoreError> {
+        let statement = TALLY.replace("{count}", self.dialect.detail_count);
         let rows = self
-            .rows(sqlx::query(TALLY).bind(after).bind(through))
+            .rows(
+                sqlx::query(AssertSqlSafe(statement))
+                    .bind(after)
+                    .bind(through),
+            )
             .await?;
         rows.iter()
             .map(|row| {
@@ -316,7 +322,8 @@ impl Transaction {
 const TALLY: &str = "\
     SELECT client_id, secret_id, at / 60000 AS minute, \
            CAST(SUM(CASE WHEN kind = 'token.issued' THEN 1 ELSE 0 END) AS BIGINT) AS issued, \
-           CAST(SUM(CASE WHEN kind = 'token.refused' THEN 1 ELSE 0 END) AS BIGINT) AS refused, \
+           CAST(SUM(CASE WHEN kind = 'token.refused' THEN COALESCE({count}, 1) ELSE 0 END) AS BIGINT) \
+           AS refused, \
            MAX(CASE WHEN kind = 'token.issued' THEN at ELSE NULL END) AS last_issued_at, \
            MAX(CASE WHEN actor <> 'anonymous' THEN at ELSE NULL END) AS last_used_at \
     FROM audit_event WHERE seq > $1 AND seq <= $2 AND kind IN ('token.issued', 'token.refused') \

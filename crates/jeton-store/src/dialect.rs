@@ -25,6 +25,8 @@ pub(crate) struct Dialect {
     pub(crate) checkpoint: Option<&'static str>,
     /// Waits for a lock that ends with the transaction.
     pub(crate) lock: Option<&'static str>,
+    /// How many refusals an event stands for, where it says so in its `detail`.
+    pub(crate) detail_count: &'static str,
     /// Takes the same lock as `taken`, if it is free.
     pub(crate) try_lock: Option<&'static str>,
 }
@@ -39,6 +41,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
     notify: None,
     checkpoint: Some("PRAGMA wal_checkpoint(PASSIVE)"),
     lock: None,
+    detail_count: "json_extract(detail, '$.count')",
     try_lock: None,
 };
 
@@ -50,6 +53,7 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     audit_head_is_kept: true,
     notify: Some("SELECT pg_notify('jeton_changes', $1)"),
     checkpoint: None,
+    detail_count: "CAST(CAST(detail AS json) ->> 'count' AS BIGINT)",
     lock: Some("SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) AS waited"),
     try_lock: Some(
         "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN CAST(1 AS BIGINT) \

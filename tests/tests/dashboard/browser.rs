@@ -1,11 +1,13 @@
 //! By a real browser.
 
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jeton_tests::{
-    Jeton, JetonOptions, TodoServer, call_tool, first_admin_path, free_port, workspace,
+    Jeton, JetonOptions, TodoServer, call_tool, first_admin_path, free_port, http, workspace,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 async fn node(script: &str, arguments: &[&str]) -> Output {
@@ -63,33 +65,94 @@ async fn a_browser_finds_every_page_accessible_light_and_showing_html_as_text() 
     node("dashboard_pages.mjs", &[&jeton.url, &link]).await;
 }
 
+/// An `[oidc]` section.
+fn provider(port: u16, admins: &str, viewers: &str) -> String {
+    format!(
+        "[oidc]\nissuer = \"http://127.0.0.1:{port}\"\nclient_id = \"jeton\"\nname = \"Example\"\n\
+         admins = [{admins}]\nviewers = [{viewers}]\n"
+    )
+}
+
 #[tokio::test]
 async fn a_browser_signs_in_through_an_openid_connect_provider() {
     let folder = tempfile::TempDir::new().unwrap();
     let port = free_port();
     let config = folder.path().join("jeton.toml");
-    std::fs::write(
-        &config,
-        format!(
-            "[oidc]\nissuer = \"http://127.0.0.1:{port}\"\nclient_id = \"jeton\"\nname = \"Example\"\n\
-             admins = [\"ada@example.com\"]\nviewers = [\"@example.com\"]\n"
-        ),
-    )
-    .unwrap();
+    let lists = provider(port, "\"ada@example.com\"", "\"@example.com\"");
+    std::fs::write(&config, lists).unwrap();
     let secret = "a secret with spaces & signs";
-    let options = JetonOptions {
+    let at = free_port();
+    let options = || JetonOptions {
         flags: vec!["--config", config.to_str().unwrap()],
         environment: vec![("JETON_OIDC_CLIENT_SECRET", secret)],
+        port: Some(at),
         ..JetonOptions::default()
     };
-    let jeton = Jeton::start_with(options).await;
-    node(
+    let mut jeton = Jeton::start_with(options()).await;
+    let output = node(
         "dashboard_oidc.mjs",
         &[&jeton.url, &port.to_string(), secret],
     )
     .await;
+    // The provider's own words come first.
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let sessions: Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
     let operator = jeton.operator().await;
     assert_eq!(operator.audit("kind=admin.created").await.len(), 2);
-    assert_eq!(operator.audit("kind=admin.sign_in_refused").await.len(), 2);
+    let refused = operator.audit("kind=admin.sign_in_refused").await;
+    let reasons: Vec<_> = refused
+        .iter()
+        .map(|event| event["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons.len(), 3, "{reasons:?}");
+    assert!(reasons[0].contains("another account"), "{reasons:?}");
     assert!(!jeton.log().contains(secret));
+
+    // Whom the lists made an admin stays one as long as they are on them; then their sessions end too.
+    let status = async |jeton: &Jeton, name: &str| {
+        let request = http().get(format!("{}/dashboard", jeton.url));
+        let session = sessions[name].as_str().unwrap();
+        let answer = request.header("cookie", session).send().await;
+        answer.unwrap().status().as_u16()
+    };
+    assert_eq!(status(&jeton, "ada").await, 200);
+    jeton.terminate().await;
+    let lists = provider(port, "\"grace@example.com\"", "\"vera@example.com\"");
+    std::fs::write(&config, lists).unwrap();
+    let jeton = jeton.restart(options()).await;
+    assert_eq!(status(&jeton, "vera").await, 200);
+    assert_eq!(status(&jeton, "ada").await, 303, "signed out");
+    let removed = jeton.operator().await.audit("kind=admin.deleted").await;
+    assert_eq!(removed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_is_left_alone_however_many_begin_to_sign_in() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&asked);
+    let fails = axum::Router::new().fallback(move || {
+        counting.fetch_add(1, Ordering::SeqCst);
+        async { axum::http::StatusCode::INTERNAL_SERVER_ERROR }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, fails).await });
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = folder.path().join("jeton.toml");
+    std::fs::write(&config, provider(port, "", "")).unwrap();
+    let jeton = Jeton::start_with(JetonOptions {
+        flags: vec!["--config", config.to_str().unwrap()],
+        environment: vec![("JETON_OIDC_CLIENT_SECRET", "s")],
+        ..JetonOptions::default()
+    })
+    .await;
+    let begun = std::time::Instant::now();
+    for _ in 0..100 {
+        assert_eq!(jeton.get("/dashboard/oidc/start").await.status(), 502);
+    }
+    // One attempt every ten seconds, and one complaint.
+    let due = 1 + usize::try_from(begun.elapsed().as_secs() / 10).unwrap();
+    assert!(asked.load(Ordering::SeqCst) <= due);
+    let complaints = jeton.log().matches("through the provider failed").count();
+    assert!(complaints <= due, "{complaints}");
 }

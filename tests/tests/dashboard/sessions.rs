@@ -1,7 +1,7 @@
 //! Signing in, sessions, and who may what.
 
 use jeton_tests::{
-    Admin, Jeton, JetonOptions, PASSWORD, csrf_in, first_admin_path, http, set_cookie,
+    Admin, Jeton, JetonOptions, PASSWORD, csrf_in, eventually, first_admin_path, http, set_cookie,
 };
 
 use crate::world::World;
@@ -54,13 +54,23 @@ async fn sessions_end_by_time_and_cannot_be_used_when_stolen_later() {
 }
 
 pub(crate) async fn sign_in(jeton: &Jeton, email: &str, password: &str) -> reqwest::Response {
+    sign_in_on(jeton, None, email, password).await
+}
+
+/// In a browser that holds a device cookie.
+async fn sign_in_on(
+    jeton: &Jeton,
+    device: Option<&str>,
+    email: &str,
+    password: &str,
+) -> reqwest::Response {
     let url = format!("{}/dashboard/sign-in", jeton.url);
     let page = http().get(&url).send().await.unwrap();
     let early = set_cookie(&page, "jeton_form").unwrap();
     let csrf = csrf_in(&page.text().await.unwrap());
     http()
         .post(&url)
-        .header("cookie", early)
+        .header("cookie", format!("{early}; {}", device.unwrap_or("a=b")))
         .form(&[
             ("csrf", csrf.as_str()),
             ("email", email),
@@ -93,8 +103,13 @@ async fn failed_sign_ins_are_slowed_down_recorded_and_tell_nothing() {
     assert_eq!(slowed.status(), 429, "even the right password has to wait");
     assert!(slowed.headers().contains_key("retry-after"));
     let operator = world.jeton.operator().await;
-    let refused = operator.audit("kind=admin.sign_in_refused").await;
-    assert_eq!(refused.len(), 6);
+    let refused = async || operator.audit("kind=admin.sign_in_refused").await;
+    let count = |event: &serde_json::Value| event["detail"]["count"].as_u64().unwrap_or(1);
+    eventually("all are recorded", async || {
+        refused().await.iter().map(count).sum::<u64>() == 6
+    })
+    .await;
+    let refused = refused().await;
     assert!(refused.iter().all(|event| event["actor"] == "anonymous"));
     // A sign-in without the page's own cookie is not even looked at.
     let url = format!("{}/dashboard/sign-in", world.jeton.url);
@@ -103,6 +118,39 @@ async fn failed_sign_ins_are_slowed_down_recorded_and_tell_nothing() {
         http().post(url).form(&form).send().await.unwrap().status(),
         403
     );
+}
+
+#[tokio::test]
+async fn whoever_attacks_an_account_does_not_lock_its_admin_out() {
+    let world = World::new().await;
+    let first = sign_in(&world.jeton, "ada@example.com", PASSWORD).await;
+    let device = set_cookie(&first, "jeton_device").unwrap();
+    let jeton = &world.jeton;
+    // Guesses until there is a wait that is longer than what follows takes.
+    let guess = async |device: Option<&str>, email: &str| {
+        eventually("guessing is slowed down", async || {
+            let answer = sign_in_on(jeton, device, email, "wrong").await;
+            let wait = answer.headers().get("retry-after");
+            wait.is_some_and(|wait| wait.to_str().unwrap().parse::<u32>().unwrap() >= 4)
+        })
+        .await;
+    };
+    guess(None, "ada@example.com").await;
+    // From the very same address, which whoever shares a proxy with the attacker has.
+    let known = sign_in_on(jeton, Some(&device), "ada@example.com", PASSWORD).await;
+    assert_eq!(known.status(), 303, "a browser in which she signed in");
+    guess(None, "ada@example.com").await;
+    let elsewhere = sign_in(jeton, "ada@example.com", PASSWORD).await;
+    assert_eq!(elsewhere.status(), 429, "a browser that is not known");
+    // The cookie is hers alone, cannot be altered, and does not help to guess.
+    guess(Some(&device), "eve@example.com").await;
+    let forged = device.replace("=adm_", "=adm_0");
+    guess(Some(&forged), "ada@example.com").await;
+    let answer = sign_in_on(jeton, Some(&forged), "ada@example.com", PASSWORD).await;
+    assert_eq!(answer.status(), 429, "a cookie that was altered");
+    guess(Some(&device), "ada@example.com").await;
+    let answer = sign_in_on(jeton, Some(&device), "ada@example.com", PASSWORD).await;
+    assert_eq!(answer.status(), 429, "a cookie that was stolen");
 }
 
 #[tokio::test]

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jeton_core::AuditEvent;
+use jeton_core::{AuditEvent, Clock, Entropy, EventId};
 use jeton_store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::refusals::{Refusals, Refused, Verdict};
 use crate::config::AuditDurability;
 use crate::job::Jobs;
 use crate::telemetry::{Recurring, with_causes};
@@ -52,6 +53,7 @@ pub(crate) struct AuditLog {
     under_way: Arc<AtomicUsize>,
     durability: AuditDurability,
     last: Arc<LastCommit>,
+    refusals: Arc<Refusals>,
 }
 
 /// The name of the job that writes.
@@ -133,6 +135,7 @@ impl AuditLog {
             under_way,
             durability,
             last,
+            refusals: Arc::default(),
         }
     }
 
@@ -161,6 +164,45 @@ impl AuditLog {
     /// Records an event. With `audit.durability = "sync"` it is on disk when this returns.
     pub(crate) async fn record(&self, event: AuditEvent) -> Result<(), AuditUnavailable> {
         wait(self.hand_in(event).await?).await
+    }
+
+    /// Records a refusal, or counts it where it repeats others: what is counted is recorded within a
+    /// minute. A refusal grants nothing, so one that cannot be recorded now is counted too.
+    pub(crate) async fn record_refusal(&self, event: AuditEvent, who: Refused) {
+        let Verdict::Record(event) = self.refusals.count(event, who, Instant::now()) else {
+            return;
+        };
+        if self.record(AuditEvent::clone(&event)).await.is_err() {
+            self.refusals.count_later(&event, who, Instant::now());
+        }
+    }
+
+    /// Records the refusals that were counted and are due; where the server stops, all of them.
+    pub(crate) async fn record_counted(
+        &self,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+        is_end: bool,
+    ) -> Result<(), AuditUnavailable> {
+        let mut outcome = Ok(());
+        for (who, summary) in self.refusals.due(Instant::now(), is_end) {
+            let now = clock.now();
+            let recorded = match (outcome, EventId::generate(now, entropy)) {
+                (Ok(()), Ok(id)) => self.record(summary.event(id, now)).await,
+                _ => Err(AuditUnavailable),
+            };
+            if recorded.is_err() {
+                outcome = recorded;
+                self.refusals.give_back(summary, who, Instant::now());
+            }
+        }
+        outcome
+    }
+
+    /// Keeps the room that is left for tokens and changes: refusals are counted only. Gives whether
+    /// that is new.
+    pub(crate) fn only_count_refusals(&self, only_counting: bool) -> bool {
+        self.refusals.set_only_counting(only_counting)
     }
 
     /// Queues an event; what is returned tells when it is on disk, where anybody has to wait.

@@ -122,6 +122,11 @@ impl Config {
                     .only(&["trusted_proxy"])
                     .map(|_| "trusted_proxies".into()),
             )
+            .merge(
+                Env::prefixed("JETON_")
+                    .only(&["audit_reserve_mib"])
+                    .map(|_| "audit.reserve_mib".into()),
+            )
             .merge(Serialized::defaults(flags));
         let raw: RawConfig = figment.extract().map_err(Box::new)?;
         let oidc = raw.oidc.clone();
@@ -195,6 +200,7 @@ impl Config {
             trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
             audit_durability: audit.durability.unwrap_or_default(),
             audit_retention: audit_retention(audit.retention_days)?,
+            audit_reserve: audit_reserve(audit.reserve_mib),
             audit_forward: audit_forward(audit.forward)?,
             data_dir,
             oidc: None,
@@ -250,6 +256,16 @@ fn audit_retention(days: Option<u32>) -> Result<Option<Duration>, ConfigError> {
     match days {
         Some(0) => Err(ConfigError::AuditRetention),
         days => Ok(days.map(|days| DAY * days)),
+    }
+}
+
+/// In MiB.
+const RESERVE: u32 = 256;
+
+fn audit_reserve(mib: Option<u32>) -> Option<u64> {
+    match mib.unwrap_or(RESERVE) {
+        0 => None,
+        mib => Some(u64::from(mib) << 20),
     }
 }
 

@@ -109,6 +109,9 @@ pub struct RawAudit {
     /// How many days events are kept; absent, for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
+    /// How much room, in MiB, is kept for tokens and changes; 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserve_mib: Option<u32>,
     /// Where else events go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forward: Vec<RawForward>,
@@ -151,6 +154,8 @@ pub struct Config {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) audit_durability: AuditDurability,
     pub(crate) audit_retention: Option<Duration>,
+    /// The room, in bytes, that is kept for tokens and changes.
+    pub(crate) audit_reserve: Option<u64>,
     pub(crate) audit_forward: Vec<Forward>,
     pub(crate) oidc: Option<OidcConfig>,
     /// Each setting as it took effect, for people to read.

@@ -139,6 +139,12 @@ fn audit(config: &Config) -> Vec<Named> {
                 .map_or_else(|| "for ever".to_owned(), days),
         ),
         (
+            "audit.reserve_mib",
+            config
+                .audit_reserve
+                .map_or_else(|| "0".to_owned(), |bytes| (bytes >> 20).to_string()),
+        ),
+        (
             "audit.forward",
             match config.audit_forward.as_slice() {
                 [] => "nowhere".to_owned(),

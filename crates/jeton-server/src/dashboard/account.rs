@@ -7,20 +7,21 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use jeton_core::{DisplayName, EmailAddress, PlainSecret};
+use jeton_core::{AdminId, DisplayName, EmailAddress, PlainSecret};
 use serde::Deserialize;
 
 use super::assets::VERSION;
 use super::error::sentence;
 use super::page::notice_for;
 use super::session::{
-    EarlyForm, OwnChange, cookie, csrf_token, early_cookie, see, session_cookie, set_cookie,
+    EarlyForm, OwnChange, cookie, csrf_token, device_cookie, early_cookie, see, session_cookie,
+    set_cookie,
 };
 use super::{Errors, PageError, PageResult, html};
 use crate::app::App;
 use crate::service::admins::NewAdmin;
-use crate::service::sessions::{ABSOLUTE, SignInError};
-use crate::service::{admins, sessions};
+use crate::service::sessions::{ABSOLUTE, Presented, SignInError};
+use crate::service::{admins, device, sessions};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -67,10 +68,14 @@ pub(crate) async fn sign_in_page(
 pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> PageResult {
     let email = early.form.text("email").to_owned();
     let next = early.form.text("next").to_owned();
-    let password = early.form.secret("password");
-    let outcome = sessions::sign_in(&app, &early.context, &email, password).await;
+    let presented = Presented {
+        email: email.clone(),
+        password: early.form.secret("password"),
+        device: early.device,
+    };
+    let outcome = sessions::sign_in(&app, &early.context, presented).await;
     let (status, wait, problem) = match outcome {
-        Ok(token) => return begin(&app, &token, &local_path(&next)),
+        Ok((admin, token)) => return begin(&app, admin.id, &token, &local_path(&next)),
         Err(SignInError::Service(error)) => return Err(error.into()),
         Err(error @ SignInError::Wrong) => (StatusCode::UNAUTHORIZED, None, sentence(&error)),
         Err(error @ SignInError::Throttled(wait)) => {
@@ -97,17 +102,28 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
 }
 
 fn provider(app: &App) -> Option<String> {
-    app.oidc.as_ref().map(|oidc| oidc.name.clone())
+    app.oidc.as_ref().map(|oidc| oidc.config.name.clone())
 }
 
-pub(super) fn begin(app: &App, token: &PlainSecret, path: &str) -> PageResult {
+/// Sets the cookies of a session that just began, and of the browser it began in.
+pub(super) fn begin(app: &App, admin: AdminId, token: &PlainSecret, path: &str) -> PageResult {
+    let remembered = device::remember(app, admin)?;
+    let device = set_cookie(
+        app,
+        &device_cookie(app),
+        &remembered,
+        device::REMEMBERED.as_secs(),
+    )?;
     let cookie = set_cookie(
         app,
         &session_cookie(app),
         token.expose(),
         ABSOLUTE.as_secs(),
     )?;
-    Ok(with_cookie(see(path), Some(cookie)))
+    Ok(with_cookie(
+        with_cookie(see(path), Some(cookie)),
+        Some(device),
+    ))
 }
 
 /// Only a page of the dashboard's own: nobody is sent to another site after signing in.
@@ -211,7 +227,7 @@ pub(crate) async fn join(
         let admin = admins::accept(&app, &early.context, &link, new).await;
         if let Some(admin) = errors.accept(admin)? {
             let token = sessions::begin(&app, &early.context, &admin).await?;
-            return begin(&app, &token, "/dashboard");
+            return begin(&app, admin.id, &token, "/dashboard");
         }
     }
     let page = JoinPage {

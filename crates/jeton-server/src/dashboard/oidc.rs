@@ -13,14 +13,8 @@ use super::error::sentence;
 use super::session::{cookie, oidc_cookie, see, set_cookie};
 use super::{PageError, PageResult};
 use crate::app::App;
-use crate::keys::Purpose;
 use crate::request_context::RequestContext;
-use crate::service::oidc::{self, Callback, OidcError, Pending};
-
-/// What the sealed cookie is for.
-const CONTEXT: &str = "jeton dashboard oidc";
-/// So long somebody may take at the provider, in seconds.
-const PENDING_FOR: u64 = 600;
+use crate::service::oidc::{self, Callback, OidcError, PENDING_FOR};
 
 /// Where to go afterwards.
 #[derive(Deserialize)]
@@ -34,18 +28,15 @@ pub(crate) async fn start(
     State(app): State<Arc<App>>,
     Query(query): Query<StartQuery>,
 ) -> PageResult {
-    let (url, pending) = oidc::begin(&app, query.next).await?;
-    let json =
-        serde_json::to_vec(&pending).map_err(|error| PageError::Render(error.to_string()))?;
-    let sealed = Purpose::OidcSignIn
-        .sealing_key(&app.master_keys.current)
-        .and_then(|key| key.seal(&json, CONTEXT, app.entropy.as_ref()))
-        .map_err(|error| PageError::Render(error.to_string()))?;
+    let (url, pending) = oidc::begin(&app, &local_path(&query.next)).await?;
     let mut response = see(&url);
-    response.headers_mut().append(
-        SET_COOKIE,
-        set_cookie(&app, &oidc_cookie(&app), &sealed, PENDING_FOR)?,
-    );
+    let cookie = set_cookie(
+        &app,
+        &oidc_cookie(&app),
+        &pending.cookie,
+        PENDING_FOR.as_secs(),
+    )?;
+    response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
 }
 
@@ -56,14 +47,10 @@ pub(crate) async fn callback(
     Query(callback): Query<Callback>,
     headers: HeaderMap,
 ) -> PageResult {
-    let sealed = cookie(&headers, &oidc_cookie(&app)).ok_or(OidcError::State)?;
-    let json = app
-        .master_keys
-        .open(Purpose::OidcSignIn, &sealed, CONTEXT)
-        .map_err(|_| OidcError::State)?;
-    let pending: Pending = serde_json::from_slice(&json).map_err(|_| OidcError::State)?;
-    let token = oidc::finish(&app, &context, &pending, callback).await?;
-    let mut response = begin(&app, &token, &local_path(&pending.next))?;
+    let held = cookie(&headers, &oidc_cookie(&app)).ok_or(OidcError::State)?;
+    let there = oidc::finish(&app, &context, &held, callback).await?;
+    let next = local_path(&there.next);
+    let mut response = begin(&app, there.admin.id, &there.token, &next)?;
     response
         .headers_mut()
         .append(SET_COOKIE, set_cookie(&app, &oidc_cookie(&app), "", 0)?);
@@ -75,12 +62,10 @@ impl From<OidcError> for PageError {
         let status = match error {
             OidcError::NotConfigured => return Self::NotFound,
             OidcError::Service(error) => return Self::Service(error),
-            OidcError::State => StatusCode::BAD_REQUEST,
+            OidcError::State | OidcError::Code => StatusCode::BAD_REQUEST,
             OidcError::Refused(_) | OidcError::Unknown(_) => StatusCode::FORBIDDEN,
-            OidcError::Provider(ref cause) => {
-                tracing::error!(cause, "signing in through the provider failed");
-                StatusCode::BAD_GATEWAY
-            }
+            OidcError::Provider => StatusCode::BAD_GATEWAY,
+            OidcError::Busy | OidcError::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
         };
         Self::RefusedBecause(status, sentence(&error))
     }

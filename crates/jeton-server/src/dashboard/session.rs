@@ -119,6 +119,8 @@ impl FromRequest<Arc<App>> for Change {
 pub(crate) struct EarlyForm {
     pub(crate) context: RequestContext,
     pub(crate) form: PostedForm,
+    /// The device cookie.
+    pub(crate) device: Option<String>,
 }
 
 impl FromRequest<Arc<App>> for EarlyForm {
@@ -132,6 +134,7 @@ impl FromRequest<Arc<App>> for EarlyForm {
         require_csrf(&form, &csrf_token(&held))?;
         Ok(Self {
             context: context(&parts)?,
+            device: cookie(&parts.headers, &device_cookie(app)),
             form,
         })
     }
@@ -193,6 +196,10 @@ pub(super) fn session_cookie(app: &App) -> String {
 
 pub(super) fn early_cookie(app: &App) -> String {
     named(app, "jeton_form")
+}
+
+pub(super) fn device_cookie(app: &App) -> String {
+    named(app, "jeton_device")
 }
 
 pub(super) fn oidc_cookie(app: &App) -> String {

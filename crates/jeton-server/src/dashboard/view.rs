@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use jeton_core::{ClientSecret, McpServer, Outcome, ScopeSet, SecretState, Timestamp};
+use jeton_core::{AuditEvent, ClientSecret, McpServer, Outcome, ScopeSet, SecretState, Timestamp};
 use jeton_store::{PageRequest, RecordedEvent, StoreError};
+use serde_json::Value;
 
 use super::PageError;
 use super::format::{When, when};
@@ -163,7 +164,7 @@ pub(super) async fn event_rows(
             at: when(event.at, now),
             kind: event.kind.as_str(),
             refused: event.outcome == Outcome::Refused,
-            reason: event.reason,
+            reason: reason(&event),
             client,
             server: event.mcp_server_id.map(|id| Named {
                 id: id.to_string(),
@@ -181,6 +182,17 @@ pub(super) async fn event_rows(
         });
     }
     Ok(rows)
+}
+
+/// Why, and how many times where the event stands for several.
+fn reason(event: &AuditEvent) -> Option<String> {
+    let reason = event.reason.clone();
+    match event.detail.get("count").and_then(Value::as_u64) {
+        Some(count) if event.outcome == Outcome::Refused => {
+            Some(format!("{} (×{count})", reason.unwrap_or_default()))
+        }
+        _ => reason,
+    }
 }
 
 /// An actor's name, as far as it has one.

@@ -1,5 +1,7 @@
 //! The one place where a protocol error becomes a response (OAuth 2.1 §3.2.4).
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -13,6 +15,7 @@ pub(crate) struct OAuthError {
     description: String,
     status: StatusCode,
     challenge: bool,
+    retry_after: Option<Duration>,
 }
 
 impl OAuthError {
@@ -31,6 +34,8 @@ impl OAuthError {
             description,
             status,
             challenge: false,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE)
+                .then_some(Duration::from_secs(1)),
         }
     }
 
@@ -39,6 +44,21 @@ impl OAuthError {
         Self {
             status,
             ..Self::new(ErrorCode::InvalidRequest, description)
+        }
+    }
+
+    /// Client authentication failed again and again (RFC 6585 §4): 429, with the error that it is.
+    pub(crate) fn too_many_failures(wait: Duration) -> Self {
+        let seconds = wait.as_secs().max(1);
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some(wait),
+            ..Self::new(
+                ErrorCode::InvalidClient,
+                format!(
+                    "client authentication failed too often; try again in {seconds} seconds. The right secret works at any time"
+                ),
+            )
         }
     }
 
@@ -103,8 +123,8 @@ impl IntoResponse for OAuthError {
                 HeaderValue::from_static(r#"Basic realm="jeton", charset="UTF-8""#),
             );
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::hmac;
 use jeton_core::{Entropy, EntropyError};
 use jeton_jose::{MasterKey, MasterKeyError, SealError, SealingKey};
 use zeroize::Zeroizing;
@@ -56,6 +57,8 @@ pub(crate) enum Purpose {
     SigningKeys,
     /// A new secret on its way to the page that shows it once.
     Reveal,
+    /// Cookies of browsers in which an admin signed in.
+    DeviceCookie,
     /// A sign-in that is under way at an `OpenID` Connect provider.
     OidcSignIn,
 }
@@ -65,6 +68,7 @@ impl Purpose {
         match self {
             Self::SigningKeys => "signing keys",
             Self::Reveal => "reveal",
+            Self::DeviceCookie => "device cookie",
             Self::OidcSignIn => "oidc sign-in",
         }
     }
@@ -72,6 +76,11 @@ impl Purpose {
     /// Its encryption key.
     pub(crate) fn sealing_key(self, master: &MasterKey) -> Result<SealingKey, SealError> {
         master.sealing_key(self.label())
+    }
+
+    /// Its authentication key.
+    pub(crate) fn mac_key(self, master: &MasterKey) -> Result<hmac::Key, SealError> {
+        master.mac_key(self.label())
     }
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use jeton_core::{
     Actor, Admin, AdminId, AuditKind, DisplayName, EmailAddress, Invitation, InvitationId,
-    PlainSecret, Role,
+    PlainSecret, Role, RoleSource,
 };
 use jeton_store::{StoreError, Transaction, retry_on_conflict};
 use secrecy::SecretString;
 
+use super::password::Queue;
 use super::{Operator, OperatorId, ServiceError, password};
 use crate::app::App;
 use crate::request_context::RequestContext;
@@ -146,6 +147,8 @@ pub(crate) async fn accept(
         name: new.name,
         email: new.email,
         role: invitation.role,
+        role_source: RoleSource::Manual,
+        identity: None,
         created_at: now,
         last_sign_in_at: None,
     };
@@ -244,7 +247,7 @@ pub(crate) async fn change_password(
         .find_admin_by_email(&admin.email)
         .await?
         .and_then(|(_, hash)| hash);
-    if !password::verify(old, hash).await {
+    if password::verify(old, hash, Queue::Known).await != Some(true) {
         return Err(ServiceError::Invalid {
             parameter: "old_password",
             detail: "this is not your password".into(),

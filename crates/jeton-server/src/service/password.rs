@@ -9,7 +9,20 @@ use super::ServiceError;
 
 /// One at a time: each takes some 20 MiB and tens of milliseconds, and sign-ins must not slow the
 /// token endpoint down.
-static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
+static ANYBODY: Semaphore = Semaphore::const_new(1);
+/// Those who are known do not wait for strangers.
+static KNOWN: Semaphore = Semaphore::const_new(1);
+/// How many strangers may wait; about a second's work.
+static PLACES: Semaphore = Semaphore::const_new(16);
+
+/// Who has a password checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// Somebody signed in, invited, or in a browser that is known.
+    Known,
+    /// Anybody else.
+    Anybody,
+}
 
 const MIN_CHARACTERS: usize = 12;
 const MAX_CHARACTERS: usize = 256;
@@ -35,7 +48,7 @@ pub(super) async fn hash(
 ) -> Result<SecretString, ServiceError> {
     let mut salt = [0_u8; 16];
     entropy.fill(&mut salt)?;
-    let hashed = in_background(move || {
+    let hashed = in_background(Queue::Known, move || {
         Argon2::default()
             .hash_password_with_salt(password.expose_secret().as_bytes(), &salt)
             .map(|hash| hash.to_string())
@@ -49,9 +62,13 @@ pub(super) async fn hash(
 }
 
 /// Whether the password is the one that was hashed. Without a hash it is not, and saying so takes
-/// as long.
-pub(super) async fn verify(password: SecretString, hash: Option<SecretString>) -> bool {
-    in_background(move || {
+/// as long. Nothing where so many strangers wait that one more may not.
+pub(super) async fn verify(
+    password: SecretString,
+    hash: Option<SecretString>,
+    queue: Queue,
+) -> Option<bool> {
+    in_background(queue, move || {
         let argon2 = Argon2::default();
         let password = password.expose_secret().as_bytes();
         if let Some(hash) = &hash {
@@ -63,10 +80,18 @@ pub(super) async fn verify(password: SecretString, hash: Option<SecretString>) -
         false
     })
     .await
-    .unwrap_or(false)
 }
 
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let _turn = ONE_AT_A_TIME.acquire().await.ok()?;
+async fn in_background<T: Send + 'static>(
+    queue: Queue,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (_place, _turn) = match queue {
+        Queue::Known => (None, KNOWN.acquire().await.ok()?),
+        Queue::Anybody => (
+            Some(PLACES.try_acquire().ok()?),
+            ANYBODY.acquire().await.ok()?,
+        ),
+    };
     tokio::task::spawn_blocking(work).await.ok()
 }

@@ -6,8 +6,11 @@ use jeton_core::{Actor, Admin, AuditKind, EmailAddress, Outcome, PlainSecret};
 use jeton_store::{AdminSession, retry_on_conflict};
 use secrecy::SecretString;
 
-use super::{Operator, OperatorId, ServiceError, password};
+use super::password::Queue;
+use super::sign_in_throttle::{Account, Attempt};
+use super::{Operator, OperatorId, ServiceError, device, password};
 use crate::app::App;
+use crate::audit::Refused;
 use crate::request_context::RequestContext;
 
 /// A session ends when it was not used for so long.
@@ -16,6 +19,9 @@ pub(crate) const IDLE: Duration = Duration::from_secs(8 * 60 * 60);
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The last use is noted at most so often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// How long to wait while many passwords are being checked.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// Why somebody is not signed in.
 #[derive(Debug, thiserror::Error)]
@@ -31,22 +37,22 @@ pub(crate) enum SignInError {
     Service(#[from] ServiceError),
 }
 
-/// Checks address and password and begins a session; gives its token.
+/// What somebody presents to sign in.
+#[derive(Debug)]
+pub(crate) struct Presented {
+    pub(crate) email: String,
+    pub(crate) password: SecretString,
+    /// The device cookie.
+    pub(crate) device: Option<String>,
+}
+
+/// Checks address and password and begins a session; gives whose it is, and its token.
 pub(crate) async fn sign_in(
     app: &App,
     context: &RequestContext,
-    email: &str,
-    password: SecretString,
-) -> Result<PlainSecret, SignInError> {
-    let now = app.clock.now();
-    let email = email.parse::<EmailAddress>().ok();
-    let source = context.source.to_string();
-    let account = email
-        .as_ref()
-        .map_or_else(String::new, EmailAddress::comparison_key);
-    app.sign_in_throttle
-        .begin(&account, &source, now)
-        .map_err(SignInError::Throttled)?;
+    presented: Presented,
+) -> Result<(Admin, PlainSecret), SignInError> {
+    let email = presented.email.parse::<EmailAddress>().ok();
     let found = match &email {
         Some(email) => app
             .store
@@ -56,16 +62,45 @@ pub(crate) async fn sign_in(
         None => None,
     };
     let (admin, hash) = found.map_or((None, None), |(admin, hash)| (Some(admin), hash));
-    let right = password::verify(password, hash).await;
+    let attempt = attempt(app, context, admin.as_ref(), &presented);
+    app.sign_in_throttle
+        .begin(&attempt, app.clock.now())
+        .map_err(SignInError::Throttled)?;
+    let queue = match attempt.device {
+        Some(_) => Queue::Known,
+        None => Queue::Anybody,
+    };
+    let Some(right) = password::verify(presented.password, hash, queue).await else {
+        app.sign_in_throttle.succeeded(&attempt);
+        return Err(SignInError::Throttled(BUSY));
+    };
     match admin {
         Some(admin) if right => {
-            app.sign_in_throttle.succeeded(&account, &source);
-            Ok(begin(app, context, &admin).await?)
+            app.sign_in_throttle.succeeded(&attempt);
+            let token = begin(app, context, &admin).await?;
+            Ok((admin, token))
         }
         admin => {
             refuse(app, context, admin).await?;
             Err(SignInError::Wrong)
         }
+    }
+}
+
+fn attempt(
+    app: &App,
+    context: &RequestContext,
+    admin: Option<&Admin>,
+    presented: &Presented,
+) -> Attempt {
+    let cookie = presented.device.as_deref();
+    Attempt {
+        account: match admin {
+            Some(admin) => Account::Known(admin.id),
+            None => Account::Unknown(presented.email.trim().chars().take(254).collect()),
+        },
+        source: context.source.into(),
+        device: admin.and_then(|admin| device::find(app, cookie?, admin.id)),
     }
 }
 
@@ -85,12 +120,8 @@ async fn refuse(
             .detail
             .insert("admin_id".into(), admin.id.to_string().into());
     }
-    retry_on_conflict(|| async {
-        let mut tx = app.store.begin().await?;
-        tx.record(&event).await?;
-        Ok::<_, ServiceError>(tx.commit().await?)
-    })
-    .await
+    app.audit.record_refusal(event, Refused::Stranger).await;
+    Ok(())
 }
 
 /// Begins a session for somebody who proved to be this admin; gives its token.

@@ -1,129 +1,126 @@
-//! Failed sign-ins are slowed down: by address of the account and by source.
+//! Failures are counted by key, and each one beyond those that are free costs a wait that doubles.
+//!
+//! The table is bounded, and forgets whoever failed longest ago. (`governor`'s keyed limiter, which
+//! would otherwise do, has no bound that evicts.)
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jeton_core::Timestamp;
 
-/// So many failures of one account are free.
-const FREE_BY_ACCOUNT: u32 = 5;
-/// So many of one source: behind a proxy, everybody comes from the same.
-const FREE_BY_SOURCE: u32 = 50;
-/// The wait after the first failure that is not; it doubles with each further one.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
-/// Failures are forgotten after so long without another.
-const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
+/// The most keys that are remembered.
 const MAX_KEYS: usize = 10_000;
+
+/// How failures are limited.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    /// Failures that cost nothing.
+    pub(super) free: u32,
+    /// The wait after the first that does; it doubles with each further one.
+    pub(super) first_wait: Duration,
+    /// The longest wait.
+    pub(super) max_wait: Duration,
+    /// Failures are forgotten after so long without another.
+    pub(super) forget_after: Duration,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
     last: Timestamp,
-}
-
-impl Failures {
-    fn wait(self, free: u32) -> Duration {
-        match self.count.checked_sub(free) {
-            None => Duration::ZERO,
-            Some(over) => (FIRST_WAIT * 2_u32.saturating_pow(over.min(10))).min(MAX_WAIT),
-        }
-    }
+    /// Its place in the order of failing.
+    place: u64,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct SignInThrottle {
-    accounts: Throttle,
-    sources: Throttle,
-}
-
-impl Default for SignInThrottle {
-    fn default() -> Self {
-        Self {
-            accounts: Throttle::new(FREE_BY_ACCOUNT),
-            sources: Throttle::new(FREE_BY_SOURCE),
-        }
-    }
-}
-
-impl SignInThrottle {
-    /// Begins an attempt, or says how long it has to wait still. The attempt counts as a failure until
-    /// it succeeds, so that many at once do not slip through before the first of them has failed.
-    pub(crate) fn begin(
-        &self,
-        account: &str,
-        source: &str,
-        now: Timestamp,
-    ) -> Result<(), Duration> {
-        let waits = [
-            self.accounts.wait(account, now),
-            self.sources.wait(source, now),
-        ];
-        if let Some(wait) = waits.into_iter().flatten().max() {
-            return Err(wait);
-        }
-        self.accounts.failed(account, now);
-        self.sources.failed(source, now);
-        Ok(())
-    }
-
-    /// The attempt succeeded.
-    pub(crate) fn succeeded(&self, account: &str, source: &str) {
-        self.accounts.succeeded(account);
-        self.sources.succeeded(source);
-    }
+pub(super) struct Throttle<K> {
+    limit: Limit,
+    table: Mutex<Table<K>>,
 }
 
 #[derive(Debug)]
-struct Throttle {
-    free: u32,
-    failures: Mutex<HashMap<String, Failures>>,
+struct Table<K> {
+    failures: HashMap<K, Failures>,
+    /// The keys, longest ago first.
+    order: BTreeMap<u64, K>,
+    next_place: u64,
 }
 
-impl Throttle {
-    fn new(free: u32) -> Self {
+impl<K: Clone + Eq + Hash> Throttle<K> {
+    pub(super) fn new(limit: Limit) -> Self {
         Self {
-            free,
-            failures: Mutex::default(),
+            limit,
+            table: Mutex::new(Table {
+                failures: HashMap::new(),
+                order: BTreeMap::new(),
+                next_place: 0,
+            }),
         }
     }
 
-    /// How long this key has to wait still, if it has to.
-    fn wait(&self, key: &str, now: Timestamp) -> Option<Duration> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = failures.get(key)?;
-        let wait = failures
-            .wait(self.free)
-            .saturating_sub(now.since(failures.last));
+    /// How long this key still has to wait, if it has to.
+    pub(super) fn wait(&self, key: &K, now: Timestamp) -> Option<Duration> {
+        let table = self.table();
+        let failures = table.failures.get(key)?;
+        let over = failures.count.checked_sub(self.limit.free)?;
+        let wait = self.limit.first_wait * 2_u32.saturating_pow(over.min(10));
+        let wait = wait.min(self.limit.max_wait);
+        let wait = wait.saturating_sub(now.since(failures.last));
         (!wait.is_zero()).then_some(wait)
     }
 
     /// Counts a failure.
-    fn failed(&self, key: &str, now: Timestamp) {
-        let mut all = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_KEYS {
-            all.retain(|_, failures| now.since(failures.last) < FORGET_AFTER);
+    pub(super) fn failed(&self, key: &K, now: Timestamp) {
+        let mut table = self.table();
+        let before = table.remove(key);
+        let count = before
+            .filter(|before| now.since(before.last) < self.limit.forget_after)
+            .map_or(0, |before| before.count);
+        if table.failures.len() >= MAX_KEYS
+            && let Some((_, oldest)) = table.order.pop_first()
+        {
+            table.failures.remove(&oldest);
         }
-        if all.len() >= MAX_KEYS && !all.contains_key(key) {
-            return;
+        table.insert(key, count.saturating_add(1), now);
+    }
+
+    /// Takes a failure back that was none.
+    pub(super) fn take_back(&self, key: &K) {
+        let mut table = self.table();
+        if let Some(failures) = table.failures.get_mut(key) {
+            failures.count = failures.count.saturating_sub(1);
+            if failures.count == 0 {
+                table.remove(key);
+            }
         }
-        let failures = all.entry(key.to_owned()).or_insert(Failures {
-            count: 0,
-            last: now,
-        });
-        if now.since(failures.last) >= FORGET_AFTER {
-            failures.count = 0;
-        }
-        failures.count = failures.count.saturating_add(1);
-        failures.last = now;
     }
 
     /// Forgets the failures of a key that succeeded.
-    fn succeeded(&self, key: &str) {
-        let mut all = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(key);
+    pub(super) fn forget(&self, key: &K) {
+        self.table().remove(key);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table<K>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Clone + Eq + Hash> Table<K> {
+    fn insert(&mut self, key: &K, count: u32, last: Timestamp) {
+        let place = self.next_place;
+        self.next_place += 1;
+        self.order.insert(place, key.clone());
+        self.failures
+            .insert(key.clone(), Failures { count, last, place });
+    }
+
+    fn remove(&mut self, key: &K) -> Option<Failures> {
+        let removed = self.failures.remove(key)?;
+        self.order.remove(&removed.place);
+        Some(removed)
     }
 }
 
@@ -131,39 +128,51 @@ impl Throttle {
 mod tests {
     use super::*;
 
+    const LIMIT: Limit = Limit {
+        free: 5,
+        first_wait: Duration::from_secs(5),
+        max_wait: Duration::from_secs(900),
+        forget_after: Duration::from_secs(3_600),
+    };
+
     #[test]
     fn waits_grow_with_failures_and_end_with_success() {
-        let throttle = Throttle::new(FREE_BY_ACCOUNT);
+        let throttle = Throttle::new(LIMIT);
         let now = Timestamp::from_seconds(1_000);
         for _ in 0..4 {
-            throttle.failed("ada", now);
+            throttle.failed(&"ada", now);
         }
-        assert_eq!(throttle.wait("ada", now), None);
-        throttle.failed("ada", now);
-        assert_eq!(throttle.wait("ada", now), Some(FIRST_WAIT));
-        throttle.failed("ada", now);
-        assert_eq!(throttle.wait("ada", now), Some(FIRST_WAIT * 2));
-        assert_eq!(throttle.wait("ada", now.plus(FIRST_WAIT * 2)), None);
+        assert_eq!(throttle.wait(&"ada", now), None);
+        throttle.failed(&"ada", now);
+        assert_eq!(throttle.wait(&"ada", now), Some(LIMIT.first_wait));
+        throttle.failed(&"ada", now);
+        assert_eq!(throttle.wait(&"ada", now), Some(LIMIT.first_wait * 2));
+        throttle.take_back(&"ada");
+        assert_eq!(throttle.wait(&"ada", now), Some(LIMIT.first_wait));
+        assert_eq!(throttle.wait(&"ada", now.plus(LIMIT.first_wait)), None);
         for _ in 0..100 {
-            throttle.failed("ada", now);
+            throttle.failed(&"ada", now);
         }
-        assert_eq!(throttle.wait("ada", now), Some(MAX_WAIT));
-        assert_eq!(throttle.wait("grace", now), None);
-        throttle.succeeded("ada");
-        assert_eq!(throttle.wait("ada", now), None);
+        assert_eq!(throttle.wait(&"ada", now), Some(LIMIT.max_wait));
+        assert_eq!(throttle.wait(&"grace", now), None);
+        throttle.forget(&"ada");
+        assert_eq!(throttle.wait(&"ada", now), None);
     }
 
     #[test]
-    fn attempts_at_the_same_moment_count_before_they_have_failed() {
-        let throttle = SignInThrottle::default();
+    fn a_full_table_forgets_the_oldest_and_still_counts_the_newest() {
+        let throttle = Throttle::new(LIMIT);
         let now = Timestamp::from_seconds(1_000);
-        let begun = (0..100)
-            .filter(|_| throttle.begin("ada", "192.0.2.1", now).is_ok())
-            .count();
-        assert_eq!(begun, 5);
-        // Others behind the same proxy are not hindered yet.
-        assert!(throttle.begin("grace", "192.0.2.1", now).is_ok());
-        throttle.succeeded("ada", "192.0.2.1");
-        assert!(throttle.begin("ada", "192.0.2.1", now).is_ok());
+        for key in 0..MAX_KEYS + 10 {
+            for _ in 0..LIMIT.free {
+                throttle.failed(&key, now);
+            }
+        }
+        assert_eq!(throttle.wait(&9, now), None, "the oldest are forgotten");
+        assert!(throttle.wait(&10, now).is_some());
+        assert!(throttle.wait(&(MAX_KEYS + 9), now).is_some());
+        let table = throttle.table();
+        assert_eq!(table.failures.len(), MAX_KEYS);
+        assert_eq!(table.order.len(), MAX_KEYS);
     }
 }

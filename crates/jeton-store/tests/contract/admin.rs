@@ -1,6 +1,8 @@
 //! People who use the dashboard.
 
-use jeton_core::{Admin, AdminId, Invitation, InvitationId, PlainSecret, Role};
+use jeton_core::{
+    Admin, AdminId, Invitation, InvitationId, PlainSecret, ProviderIdentity, Role, RoleSource,
+};
 use jeton_jose::OsEntropy;
 use jeton_store::StoreError;
 
@@ -32,6 +34,8 @@ async fn an_invitation_makes_one_admin_and_the_first_one_none_beside_others() {
         name: "Ada".parse().unwrap(),
         email: "Ada@example.com".parse().unwrap(),
         role: Role::Admin,
+        role_source: RoleSource::Manual,
+        identity: None,
         created_at: now(),
         last_sign_in_at: None,
     };
@@ -60,4 +64,57 @@ async fn an_invitation_makes_one_admin_and_the_first_one_none_beside_others() {
     };
     let inserted = tx.insert_admin(&twin, None).await;
     assert!(matches!(inserted, Err(StoreError::Exists)), "{inserted:?}");
+}
+
+#[tokio::test]
+async fn an_admin_is_bound_to_one_account_of_a_provider_and_the_account_to_one_admin() {
+    let world = World::new().await;
+    let admin = |name: &str, subject: Option<&str>| Admin {
+        id: AdminId::generate(now(), &OsEntropy).unwrap(),
+        name: name.parse().unwrap(),
+        email: format!("{name}@example.com").parse().unwrap(),
+        role: Role::Admin,
+        role_source: RoleSource::Provider,
+        identity: subject.map(identity),
+        created_at: now(),
+        last_sign_in_at: None,
+    };
+    let (ada, eve) = (admin("ada", None), admin("eve", Some("7")));
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_admin(&ada, None).await.unwrap();
+    tx.insert_admin(&eve, None).await.unwrap();
+    assert!(tx.bind_admin(ada.id, &identity("8")).await.unwrap());
+    assert!(!tx.bind_admin(ada.id, &identity("9")).await.unwrap());
+    tx.commit().await.unwrap();
+    let found = world.store.find_admin_by_identity(&identity("8")).await;
+    assert_eq!(found.unwrap().unwrap().id, ada.id);
+    let elsewhere = ProviderIdentity {
+        issuer: "https://other.example.com".into(),
+        ..identity("8")
+    };
+    let found = world.store.find_admin_by_identity(&elsewhere).await;
+    assert!(found.unwrap().is_none());
+    let mut tx = world.store.begin().await.unwrap();
+    let twin = tx.insert_admin(&admin("twin", Some("7")), None).await;
+    assert!(matches!(twin, Err(StoreError::Exists)), "{twin:?}");
+    drop(tx);
+
+    // The lists change what they gave, and nothing that was given by hand.
+    let mut tx = world.store.begin().await.unwrap();
+    let email = "ada@example.org".parse().unwrap();
+    tx.set_admin_role(eve.id, Role::Admin).await.unwrap();
+    for id in [ada.id, eve.id] {
+        tx.set_listed_admin(id, Role::Viewer, &email).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let role = async |id| world.store.find_admin(id).await.unwrap().unwrap().role;
+    assert_eq!(role(ada.id).await, Role::Viewer);
+    assert_eq!(role(eve.id).await, Role::Admin);
+}
+
+fn identity(subject: &str) -> ProviderIdentity {
+    ProviderIdentity {
+        issuer: "https://login.example.com".into(),
+        subject: subject.into(),
+    }
 }

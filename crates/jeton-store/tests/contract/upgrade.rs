@@ -28,6 +28,14 @@ async fn a_database_of_a_newer_version_is_refused() {
     );
 }
 
+/// What migration 7 changed.
+const UNDO_ADMIN_IDENTITY: &str = "\
+    DROP INDEX admin_identity;
+    ALTER TABLE admin DROP COLUMN oidc_issuer;
+    ALTER TABLE admin DROP COLUMN oidc_subject;
+    ALTER TABLE admin DROP COLUMN role_source;
+    DELETE FROM _sqlx_migrations WHERE version = 7;";
+
 /// What migration 5 changed, as migration 4 had made it.
 const UNDO_AUDIT_INDEX: &str = "\
     DROP INDEX audit_event_jti;
@@ -162,4 +170,31 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
         (progress.by_minute, progress.by_client, progress.end),
         (1, 1, 2)
     );
+}
+
+#[tokio::test]
+async fn admins_without_a_password_came_by_the_provider() {
+    use jeton_core::{Admin, AdminId, Role, RoleSource};
+    let world = World::new().await;
+    let mut tx = world.store.begin().await.unwrap();
+    for (name, hash) in [("ada", None), ("eve", Some("hash"))] {
+        let admin = Admin {
+            id: AdminId::generate(now(), &OsEntropy).unwrap(),
+            name: name.parse().unwrap(),
+            email: format!("{name}@example.com").parse().unwrap(),
+            role: Role::Admin,
+            role_source: RoleSource::Manual,
+            identity: None,
+            created_at: now(),
+            last_sign_in_at: None,
+        };
+        let hash = hash.map(|hash: &str| hash.to_owned().into());
+        tx.insert_admin(&admin, hash.as_ref()).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    world.sql(UNDO_ADMIN_IDENTITY).await;
+    let store = Store::open(&world.database).await.unwrap();
+    let admins = store.admins().await.unwrap();
+    let sources: Vec<_> = admins.iter().map(|admin| admin.role_source).collect();
+    assert_eq!(sources, [RoleSource::Provider, RoleSource::Manual]);
 }

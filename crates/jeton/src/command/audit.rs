@@ -263,7 +263,14 @@ async fn list(admin: &Admin, list: List, global: &Global) -> anyhow::Result<()> 
     ];
     let rows: Vec<_> = events
         .iter()
-        .map(|event| members.iter().map(|name| cell(event, name)).collect())
+        .map(|event| {
+            let mut row: Vec<_> = members.iter().map(|name| cell(event, name)).collect();
+            let count = event.pointer("/detail/count").and_then(Value::as_u64);
+            if let (Some(count), Some(reason)) = (count, row.last_mut()) {
+                *reason = format!("{reason} (×{count})");
+            }
+            row
+        })
         .collect();
     output::table(
         &[

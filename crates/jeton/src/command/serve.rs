@@ -78,6 +78,11 @@ pub(crate) struct Serve {
     /// How many days audit events are kept [env: JETON_AUDIT_RETENTION_DAYS] [default: for ever].
     #[arg(long, value_name = "DAYS")]
     audit_retention_days: Option<u32>,
+    /// With SQLite: how many MiB of the disk are kept for tokens and changes. When less is left, refused
+    /// requests are counted and not recorded; 0 keeps nothing [env: JETON_AUDIT_RESERVE_MIB]
+    /// [default: 256].
+    #[arg(long, value_name = "MIB")]
+    audit_reserve_mib: Option<u32>,
     /// How log lines look.
     #[arg(
         long,
@@ -127,6 +132,7 @@ impl Serve {
             audit: Some(RawAudit {
                 durability,
                 retention_days: self.audit_retention_days,
+                reserve_mib: self.audit_reserve_mib,
                 forward: Vec::new(),
             }),
             oidc: None,

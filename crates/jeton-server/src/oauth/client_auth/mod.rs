@@ -16,6 +16,7 @@ use jeton_core::{
 pub(crate) use refusal::AuthRefusal;
 
 use crate::app::App;
+use crate::audit::Refused;
 use crate::directory::ClientEntry;
 use crate::http::{BodyError, OAuthError, has_media_type, read_body};
 use crate::request_context::RequestContext;
@@ -44,7 +45,7 @@ impl Caller {
 }
 
 /// A form whose sender is authenticated. A sender that is not is refused here, and the refusal is
-/// in the audit log before the answer leaves.
+/// recorded or counted.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
     pub(crate) caller: Caller,
@@ -106,7 +107,23 @@ impl Authenticated {
                     AuditKind::AuthenticationRefused
                 };
                 let event = context.event(app, kind, Actor::Anonymous);
-                Err(Box::pin(refused(app, event, claimed, refusal)).await)
+                let event = event.map(|mut event| {
+                    if kind == AuditKind::AuthenticationRefused {
+                        let endpoint = parts.uri.path().rsplit('/').next().unwrap_or_default();
+                        event.detail.insert("endpoint".into(), endpoint.into());
+                    }
+                    event
+                });
+                let wait = refusal.is_wrong_secret().then(|| {
+                    let now = app.clock.now();
+                    app.secret_throttle
+                        .failed(context.source.into(), claimed, now)
+                });
+                let error = Box::pin(refused(app, event, claimed, refusal)).await;
+                Err(match wait.flatten() {
+                    Some(wait) => OAuthError::too_many_failures(wait),
+                    None => error,
+                })
             }
         }
     }
@@ -176,6 +193,10 @@ async fn refused(
     };
     let reason = refusal.reason();
     let secret_id = refusal.secret_id();
+    let who = match secret_id {
+        Some(_) => Refused::Known,
+        None => Refused::Stranger,
+    };
     let error = OAuthError::from(refusal);
     let mut event = match event {
         Ok(event) => event,
@@ -185,8 +206,6 @@ async fn refused(
     event.reason = Some(reason);
     event.client_id = client_id;
     event.secret_id = secret_id;
-    match app.audit.record(event).await {
-        Ok(()) => error,
-        Err(_) => OAuthError::unavailable(),
-    }
+    app.audit.record_refusal(event, who).await;
+    error
 }

@@ -57,6 +57,14 @@ impl AuthRefusal {
         }
     }
 
+    /// Whether a secret was presented that is nobody's.
+    pub(crate) fn is_wrong_secret(&self) -> bool {
+        matches!(
+            self,
+            Self::MistypedSecret { .. } | Self::UnknownClient { .. } | Self::WrongSecret { .. }
+        )
+    }
+
     /// The secret that was presented, where it was a real one.
     pub(crate) fn secret_id(&self) -> Option<SecretId> {
         match self {

@@ -11,6 +11,7 @@ use jeton_jose::SigningError;
 
 use super::decision::{Issue, Refusal};
 use crate::app::App;
+use crate::audit::Refused;
 use crate::http::OAuthError;
 use crate::oauth::client_auth::{Authenticated, Caller};
 use crate::service::TokenPreview;
@@ -176,10 +177,8 @@ pub(super) async fn refuse(
     event.resource = request
         .and_then(|request| request.resource)
         .map(|resource| redact(resource.as_given()).into_owned());
-    match app.audit.record(event).await {
-        Ok(()) => error,
-        Err(_) => OAuthError::unavailable(),
-    }
+    app.audit.record_refusal(event, Refused::Known).await;
+    error
 }
 
 fn caller_id(caller: &Caller) -> Option<ClientId> {

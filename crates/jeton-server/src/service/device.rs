@@ -1,0 +1,53 @@
+//! Device cookies: a browser in which an admin signed in is remembered, so that attempts to guess the
+//! admin's password from elsewhere do not lock it out.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use jeton_core::{AdminId, Timestamp, hex};
+
+use super::ServiceError;
+use crate::app::App;
+use crate::keys::{KeyRingError, Purpose};
+
+/// How long a browser is remembered after the last sign-in.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(180 * 24 * 60 * 60);
+
+/// A browser in which somebody signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Device(String);
+
+#[cfg(test)]
+impl Device {
+    pub(super) fn for_tests(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+/// The value of the cookie for a browser in which this admin just signed in.
+pub(crate) fn remember(app: &App, admin: AdminId) -> Result<String, ServiceError> {
+    let mut number = [0_u8; 16];
+    app.entropy.fill(&mut number)?;
+    let until = app.clock.now().plus(REMEMBERED).as_millis();
+    let text = format!("{admin}.{until}.{}", hex::encode(&number));
+    let tag = hmac::sign(&key(app)?, text.as_bytes());
+    Ok(format!("{text}.{}", hex::encode(tag.as_ref())))
+}
+
+/// The device of a cookie, if this admin signed in on it.
+pub(super) fn find(app: &App, cookie: &str, admin: AdminId) -> Option<Device> {
+    let (text, tag) = cookie.rsplit_once('.')?;
+    let tag: [u8; 32] = hex::decode(tag)?;
+    hmac::verify(&key(app).ok()?, text.as_bytes(), &tag).ok()?;
+    let mut parts = text.split('.');
+    let (whose, until, number) = (parts.next()?, parts.next()?, parts.next()?);
+    let until = Timestamp::from_millis(until.parse().ok()?);
+    let is_known = whose == admin.to_string() && app.clock.now() < until;
+    is_known.then(|| Device(number.to_owned()))
+}
+
+fn key(app: &App) -> Result<hmac::Key, ServiceError> {
+    Purpose::DeviceCookie
+        .mac_key(&app.master_keys.current)
+        .map_err(|error| KeyRingError::from(error).into())
+}

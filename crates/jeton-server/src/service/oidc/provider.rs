@@ -1,0 +1,245 @@
+//! The provider: its metadata and keys, fetched once for everybody and kept, and the exchange of a
+//! code for an ID token.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jeton_core::Timestamp;
+use jeton_jose::{
+    ExpectedIdToken, IdTokenClaims, KeysLocation, RemoteKeys, UnverifiedToken, fetch_json,
+    http_client, is_trustworthy_url, verify_id_token,
+};
+use reqwest::{Client, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+use super::{OidcError, Pending};
+use crate::config::OidcConfig;
+use crate::telemetry::Recurring;
+
+/// How long metadata is used before it is fetched again. While that fails, it is used on.
+const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
+/// How long after a failure nothing is fetched.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// Codes that are exchanged at the same time.
+const MAX_EXCHANGES: usize = 8;
+/// The largest token response, in bytes.
+const MAX_ANSWER: usize = 256 * 1024;
+
+/// What is used of the provider's metadata (`OpenID` Connect Discovery §3).
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ProviderMetadata {
+    issuer: String,
+    pub(super) authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+}
+
+struct Known {
+    metadata: ProviderMetadata,
+    keys: RemoteKeys,
+    fetched: Instant,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    id_token: String,
+}
+
+/// See the module.
+pub(crate) struct Provider {
+    pub(crate) config: OidcConfig,
+    client: Client,
+    known: ArcSwapOption<Known>,
+    /// When fetching last failed; holding it is the right to fetch.
+    flight: Mutex<Option<Instant>>,
+    exchanges: Semaphore,
+    trouble: std::sync::Mutex<Recurring>,
+}
+
+impl Provider {
+    /// Fetches nothing yet.
+    pub(crate) fn new(config: OidcConfig) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            config,
+            client: http_client()?,
+            known: ArcSwapOption::empty(),
+            flight: Mutex::new(None),
+            exchanges: Semaphore::new(MAX_EXCHANGES),
+            trouble: std::sync::Mutex::default(),
+        })
+    }
+
+    /// Its metadata.
+    pub(super) async fn metadata(&self) -> Result<ProviderMetadata, OidcError> {
+        Ok(self.known().await?.metadata.clone())
+    }
+
+    /// What is known, fetched if it is not. One fetch serves all who wait for it.
+    async fn known(&self) -> Result<Arc<Known>, OidcError> {
+        let now = Instant::now();
+        let kept = self.known.load_full();
+        let mut failed = match &kept {
+            Some(kept) if now.duration_since(kept.fetched) < FRESH_FOR => {
+                return Ok(Arc::clone(kept));
+            }
+            // Somebody else fetches it: what there is will do.
+            Some(kept) => match self.flight.try_lock() {
+                Ok(flight) => flight,
+                Err(_) => return Ok(Arc::clone(kept)),
+            },
+            None => self.flight.lock().await,
+        };
+        let meanwhile = self.known.load_full();
+        if let Some(meanwhile) = meanwhile
+            && meanwhile.fetched > now
+        {
+            return Ok(meanwhile);
+        }
+        if failed.is_none_or(|at| at.elapsed() >= RETRY_AFTER) {
+            match self.fetch(kept.as_deref()).await {
+                Ok(known) => {
+                    let known = Arc::new(known);
+                    self.known.store(Some(Arc::clone(&known)));
+                    *failed = None;
+                    return Ok(known);
+                }
+                Err(cause) => {
+                    self.report(&cause);
+                    *failed = Some(Instant::now());
+                }
+            }
+        }
+        kept.ok_or(OidcError::Provider)
+    }
+
+    async fn fetch(&self, before: Option<&Known>) -> Result<Known, String> {
+        let configured = &self.config.issuer;
+        let issuer = configured.trim_end_matches('/');
+        let url = format!("{issuer}/.well-known/openid-configuration");
+        let metadata: ProviderMetadata = fetch_json(&self.client, &url)
+            .await
+            .map_err(|error| error.to_string())?;
+        if metadata.issuer != *configured {
+            return Err(format!(
+                "its metadata is for the issuer {:?}, where {configured:?} is configured",
+                metadata.issuer
+            ));
+        }
+        let endpoints = [&metadata.authorization_endpoint, &metadata.token_endpoint];
+        if !endpoints.iter().all(|url| is_trustworthy_url(url)) {
+            return Err("its endpoints are not https".into());
+        }
+        let keys = before
+            .filter(|before| before.metadata.jwks_uri == metadata.jwks_uri)
+            .map_or_else(
+                || {
+                    let location = KeysLocation::JwksUri(metadata.jwks_uri.clone());
+                    RemoteKeys::builder(location, self.client.clone()).build()
+                },
+                |before| before.keys.clone(),
+            );
+        Ok(Known {
+            metadata,
+            keys,
+            fetched: Instant::now(),
+        })
+    }
+
+    /// Exchanges the code for an ID token and verifies it.
+    pub(super) async fn redeem(
+        &self,
+        pending: &Pending,
+        (code, redirect_uri): (&str, &str),
+        now: Timestamp,
+    ) -> Result<IdTokenClaims, OidcError> {
+        let known = self.known().await?;
+        let answer = self.exchange(&known, pending, code, redirect_uri).await?;
+        let token =
+            UnverifiedToken::parse(&answer.id_token).map_err(|error| self.failed(&error))?;
+        let key = known
+            .keys
+            .find(token.kid())
+            .await
+            .map_err(|error| self.failed(&error))?
+            .ok_or_else(|| self.failed(&"the ID token names no key of the provider's"))?;
+        let expected = ExpectedIdToken {
+            issuer: &self.config.issuer,
+            client_id: &self.config.client_id,
+            nonce: &pending.nonce(),
+        };
+        verify_id_token(&token, &key, expected, now).map_err(|error| self.failed(&error))
+    }
+
+    async fn exchange(
+        &self,
+        known: &Known,
+        pending: &Pending,
+        code: &str,
+        redirect_uri: &str,
+    ) -> Result<TokenAnswer, OidcError> {
+        let _place = self.exchanges.try_acquire().map_err(|_| OidcError::Busy)?;
+        let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let (id, secret): (String, String) = (
+            encode(&self.config.client_id),
+            encode(self.config.client_secret.expose_secret()),
+        );
+        let mut answer = self
+            .client
+            .post(&known.metadata.token_endpoint)
+            .basic_auth(id, Some(secret))
+            .form(&[
+                ("grant_type", "authorization_code"),
+                ("code", code),
+                ("redirect_uri", redirect_uri),
+                ("code_verifier", &pending.verifier()),
+            ])
+            .send()
+            .await
+            .map_err(|error| self.failed(&error.without_url()))?;
+        match answer.status() {
+            status if status.is_success() => {}
+            // RFC 6749 §5.2: the code is wrong, used or too old.
+            StatusCode::BAD_REQUEST => return Err(OidcError::Code),
+            status => return Err(self.failed(&format!("the token endpoint answered {status}"))),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|error| self.failed(&error.without_url()))?
+        {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ANSWER {
+                return Err(self.failed(&"the token response is over 256 KiB"));
+            }
+        }
+        serde_json::from_slice(&body).map_err(|_| self.failed(&"no token response came back"))
+    }
+
+    /// The provider failed. Strangers can make it do so: the log says so now and then only.
+    fn failed(&self, cause: &impl ToString) -> OidcError {
+        self.report(&cause.to_string());
+        OidcError::Provider
+    }
+
+    fn report(&self, cause: &str) {
+        let trouble = self.trouble.lock();
+        let mut trouble = trouble.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if trouble.failed() {
+            tracing::error!(cause, "signing in through the provider failed");
+        }
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Provider")
+            .field(&self.config.issuer)
+            .finish()
+    }
+}
