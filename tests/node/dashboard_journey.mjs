@@ -113,6 +113,24 @@ await page.getByRole("button", { name: "Take the grant back" }).last().click();
 await page.getByText("The grant is taken back.").waitFor();
 equal((await requestToken(url, rotated)).status, 200, "one grant again");
 
+// A page that somebody else overtook: nothing is overwritten, what was ticked stays, and saving again works.
+const other = await open(context);
+await page.goto(`${url}/dashboard/clients/${shown.id}`);
+await other.goto(page.url());
+for (const [one, box, outcome] of [[other, "todo:write", "Saved."], [page, "todo:read", "Someone else changed this"], [page, "", "Saved."]]) {
+  const group = one.getByRole("group").filter({ hasText: "todo:read" });
+  if (!(await group.locator("form").first().isVisible())) await group.locator("summary").click();
+  if (box) await group.getByLabel(box).click();
+  await group.getByRole("button", { name: "Save" }).click();
+  await one.getByText(outcome).waitFor();
+}
+equal((await requestToken(url, rotated)).scope, "todo:write", "what was ticked last");
+await page.getByRole("group").filter({ hasText: "todo:read" }).locator("summary").click();
+await page.getByRole("group").filter({ hasText: "todo:read" }).getByLabel("todo:read").check();
+await page.getByRole("group").filter({ hasText: "todo:read" }).getByRole("button", { name: "Save" }).click();
+await page.getByText("Saved.").waitFor();
+await other.close();
+
 // Try it: the same rules, nothing issued.
 await page.getByRole("navigation", { name: "Client" }).getByRole("link", { name: "Try it" }).click();
 await page.getByLabel("scope").fill("todo:read");

@@ -1,6 +1,6 @@
 //! URLs of MCP servers that are gone: nobody gets tokens for them.
 
-use jeton_tests::{Answer, Credentials, Jeton, Operator, claims};
+use jeton_tests::{Admin, Answer, Credentials, Jeton, Operator, claims};
 use reqwest::Method;
 use serde_json::json;
 
@@ -161,6 +161,29 @@ async fn apply_says_what_pruning_opens_and_wants_yes() {
         .await;
     assert!(done.status.success(), "{done:?}");
     world.assert_refused(CHILD).await;
+}
+
+#[tokio::test]
+async fn the_dashboard_warns_before_a_deletion_and_releases_the_url() {
+    let world = World::new().await;
+    let admin = Admin::first(&world.jeton).await;
+    let path = format!("/dashboard/mcp-servers/{}", world.child);
+    let page = admin.page(&format!("{path}/settings")).await;
+    assert!(page.contains("It lies under the URL of"), "{page}");
+    assert!(page.contains("name=\"confirmed\" value=\"yes\""), "{page}");
+    let delete = format!("{path}/delete");
+    let answer = admin.post(&delete, &[("confirm", "Todo")]).await;
+    assert_eq!(answer.status(), 409, "the warning was not on that page");
+    let fields = [("confirm", "Todo"), ("confirmed", "yes")];
+    assert_eq!(admin.post(&delete, &fields).await.status(), 303);
+    world.assert_refused(CHILD).await;
+    let page = admin.page("/dashboard/mcp-servers").await;
+    assert!(page.contains("Retired URLs") && page.contains(CHILD));
+    let release = "/dashboard/retired-urls/release";
+    assert_eq!(admin.post(release, &[("url", CHILD)]).await.status(), 303);
+    assert_eq!(world.ask(CHILD).await.status, 200);
+    let page = admin.page("/dashboard/mcp-servers").await;
+    assert!(!page.contains("Retired URLs"));
 }
 
 #[tokio::test]

@@ -53,6 +53,11 @@ impl World {
                     ("scope_description", String::new()),
                 ],
             ),
+            (
+                at_server("/scopes/rename"),
+                vec![("from", "x".into()), ("to", "y".into())],
+            ),
+            (at_server("/revoke-tokens"), vec![]),
             (at_server("/secrets"), vec![]),
             (at_server("/clients"), name("Another")),
             (at_server(&format!("/clients/{client}/scopes")), vec![]),
@@ -65,10 +70,15 @@ impl World {
             (at_client("/secrets/rotate"), vec![]),
             (format!("/dashboard/secrets/{secret}/revoke"), vec![]),
             (at_client("/settings"), name("Changed")),
+            (at_client("/revoke-tokens"), vec![]),
             (at_client("/disable"), vec![]),
             (at_client("/enable"), vec![]),
             (at_client("/delete"), confirm("Changed")),
             (at_server("/delete"), confirm("Changed")),
+            (
+                "/dashboard/retired-urls/release".into(),
+                vec![("url", "http://localhost:3/mcp".into())],
+            ),
             (
                 "/dashboard/signing-keys/rotate".into(),
                 vec![("algorithm", "ES256".into())],

@@ -364,14 +364,37 @@ impl Directory {
         Ok(server)
     }
 
-    /// To be called after an MCP server was registered or changed.
-    pub(crate) fn mcp_server_changed(&self, server: McpServer) {
+    /// To be called after an MCP server was registered or changed, and perhaps left a URL. Its own is
+    /// not retired any more.
+    pub(crate) fn mcp_server_changed(&self, server: McpServer, left: Option<RetiredUrl>) {
+        let url = server.url.clone();
+        self.change_retired(left, None);
         self.replace_mcp_server(server.id, Some(&Arc::new(server)));
+        self.change_retired(None, Some(&url));
     }
 
-    /// To be called after an MCP server was deleted.
-    pub(crate) fn mcp_server_deleted(&self, id: McpServerId) {
+    /// To be called after an MCP server was deleted. Its URL is retired first: in between nobody gets a
+    /// token for it.
+    pub(crate) fn mcp_server_deleted(&self, id: McpServerId, left: RetiredUrl) {
+        self.change_retired(Some(left), None);
         self.replace_mcp_server(id, None);
+    }
+
+    /// To be called after a URL was released.
+    pub(crate) fn url_released(&self, url: &ResourceUri) {
+        self.change_retired(None, Some(url));
+    }
+
+    fn change_retired(&self, retire: Option<RetiredUrl>, release: Option<&ResourceUri>) {
+        self.mcp_servers.rcu(|current| {
+            let mut servers = McpServers::clone(current);
+            let retired = Arc::make_mut(&mut servers.retired);
+            retired.extend(by_key(retire.clone().into_iter().collect()));
+            if let Some(url) = release {
+                retired.remove(url.comparison_key());
+            }
+            servers
+        });
     }
 
     fn replace_mcp_server(&self, id: McpServerId, server: Option<&Arc<McpServer>>) {

@@ -99,8 +99,7 @@ pub(crate) async fn create(
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
-    app.directory.mcp_server_changed(server.clone());
-    app.directory.read_retired_urls().await?;
+    app.directory.mcp_server_changed(server.clone(), None);
     Ok(server)
 }
 
@@ -193,8 +192,8 @@ pub(crate) async fn update(
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
-    app.directory.read_retired_urls().await?;
-    app.directory.mcp_server_changed(after.clone());
+    let left = retired.map(|(retired, _)| retired);
+    app.directory.mcp_server_changed(after.clone(), left);
     announce(app, changed.iter().map(|one| one.grant.client_id));
     Ok(after)
 }
@@ -230,9 +229,7 @@ pub(crate) async fn delete(
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
-    // First the tombstone, then the deletion: in between nobody gets a token for the URL.
-    app.directory.read_retired_urls().await?;
-    app.directory.mcp_server_deleted(id);
+    app.directory.mcp_server_deleted(id, retired);
     announce(app, grants.iter().map(|grant| grant.client_id));
     Ok(())
 }

@@ -36,5 +36,6 @@ pub(crate) async fn release(
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
-    Ok(app.directory.read_retired_urls().await?)
+    app.directory.url_released(url);
+    Ok(())
 }
