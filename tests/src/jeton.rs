@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{Operator, Process, TestDatabase, binary};
+use crate::{Operator, Process, TestDatabase, binary, eventually};
 
 /// How it is started.
 #[derive(Default)]
@@ -114,6 +114,16 @@ impl Jeton {
         self.process.terminate().await
     }
 
+    /// Sends a signal, such as `HUP`.
+    pub async fn signal(&self, name: &str) {
+        self.process.signal(name).await;
+    }
+
+    /// Its exit code, once it ended.
+    pub async fn wait(&mut self) -> Option<i32> {
+        self.process.wait().await
+    }
+
     /// How large a file may become that it writes, as `prlimit --fsize` takes it.
     pub async fn limit_files(&self, limit: &str) {
         self.process.limit_files(limit).await;
@@ -128,6 +138,18 @@ impl Jeton {
         let output = self.process.output();
         let address = output.split("listen=").nth(1).unwrap();
         format!("http://{}", address.split(' ').next().unwrap())
+    }
+
+    /// Where it answers for its health alone, with `--health-listen`.
+    pub async fn health(&self) -> String {
+        let said = "answering /healthz and /readyz listen=";
+        eventually("it names its address for health", async || {
+            self.log().contains(said)
+        })
+        .await;
+        let log = self.log();
+        let address = log.split(said).nth(1).unwrap();
+        format!("http://{}", address.split_whitespace().next().unwrap())
     }
 
     /// Where it keeps its data.

@@ -112,6 +112,11 @@ impl Process {
         self.wait().await
     }
 
+    /// Sends a signal, such as `HUP`.
+    pub async fn signal(&self, name: &str) {
+        self.run_on("kill", &[&format!("-{name}")]).await;
+    }
+
     /// How large a file may become that it writes, as `prlimit --fsize` takes it.
     pub async fn limit_files(&self, limit: &str) {
         let limit = format!("--fsize={limit}");

@@ -1,6 +1,10 @@
 //! Behind a proxy: whose address counts as the source of a request.
 
+use std::net::Ipv4Addr;
+
 use jeton_tests::{Credentials, Jeton, JetonOptions, Operator, eventually, form, http};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 /// A server that trusts some proxies, with somebody who may ask for tokens.
 struct Proxied {
@@ -126,4 +130,75 @@ async fn a_proxy_that_takes_secrets_over_plain_http_is_warned_of() {
         jeton.log().contains("plain http")
     })
     .await;
+}
+
+/// A PROXY protocol header, version 2, for a source over IPv4.
+fn proxy_header(source: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend(source);
+    header.extend([127, 0, 0, 1, 0x12, 0x34, 0x20, 0xe4]);
+    header
+}
+
+/// Sends these bytes on a connection of their own; gives all that comes back.
+async fn exchange(from: Ipv4Addr, to: &str, bytes: &[u8]) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let to = to.trim_start_matches("http://").parse().unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    // A refusal may come as a reset.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_is_required_of_trusted_proxies_and_of_nobody_else() {
+    let server = Proxied::start(JetonOptions {
+        flags: vec!["--trusted-proxy", "127.0.9.1", "--proxy-protocol"],
+        ..JetonOptions::default()
+    })
+    .await;
+    let (proxy, stranger) = (Ipv4Addr::new(127, 0, 9, 1), Ipv4Addr::new(127, 0, 9, 2));
+    let url = server.jeton.listening();
+    let body = form(&[
+        ("grant_type", "client_credentials"),
+        ("client_id", &server.client.client_id),
+        ("client_secret", &server.client.client_secret),
+    ]);
+    let request = |id: &str| {
+        format!(
+            "POST /oauth/token HTTP/1.1\r\nHost: jeton\r\nConnection: close\r\nX-Request-Id: {id}\r\n\
+             X-Forwarded-For: 198.51.100.1\r\nContent-Length: {}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    };
+    let source = async |id: &str| {
+        let events = server.operator.audit(&format!("request_id={id}")).await;
+        events[0]["source"].as_str().unwrap().to_owned()
+    };
+
+    let with_header = [proxy_header([203, 0, 113, 9]), request("named")].concat();
+    let answer = exchange(proxy, &url, &with_header).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(source("named").await, "203.0.113.9");
+    let local = [b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(), request("local")].concat();
+    let answer = exchange(proxy, &url, &local).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(source("local").await, "198.51.100.1");
+
+    let without = exchange(proxy, &url, &request("without")).await;
+    assert_eq!(without, "", "a trusted proxy has to send the header");
+    eventually("the log says so", async || {
+        server.jeton.log().contains("PROXY protocol's version 2")
+    })
+    .await;
+    let forged = exchange(stranger, &url, &with_header).await;
+    assert!(!forged.contains(" 200 "), "{forged}");
+    let direct = exchange(stranger, &url, &request("direct")).await;
+    assert!(direct.starts_with("HTTP/1.1 200 "), "{direct}");
+    assert_eq!(source("direct").await, "127.0.9.2");
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// How long a task that panicked waits before it starts again; twice as long the next time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -112,12 +112,13 @@ where
     })
 }
 
-/// Starts a task for one connection, of which there are many: no second task watches it.
-pub(crate) fn spawn_connection<F>(task: F)
+/// Starts a task for one connection, of which there are many: no second task watches it, but it
+/// can be cut off.
+pub(crate) fn spawn_connection<F>(task: F) -> AbortHandle
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    drop(start(task));
+    start(task).abort_handle()
 }
 
 #[cfg(test)]

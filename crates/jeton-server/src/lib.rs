@@ -32,6 +32,6 @@ pub use config::{
 };
 pub use data_dir::{DataDirError, lock_data_dir};
 pub use first_start::AdminCredentials;
-pub use http::{Server, ServerError, openapi_json};
+pub use http::{Reload, Server, ServerError, openapi_json};
 pub use private_file::write_private_file;
 pub use telemetry::{LogFormat, init_telemetry};

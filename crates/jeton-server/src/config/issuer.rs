@@ -51,6 +51,15 @@ impl Issuer {
         }
     }
 
+    /// Whether the host is this machine's own name or no name at all.
+    pub(crate) fn is_loopback_or_address(&self) -> bool {
+        let host = self.host();
+        host == "localhost"
+            || host.ends_with(".localhost")
+            || host.starts_with('[')
+            || host.parse::<Ipv4Addr>().is_ok()
+    }
+
     /// The issuer that follows from the address listened on.
     pub(crate) fn of_address(address: SocketAddr, tls: bool) -> Self {
         let ip = match address.ip() {

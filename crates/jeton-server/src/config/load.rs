@@ -66,13 +66,19 @@ pub enum ConfigError {
         "trusted_proxies takes addresses and networks like 192.0.2.7, 10.0.0.0/8 and fd00::/8, and {0:?} is neither"
     )]
     TrustedProxy(String),
+    /// Nobody would be asked for the header.
+    #[error("--proxy-protocol is for trusted proxies: name them with --trusted-proxy")]
+    ProxyProtocol,
+    /// Nobody could connect.
+    #[error("{0} must be at least 1")]
+    NoConnections(&'static str),
     /// Too few to do one thing beside another.
     #[error("database_connections must be at least 4, not {0}")]
     DatabaseConnections(u32),
 }
 
 /// The settings that may come from the environment, as `JETON_…`.
-const ENVIRONMENT: [&str; 13] = [
+const ENVIRONMENT: [&str; 17] = [
     "data_dir",
     "listen",
     "issuer",
@@ -86,6 +92,10 @@ const ENVIRONMENT: [&str; 13] = [
     "insecure_http",
     "tls_cert",
     "tls_key",
+    "proxy_protocol",
+    "max_connections",
+    "max_connections_per_source",
+    "health_listen",
 ];
 
 impl Config {
@@ -197,7 +207,15 @@ impl Config {
                 .unwrap_or_else(|| data_dir.join("master.key")),
             insecure_http,
             tls,
+            proxy_protocol: proxy_protocol(raw.proxy_protocol, &raw.trusted_proxies)?,
             trusted_proxies: TrustedProxies::parse(&raw.trusted_proxies)?,
+            max_connections: connections("max_connections", raw.max_connections)?
+                .unwrap_or(MAX_CONNECTIONS),
+            max_connections_per_source: connections(
+                "max_connections_per_source",
+                raw.max_connections_per_source,
+            )?,
+            health_listen: raw.health_listen,
             audit_durability: audit.durability.unwrap_or_default(),
             audit_retention: audit_retention(audit.retention_days)?,
             audit_reserve: audit_reserve(audit.reserve_mib),
@@ -234,6 +252,22 @@ fn key_rotation(days: Option<u32>) -> Result<Option<Duration>, ConfigError> {
         0 => Ok(None),
         days if days < SHORTEST_ROTATION => Err(ConfigError::KeyRotation(days)),
         days => Ok(Some(DAY * days)),
+    }
+}
+
+const MAX_CONNECTIONS: usize = 10_000;
+
+fn connections(name: &'static str, number: Option<u32>) -> Result<Option<usize>, ConfigError> {
+    match number {
+        Some(0) => Err(ConfigError::NoConnections(name)),
+        number => Ok(number.map(|number| usize::try_from(number).unwrap_or(usize::MAX))),
+    }
+}
+
+fn proxy_protocol(wanted: Option<bool>, proxies: &[String]) -> Result<bool, ConfigError> {
+    match wanted.unwrap_or(false) {
+        true if proxies.is_empty() => Err(ConfigError::ProxyProtocol),
+        wanted => Ok(wanted),
     }
 }
 
@@ -310,6 +344,10 @@ mod tests {
             database.contains("mysql") && !database.contains("hunter2"),
             "{database}"
         );
+        assert!(raw(|raw| raw.max_connections = Some(0)).contains("max_connections must"));
+        let none = raw(|raw| raw.max_connections_per_source = Some(0));
+        assert!(none.contains("max_connections_per_source"));
+        assert!(raw(|raw| raw.proxy_protocol = Some(true)).contains("--trusted-proxy"));
         assert!(raw(|raw| raw.database_connections = Some(1)).contains("at least 4"));
         let url =
             |raw: &mut RawConfig| raw.database_notification_url = "postgres://h/d".parse().ok();

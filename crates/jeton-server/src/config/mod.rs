@@ -84,6 +84,22 @@ pub struct RawConfig {
     /// Its private key, PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
+    /// Whether trusted proxies speak the PROXY protocol, version 2.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "load::optional_truth"
+    )]
+    pub proxy_protocol: Option<bool>,
+    /// The most connections at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// The most connections of one source address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_source: Option<u32>,
+    /// A further address, for `/healthz` and `/readyz` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_listen: Option<SocketAddr>,
     /// The proxies that are believed about the source of a request, as networks.
     #[serde(
         default,
@@ -152,6 +168,11 @@ pub struct Config {
     pub(crate) insecure_http: bool,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) proxy_protocol: bool,
+    pub(crate) max_connections: usize,
+    /// Absent, a quarter of all.
+    pub(crate) max_connections_per_source: Option<usize>,
+    pub(crate) health_listen: Option<SocketAddr>,
     pub(crate) audit_durability: AuditDurability,
     pub(crate) audit_retention: Option<Duration>,
     /// The room, in bytes, that is kept for tokens and changes.

@@ -23,6 +23,7 @@ pub(crate) struct Setting {
 pub(super) fn settings(config: &Config, figment: &Figment) -> Vec<Setting> {
     [
         server(config),
+        connections(config),
         database(config),
         keys(config),
         audit(config),
@@ -65,13 +66,31 @@ fn server(config: &Config) -> Vec<Named> {
         ("insecure_http", truth(config.insecure_http)),
         ("tls_cert", path(tls.map(|tls| tls.cert.as_path()))),
         ("tls_key", path(tls.map(|tls| tls.key.as_path()))),
+    ]
+}
+
+fn connections(config: &Config) -> Vec<Named> {
+    let proxies = &config.trusted_proxies;
+    let per_source = config.max_connections_per_source;
+    let health = config.health_listen;
+    vec![
         (
             "trusted_proxies",
-            if config.trusted_proxies.is_empty() {
+            if proxies.is_empty() {
                 "none".to_owned()
             } else {
-                config.trusted_proxies.to_string()
+                proxies.to_string()
             },
+        ),
+        ("proxy_protocol", truth(config.proxy_protocol)),
+        ("max_connections", config.max_connections.to_string()),
+        (
+            "max_connections_per_source",
+            per_source.map_or_else(|| "a quarter of all".to_owned(), |most| most.to_string()),
+        ),
+        (
+            "health_listen",
+            health.map_or_else(|| "not set".to_owned(), |address| address.to_string()),
         ),
     ]
 }

@@ -8,14 +8,36 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-/// How long a client may take to send a body, and to shake hands for TLS.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be idle, or take to send its headers: the two are one clock.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a new connection may take to shake hands for TLS, and then to send the headers of its
+/// first request.
+pub(super) const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be idle after a request, or take to send the headers of the next: the
+/// two are one clock. Pings do not count.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take no part of its answer, or fewer than [`LEAST_PROGRESS`] bytes of it.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// What counts as progress, in bytes.
+pub(super) const LEAST_PROGRESS: u64 = 10 * 1024;
+/// How long a connection that was asked to end may take while nothing moves.
+pub(super) const ENDING_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while its client still takes what it was sent.
+pub(super) const LONGEST_ENDING: Duration = Duration::from_secs(300);
 /// How long requests under way may take to finish once the server was told to stop.
-pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most connections at once.
-pub(crate) const MAX_CONNECTIONS: usize = 10_000;
+pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections beyond the most: while all others are being worked on, these ask for `/healthz` and
+/// `/readyz`, and are answered 503 otherwise.
+pub(super) const RESERVED_CONNECTIONS: usize = 64;
+/// The most connections to the listener for health.
+pub(super) const HEALTH_CONNECTIONS: usize = 64;
+/// The most bytes of a request's headers, and of an answer that wait to be written (HTTP/1.1).
+pub(super) const MAX_HEADERS: usize = 64 * 1024;
+/// The most requests at once on one connection (HTTP/2).
+pub(super) const MAX_STREAMS: u32 = 100;
+/// How many bytes of one body, and of all bodies of a connection, may arrive unread (HTTP/2).
+pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
+pub(super) const CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +61,7 @@ pub(crate) fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// Reads a body of at most `limit` bytes.
 pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, BodyError> {
-    match tokio::time::timeout(READ_TIMEOUT, Limited::new(body, limit).collect()).await {
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await {
         Err(_) => Err(BodyError::TooSlow),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),

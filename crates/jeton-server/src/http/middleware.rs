@@ -1,6 +1,6 @@
 //! What happens around every request: an ID, the source address, headers of every answer.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use http::header::{HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONNECTION, HeaderName, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request};
 use jeton_core::{ErrorCode, RequestId};
 use tower::Service as _;
@@ -16,12 +16,15 @@ use tower::Service as _;
 use super::cors::allow_any_origin;
 use super::error::OAuthError;
 use super::proxies::Proxies;
-use super::router::TOKEN_ENDPOINT;
+use super::router::{HEALTH_PATHS, TOKEN_ENDPOINT};
 use crate::app::App;
 use crate::oauth;
 use crate::request_context::RequestContext;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A year, as browsers and their preload lists expect it.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The routes, and what happens around each of them. On the path of a token: no layer of a router, which
 /// would cost each request some allocations.
@@ -30,6 +33,24 @@ pub(super) struct AppService {
     app: Arc<App>,
     router: Router,
     proxies: Arc<Proxies>,
+    serves: Serves,
+    has_hsts: bool,
+}
+
+/// What a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Serves {
+    Everything,
+    /// `/healthz` and `/readyz`, on a listener of their own.
+    Health,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    /// All ordinary places are taken: only questions about health are answered.
+    pub(super) is_on_reserved_place: bool,
 }
 
 impl AppService {
@@ -38,12 +59,28 @@ impl AppService {
             app,
             router,
             proxies,
+            serves: Serves::Everything,
+            has_hsts: false,
         }
+    }
+
+    /// Only `/healthz` and `/readyz`, which `router` has to know.
+    pub(super) fn health(app: Arc<App>, router: Router) -> Self {
+        Self {
+            serves: Serves::Health,
+            ..Self::new(app, router, Arc::default())
+        }
+    }
+
+    /// Tells browsers to come by https alone (RFC 6797).
+    pub(super) fn with_hsts(mut self, has_hsts: bool) -> Self {
+        self.has_hsts = has_hsts;
+        self
     }
 
     /// Gives the request an ID (the caller's, where it sends a sensible one), and the answer the same.
     /// Should the handler panic, this request alone fails.
-    pub(super) async fn answer<B>(mut self, peer: SocketAddr, request: Request<B>) -> Response
+    pub(super) async fn answer<B>(mut self, peer: Peer, request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -61,19 +98,25 @@ impl AppService {
         };
         let context = RequestContext {
             request_id: Arc::clone(&request_id),
-            source: self.proxies.source(peer.ip(), request.headers()),
+            source: self.proxies.source(peer.address, request.headers()),
         };
         // What is shared with other requests is locked by locks that survive a panic.
-        let answering = AssertUnwindSafe(self.route(context, request));
-        let mut response = answering
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| panicked());
+        let mut response = if peer.is_on_reserved_place && !is_about_health(&request) {
+            overloaded()
+        } else {
+            AssertUnwindSafe(self.route(context, request))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| panicked())
+        };
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             headers.insert(REQUEST_ID, value);
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if self.has_hsts {
+            headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
+        }
         response
     }
 
@@ -83,7 +126,10 @@ impl AppService {
         B::Error: Into<axum::BoxError>,
     {
         // The router would come to the same, with a dozen allocations on the way.
-        if request.method() == Method::POST && request.uri().path() == TOKEN_ENDPOINT {
+        if self.serves == Serves::Everything
+            && request.method() == Method::POST
+            && request.uri().path() == TOKEN_ENDPOINT
+        {
             let request = request.map(Body::new);
             let answer = oauth::token::token_at_once(&self.app, context, request).await;
             let mut response = answer.into_response();
@@ -98,11 +144,28 @@ impl AppService {
     }
 }
 
+fn is_about_health<B>(request: &Request<B>) -> bool {
+    HEALTH_PATHS.contains(&request.uri().path())
+}
+
 fn is_sensible(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// The answer where every ordinary place is taken by a request that is being worked on.
+fn overloaded() -> Response {
+    let error = OAuthError::new(
+        ErrorCode::TemporarilyUnavailable,
+        "the authorization server has as many connections as it may; try again in a moment",
+    );
+    let mut response = error.into_response();
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// The answer where a handler panicked: constant, in OAuth's form.

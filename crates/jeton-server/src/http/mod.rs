@@ -1,13 +1,21 @@
 //! HTTP: the table of routes, the shapes of errors, limits, and serving.
 
+mod activity;
+mod connection;
+mod connections;
 mod cors;
+mod counted_stream;
+mod deadlines;
 mod error;
 mod extract;
 mod forwarded;
 mod limits;
+mod listener;
 mod middleware;
+mod open_files;
 mod problem;
 mod proxies;
+mod proxy_protocol;
 mod router;
 mod server;
 mod tls;
@@ -17,4 +25,4 @@ pub(crate) use extract::{ApiJson, ApiPath, ApiQuery};
 pub(crate) use limits::{BodyError, has_media_type, read_body};
 pub(crate) use problem::{Problem, ProblemDocument};
 pub use router::openapi_json;
-pub use server::{Server, ServerError};
+pub use server::{Reload, Server, ServerError};

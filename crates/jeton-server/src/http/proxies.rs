@@ -1,13 +1,16 @@
 //! The source address of each request, behind trusted proxies or without them; and one warning each for
 //! two set-ups that are probably mistakes.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use http::HeaderMap;
 
 use super::forwarded::{is_forwarded, origin};
 use crate::config::TrustedProxies;
+use crate::telemetry::Recurring;
 
 /// Finds where requests come from.
 #[derive(Debug, Default)]
@@ -17,6 +20,7 @@ pub(super) struct Proxies {
     expects_https: bool,
     warned_of_untrusted: AtomicBool,
     warned_of_plain_http: AtomicBool,
+    bad_headers: Mutex<Recurring>,
 }
 
 impl Proxies {
@@ -56,6 +60,24 @@ impl Proxies {
             );
         }
         origin.address
+    }
+
+    /// A trusted proxy did not begin with a usable PROXY header.
+    pub(super) fn warn_of_header(&self, proxy: IpAddr, error: &io::Error) {
+        // Whoever only looks whether the port is open says nothing.
+        let is_worth_it = error.kind() == io::ErrorKind::InvalidData
+            && self
+                .bad_headers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .failed();
+        if is_worth_it {
+            tracing::warn!(
+                %proxy,
+                %error,
+                "a connection was refused: with --proxy-protocol, trusted proxies have to send the PROXY protocol's version 2"
+            );
+        }
     }
 
     fn warn_of_untrusted(&self, peer: IpAddr, headers: &HeaderMap) {

@@ -1,6 +1,6 @@
 //! Every route of the server, in one table.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
@@ -11,6 +11,9 @@ use utoipa_axum::routes;
 use super::cors::public_cors;
 use crate::app::App;
 use crate::{api, dashboard, oauth};
+
+/// What is answered on reserved places, too.
+pub(super) const HEALTH_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 pub(super) const TOKEN_ENDPOINT: &str = "/oauth/token";
 
@@ -52,10 +55,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(oauth::method_not_allowed)
         .layer(public_cors());
 
-    let operations = Router::new()
-        .route("/healthz", get(api::health::alive))
-        .route("/readyz", get(api::health::ready))
-        .route("/api/openapi.json", get(api::openapi_document));
+    let operations = health().route("/api/openapi.json", get(api::openapi_document));
 
     let (admin, _) = admin_api().split_for_parts();
 
@@ -66,6 +66,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(dashboard())
         .fallback(api::no_such_path)
         .with_state(app)
+}
+
+/// What the listener for health serves.
+pub(super) fn health_router(app: Arc<App>) -> Router {
+    health().fallback(api::no_such_path).with_state(app)
+}
+
+fn health() -> Router<Arc<App>> {
+    Router::new()
+        .route("/healthz", get(api::health::alive))
+        .route("/readyz", get(api::health::ready))
 }
 
 fn dashboard() -> Router<Arc<App>> {
@@ -252,7 +263,11 @@ fn admin_api() -> OpenApiRouter<Arc<App>> {
 }
 
 /// The `OpenAPI` document of the admin API, as JSON.
-pub fn openapi_json() -> String {
-    let (_, document) = admin_api().split_for_parts();
-    document.to_pretty_json().unwrap_or_default()
+pub fn openapi_json() -> &'static str {
+    // Made once: whoever asks for it again and again costs nothing.
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+        let (_, document) = admin_api().split_for_parts();
+        document.to_pretty_json().unwrap_or_default()
+    });
+    &DOCUMENT
 }

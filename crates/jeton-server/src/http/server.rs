@@ -1,40 +1,35 @@
-//! Accepting connections until told to stop, then letting what is under way finish.
+//! Listening until told to stop, then letting what is under way finish.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
-use super::limits::{IDLE_TIMEOUT, MAX_CONNECTIONS, READ_TIMEOUT, SHUTDOWN_TIMEOUT};
+use super::connection::Serving;
+use super::connections::Places;
+use super::limits::{HEALTH_CONNECTIONS, SHUTDOWN_TIMEOUT};
+use super::listener::Listener;
 use super::middleware::AppService;
+use super::open_files::room_for;
 use super::proxies::Proxies;
-use super::router::router;
-use super::tls::{self, TlsError};
+use super::router::{health_router, router};
+use super::tls::{Asked, Certificates, TlsError};
 use crate::app::App;
 use crate::config::{Config, TrustedProxies};
-use crate::job;
-use crate::telemetry::with_causes;
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address.
-    #[error("cannot listen on {address}; is another server there? Choose another with --listen")]
+    #[error("cannot listen on {address}; is another server there? Choose another with {flag}")]
     Listen {
         /// Which.
         address: SocketAddr,
+        /// The flag that names it.
+        flag: &'static str,
         /// Why.
         #[source]
         source: io::Error,
@@ -44,43 +39,63 @@ pub enum ServerError {
     Tls(#[from] TlsError),
 }
 
-/// A server that has its address and waits to serve.
+/// A server that has its addresses and waits to serve.
+#[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    socket: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    health: Option<TcpListener>,
+    certificates: Option<Certificates>,
     trusted_proxies: TrustedProxies,
+    expects_proxy_header: bool,
+    places: Places,
 }
 
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+/// Reads again, while the server runs, what can be read again.
+#[derive(Debug, Clone)]
+pub struct Reload(Option<Certificates>);
+
+impl Reload {
+    /// Reads the TLS certificate and key again. Where they cannot be used, the log says why, and those
+    /// before stay in use.
+    pub fn reload(&self) {
+        if let Some(certificates) = &self.0 {
+            certificates.reload(Asked::BySignal);
+        } else {
+            tracing::info!(
+                "nothing to reload: there is no TLS certificate, and settings take effect at a start"
+            );
+        }
     }
 }
 
 impl Server {
-    /// Takes the address of `config`.
+    /// Takes the addresses of `config`.
     ///
     /// # Errors
     ///
     /// [`ServerError`].
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
-        let listen_error = |source| ServerError::Listen {
-            address: config.listen,
-            source,
+        let certificates = config.tls.as_ref().map(Certificates::open).transpose()?;
+        let (socket, address) = listen(config.listen, "--listen").await?;
+        let health = match config.health_listen {
+            Some(address) => Some(listen(address, "--health-listen").await?.0),
+            None => None,
         };
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
+        let all = room_for(config.max_connections);
         Ok(Self {
-            listener,
+            socket,
             address,
-            tls,
+            health,
+            certificates,
             trusted_proxies: config.trusted_proxies.clone(),
+            expects_proxy_header: config.proxy_protocol,
+            places: Places {
+                all,
+                of_one_source: config
+                    .max_connections_per_source
+                    .unwrap_or((all / 4).max(1)),
+            },
         })
     }
 
@@ -89,103 +104,83 @@ impl Server {
         self.address
     }
 
+    /// The address of the listener for health, if there is one.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health.as_ref()?.local_addr().ok()
+    }
+
+    /// What reads again what can be read again.
+    pub fn reload(&self) -> Reload {
+        Reload(self.certificates.clone())
+    }
+
     /// Answers requests until `stop` is ready; then no new connection is taken, requests under way
-    /// finish (within 30 seconds), and the audit log is flushed.
+    /// finish (within 30 seconds), and the audit log is flushed. Health is answered until then.
     pub async fn serve(self, app: Arc<App>, stop: impl Future<Output = ()>) {
-        let expects_https = app.issuer.as_str().starts_with("https:");
-        let proxies = Arc::new(Proxies::new(self.trusted_proxies, expects_https));
-        let connections = Connections {
-            routes: AppService::new(Arc::clone(&app), router(Arc::clone(&app)), proxies),
-            tls: self.tls,
-            graceful: GracefulShutdown::new(),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        let health = self.health.map(|socket| {
+            let service = AppService::health(Arc::clone(&app), health_router(Arc::clone(&app)));
+            let places = Places {
+                all: HEALTH_CONNECTIONS,
+                of_one_source: HEALTH_CONNECTIONS,
+            };
+            Listener::new(socket, places, Serving::plain(service))
+        });
+        let proxies = Arc::new(Proxies::new(
+            self.trusted_proxies,
+            app.issuer.as_str().starts_with("https:"),
+        ));
+        let routes = router(Arc::clone(&app));
+        let service = AppService::new(Arc::clone(&app), routes, Arc::clone(&proxies))
+            .with_hsts(self.certificates.is_some() && !app.issuer.is_loopback_or_address());
+        let serving = Serving {
+            proxies,
+            tls: self.certificates.as_ref().map(Certificates::acceptor),
+            expects_proxy_header: self.expects_proxy_header,
+            ..Serving::plain(service)
         };
+        let main = Listener::new(self.socket, self.places, serving);
+        let beside =
+            async { tokio::join!(follow(self.certificates), serve_health(health.as_ref())) };
+        tokio::pin!(beside);
         tokio::select! {
-            () = connections.accept(&self.listener) => {}
+            () = main.serve() => {}
+            _ = &mut beside => {}
             () = stop => {}
         }
-        drop(self.listener);
-        if tokio::time::timeout(SHUTDOWN_TIMEOUT, connections.graceful.shutdown())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some requests did not finish in time and were cut off");
+        tokio::select! {
+            ended = timeout(SHUTDOWN_TIMEOUT, main.end()) => if ended.is_err() {
+                tracing::warn!("some requests did not finish in time and were cut off");
+            },
+            _ = &mut beside => {}
         }
         app.close().await;
     }
 }
 
-struct Connections {
-    routes: AppService,
-    tls: Option<TlsAcceptor>,
-    graceful: GracefulShutdown,
-    places: Arc<Semaphore>,
+async fn listen(
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let error = |source| ServerError::Listen {
+        address,
+        flag,
+        source,
+    };
+    let socket = TcpListener::bind(address).await.map_err(error)?;
+    let address = socket.local_addr().map_err(error)?;
+    Ok((socket, address))
 }
 
-impl Connections {
-    async fn accept(&self, listener: &TcpListener) {
-        loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
-                return;
-            };
-            match listener.accept().await {
-                Ok((stream, peer)) => self.start(stream, peer, place),
-                // Out of file descriptors, or the connection is gone already: go on, not too fast.
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection failed");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-    }
-
-    fn start(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        // Answers are small: they must not wait for a fuller packet.
-        let _ = stream.set_nodelay(true);
-        let routes = self.routes.clone();
-        let watcher = self.graceful.watcher();
-        match self.tls.clone() {
-            None => job::spawn_connection(async move {
-                serve_connection(stream, peer, routes, watcher).await;
-                drop(place);
-            }),
-            Some(acceptor) => job::spawn_connection(async move {
-                let handshake = tokio::time::timeout(READ_TIMEOUT, acceptor.accept(stream));
-                if let Ok(Ok(stream)) = handshake.await {
-                    serve_connection(stream, peer, routes, watcher).await;
-                }
-                drop(place);
-            }),
-        }
+async fn follow(certificates: Option<Certificates>) {
+    match certificates {
+        Some(certificates) => certificates.follow().await,
+        None => std::future::pending().await,
     }
 }
 
-async fn serve_connection<S>(
-    stream: S,
-    peer: SocketAddr,
-    routes: AppService,
-    watcher: hyper_util::server::graceful::Watcher,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let answering = routes.clone().answer(peer, request);
-        async { Ok::<_, Infallible>(answering.await) }
-    });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(Duration::from_secs(30)));
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
-        tracing::debug!(
-            error = with_causes(&*error),
-            "a connection ended with an error"
-        );
+async fn serve_health(listener: Option<&Listener>) {
+    match listener {
+        Some(listener) => listener.serve().await,
+        None => std::future::pending().await,
     }
 }

@@ -71,6 +71,22 @@ pub(crate) struct Serve {
     /// is missing [env: JETON_TRUSTED_PROXY, with commas].
     #[arg(long = "trusted-proxy", value_name = "CIDR")]
     trusted_proxies: Vec<String>,
+    /// Trusted proxies begin each connection with a PROXY protocol header, version 2, and have to
+    /// [env: JETON_PROXY_PROTOCOL].
+    #[arg(long)]
+    proxy_protocol: bool,
+    /// The most connections at once; a newcomer then takes the place of the one that has been idle
+    /// longest [env: JETON_MAX_CONNECTIONS] [default: 10000].
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<u32>,
+    /// The most connections of one source, an IPv4 address or an IPv6 /64 network; trusted proxies
+    /// have no such limit [env: JETON_MAX_CONNECTIONS_PER_SOURCE] [default: a quarter of all].
+    #[arg(long, value_name = "NUMBER")]
+    max_connections_per_source: Option<u32>,
+    /// A further address, plain http, which answers /healthz and /readyz and nothing else [env:
+    /// JETON_HEALTH_LISTEN].
+    #[arg(long, value_name = "ADDRESS")]
+    health_listen: Option<SocketAddr>,
     /// When a token's audit event has to be on disk: sync, before the token leaves; async, soon
     /// after [env: JETON_AUDIT_DURABILITY] [default: sync].
     #[arg(long, value_name = "WHEN")]
@@ -129,6 +145,10 @@ impl Serve {
             tls_cert: self.tls_cert.clone(),
             tls_key: self.tls_key.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
+            proxy_protocol: self.proxy_protocol.then_some(true),
+            max_connections: self.max_connections,
+            max_connections_per_source: self.max_connections_per_source,
+            health_listen: self.health_listen,
             audit: Some(RawAudit {
                 durability,
                 retention_days: self.audit_retention_days,
@@ -161,6 +181,9 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
         output::say(&format!(
             "The dashboard has no admin yet. Open this link to become the first one; it works once, for an hour:\n\n    {link}\n"
         ));
+    }
+    if let Some(health) = server.health_address() {
+        tracing::info!(listen = %health, "answering /healthz and /readyz");
     }
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = server.serve(app, async {

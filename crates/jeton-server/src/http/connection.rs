@@ -1,0 +1,145 @@
+//! One connection: the PROXY header and TLS where they belong to it, then HTTP.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::activity::{Exchange, RequestBody};
+use super::connections::Place;
+use super::counted_stream::CountedStream;
+use super::limits::{CONNECTION_WINDOW, MAX_HEADERS, MAX_STREAMS, STREAM_WINDOW};
+use super::middleware::{AppService, Peer};
+use super::proxies::Proxies;
+use super::proxy_protocol::read_source;
+use crate::telemetry::with_causes;
+
+/// How connections are served.
+pub(super) struct Serving {
+    pub(super) service: AppService,
+    pub(super) proxies: Arc<Proxies>,
+    pub(super) tls: Option<TlsAcceptor>,
+    /// Trusted proxies begin with a PROXY header.
+    pub(super) expects_proxy_header: bool,
+    pub(super) http: Builder<TokioExecutor>,
+}
+
+/// HTTP/1.1 and HTTP/2, with limits. Deadlines are those of [`super::deadlines`]; of hyper's own, only the
+/// pings that find out whether a peer is still there.
+fn http() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(30)))
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    builder
+}
+
+impl Serving {
+    /// Without TLS and without proxies.
+    pub(super) fn plain(service: AppService) -> Self {
+        Self {
+            service,
+            proxies: Arc::default(),
+            tls: None,
+            expects_proxy_header: false,
+            http: http(),
+        }
+    }
+
+    /// Serves a connection until it ends.
+    pub(super) async fn serve(self: Arc<Self>, place: Place, stream: TcpStream, peer: SocketAddr) {
+        let ending = place.connection.ending.clone();
+        let served = async {
+            let stream = CountedStream::new(stream, Arc::clone(&place.connection.activity));
+            let (stream, peer) = self.find_peer(&place, stream, peer.ip()).await?;
+            match &self.tls {
+                None => self.converse(&place, stream, peer).await,
+                Some(tls) => {
+                    let stream = tokio::select! {
+                        stream = tls.accept(stream) => stream?,
+                        () = ending.cancelled() => return Ok(()),
+                    };
+                    place.connection.activity.progressed();
+                    self.converse(&place, stream, peer).await
+                }
+            }
+        };
+        if let Err(error) = served.await {
+            tracing::debug!(
+                error = with_causes(&*error),
+                "a connection ended with an error"
+            );
+        }
+    }
+
+    /// The peer, or the one that a trusted proxy names in its header.
+    async fn find_peer<S: AsyncRead + Unpin>(
+        &self,
+        place: &Place,
+        mut stream: S,
+        peer: IpAddr,
+    ) -> io::Result<(S, IpAddr)> {
+        if !self.expects_proxy_header || !self.proxies.trusts(peer) {
+            return Ok((stream, peer));
+        }
+        let named = tokio::select! {
+            named = read_source(&mut stream) => named,
+            () = place.connection.ending.cancelled() => return Err(io::ErrorKind::TimedOut.into()),
+        };
+        let named = named.inspect_err(|error| self.proxies.warn_of_header(peer, error))?;
+        match named {
+            Some(source) if !self.proxies.trusts(source) && !place.move_to(source) => Err(
+                io::Error::other("its source has as many connections as it may"),
+            ),
+            named => Ok((stream, named.unwrap_or(peer))),
+        }
+    }
+
+    async fn converse<S>(
+        &self,
+        place: &Place,
+        stream: S,
+        address: IpAddr,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let peer = Peer {
+            address,
+            is_on_reserved_place: place.is_reserved,
+        };
+        let activity = Arc::clone(&place.connection.activity);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let exchange = Exchange::begin(&activity);
+            let request = request.map(|body| RequestBody::new(body, &activity));
+            let answering = self.service.clone().answer(peer, request);
+            async move {
+                let answer = answering.await;
+                Ok::<_, Infallible>(answer.map(|body| exchange.answer(body)))
+            }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = place.connection.ending.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    }
+}

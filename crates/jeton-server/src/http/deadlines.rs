@@ -1,0 +1,129 @@
+//! How long a connection may keep the server waiting.
+
+use std::time::Instant;
+
+use super::activity::Activity;
+use super::limits::{
+    ENDING_TIMEOUT, IDLE_TIMEOUT, LEAST_PROGRESS, LONGEST_ENDING, OPENING_TIMEOUT, STALL_TIMEOUT,
+};
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    GoOn,
+    /// It should end as soon as nothing is under way.
+    End,
+    /// It ends now.
+    CutOff,
+}
+
+/// When a connection last took what it was sent.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    written: u64,
+    progressed: Option<Instant>,
+}
+
+impl Deadlines {
+    /// Judges a connection; to be asked about once a second.
+    pub(super) fn verdict(&mut self, activity: &Activity, now: Instant) -> Verdict {
+        let written = activity.bytes_written();
+        if written.saturating_sub(self.written) >= LEAST_PROGRESS {
+            (self.written, self.progressed) = (written, Some(now));
+        }
+        let Some(since) = activity.waiting_since() else {
+            return Verdict::GoOn;
+        };
+        let waited = now.saturating_duration_since(since);
+        let progressed = self.progressed.map_or(since, |at| at.max(since));
+        let is_stalled = now.saturating_duration_since(progressed) >= STALL_TIMEOUT;
+        if activity.is_answer_under_way() {
+            return if is_stalled {
+                Verdict::CutOff
+            } else {
+                Verdict::GoOn
+            };
+        }
+        let allowed = if activity.had_requests() {
+            IDLE_TIMEOUT
+        } else {
+            OPENING_TIMEOUT
+        };
+        match waited.checked_sub(allowed) {
+            None => Verdict::GoOn,
+            Some(over) if over < ENDING_TIMEOUT => Verdict::End,
+            Some(over) if is_stalled || over >= LONGEST_ENDING => Verdict::CutOff,
+            Some(_) => Verdict::End,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use axum::body::Body;
+
+    use super::super::activity::Exchange;
+    use super::*;
+
+    /// What is decided so many seconds after now.
+    fn verdicts(activity: &Activity, seconds: &[u64]) -> Vec<Verdict> {
+        let (mut deadlines, now) = (Deadlines::default(), Instant::now());
+        seconds
+            .iter()
+            .map(|seconds| deadlines.verdict(activity, now + Duration::from_secs(*seconds)))
+            .collect()
+    }
+
+    #[test]
+    fn a_connection_without_a_request_has_to_begin_one_or_end() {
+        use Verdict::{CutOff, End, GoOn};
+        let activity = Arc::new(Activity::new(Instant::now()));
+        assert_eq!(
+            verdicts(&activity, &[1, 9, 11, 14, 16]),
+            [GoOn, GoOn, End, End, CutOff]
+        );
+        drop(Exchange::begin(&activity));
+        assert_eq!(
+            verdicts(&activity, &[16, 29, 31, 36]),
+            [GoOn, GoOn, End, CutOff]
+        );
+    }
+
+    #[test]
+    fn an_answer_has_to_be_taken_and_work_may_take_its_time() {
+        use Verdict::{CutOff, End, GoOn};
+        let activity = Arc::new(Activity::new(Instant::now()));
+        let exchange = Exchange::begin(&activity);
+        assert_eq!(verdicts(&activity, &[100]), [GoOn]);
+        let answer = exchange.answer(Body::from("x"));
+        assert_eq!(verdicts(&activity, &[14, 16]), [GoOn, CutOff]);
+
+        let (mut deadlines, now) = (Deadlines::default(), Instant::now());
+        let mut after = |seconds| deadlines.verdict(&activity, now + Duration::from_secs(seconds));
+        activity.wrote(20_000);
+        assert_eq!(after(14), GoOn);
+        activity.wrote(20_000);
+        assert_eq!((after(28), after(42)), (GoOn, GoOn));
+        activity.wrote(100);
+        assert_eq!(after(44), CutOff);
+
+        drop(answer);
+        activity.set_blocked(true);
+        assert_eq!(after(44), CutOff);
+        activity.set_blocked(false);
+        activity.wrote(20_000);
+        assert_eq!((after(45), after(59)), (End, End));
+        for seconds in (60..340).step_by(10) {
+            activity.wrote(20_000);
+            let verdict = after(seconds);
+            assert_eq!(
+                verdict,
+                if seconds < 330 { End } else { CutOff },
+                "{seconds}"
+            );
+        }
+    }
+}
