@@ -8,7 +8,7 @@ use crate::{Process, binary, free_port, http};
 
 /// A running todo server.
 pub struct TodoServer {
-    _process: Process,
+    pub process: Process,
     pub url: String,
 }
 
@@ -28,10 +28,7 @@ impl TodoServer {
             .envs(environment.iter().copied());
         let mut process = Process::start(&mut command);
         process.wait_for("todo server:").await;
-        Self {
-            _process: process,
-            url,
-        }
+        Self { process, url }
     }
 }
 

@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use jeton_tests::{Jeton, JetonOptions, Process, TestDatabase, binary, eventually, http};
-use serde_json::json;
 use tokio::process::Command;
 
 fn mode(path: &Path) -> u32 {
@@ -317,8 +316,8 @@ async fn https_is_served_with_the_operators_certificate() {
         .await
         .unwrap();
     assert_eq!(
-        ready.json::<serde_json::Value>().await.unwrap(),
-        json!({ "status": "ready" })
+        ready.json::<serde_json::Value>().await.unwrap()["status"],
+        "ready"
     );
 }
 

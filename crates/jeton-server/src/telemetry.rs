@@ -27,6 +27,8 @@ pub fn init_telemetry(format: LogFormat, filter: &str) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Where stderr is gone (a closed terminal or pipe), complaining about it there would panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // Only fails where a subscriber is set already.
     let _ = match format {

@@ -14,6 +14,7 @@ mod demo;
 mod duration;
 mod output;
 mod reach;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -20,12 +20,9 @@ pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
 }
 
 /// Says something to the person at the keyboard.
-#[expect(
-    clippy::print_stderr,
-    reason = "the one home of words to the person at the keyboard"
-)]
 pub(crate) fn say(words: &str) {
-    eprintln!("{words}");
+    // Who closed the terminal hears nothing more, which is no reason to stop.
+    let _ = writeln!(io::stderr(), "{words}");
 }
 
 /// How far long work has come: one line that renews itself for a person at a terminal, nothing

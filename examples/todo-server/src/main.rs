@@ -1,11 +1,12 @@
 //! Runs the todo server.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use clap::Parser;
 use todo_server::{Protection, router};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// An MCP server with todos, protected by jeton-guard.
 #[derive(Debug, Parser)]
@@ -32,6 +33,7 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter("info,rmcp=warn")
+        .log_internal_errors(false)
         .init();
     let router = router(&Protection {
         resource: arguments.resource.clone(),
@@ -41,20 +43,41 @@ async fn main() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let stopped = stopped()?;
     announce(&arguments.resource, listener.local_addr()?);
     axum::serve(listener, router)
-        .with_graceful_shutdown(interrupted())
+        .with_graceful_shutdown(stopped)
         .await?;
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "words to the person who started it")]
 fn announce(resource: &str, address: SocketAddr) {
-    eprintln!("todo server: {resource} (listening on {address})");
+    // Nobody may be there to read it.
+    let _ = writeln!(
+        std::io::stderr(),
+        "todo server: {resource} (listening on {address})"
+    );
 }
 
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+/// Waits for SIGINT, SIGTERM or SIGQUIT. Signals that would otherwise kill do nothing.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    for ignored in [
+        SignalKind::hangup(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+        SignalKind::alarm(),
+    ] {
+        // Once a handler is there, the default is gone for good.
+        let _ = signal(ignored)?;
     }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut quit = signal(SignalKind::quit())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+        }
+    })
 }

@@ -8,11 +8,11 @@ use jeton_server::{
     App, AuditDurability, Config, DatabaseUrl, LogFormat, RawAudit, RawConfig, Server,
     init_telemetry,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::arguments::Global;
 use crate::output;
+use crate::signals::Signals;
 
 /// Run the server.
 ///
@@ -170,7 +170,11 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let server = Server::bind(&config).await?;
     let issuer = config.effective_issuer(server.address())?;
-    let app = App::open(&config, issuer.clone()).await?;
+    let reload = server.reload();
+    let app = tokio::select! {
+        app = App::open(&config, issuer.clone()) => app?,
+        () = signals.stop(Some(&reload)) => anyhow::bail!("stopped by a signal before it was ready"),
+    };
     tracing::info!(
         issuer = issuer.as_str(),
         listen = %server.address(),
@@ -192,36 +196,14 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return Ok(()),
-        () = signals.next() => drop(stop),
+        () = signals.stop(Some(&reload)) => drop(stop),
     }
     tracing::info!(
         "stopping: requests under way finish, then the audit log is flushed; a second signal ends at once"
     );
     tokio::select! {
         () = &mut serving => output::say("stopped"),
-        () = signals.next() => anyhow::bail!("stopped at once, by a second signal"),
+        () = signals.stop(Some(&reload)) => anyhow::bail!("stopped at once, by a second signal"),
     }
     Ok(())
-}
-
-/// Ctrl-C and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

@@ -11,6 +11,8 @@ use clap::Args;
 use narrator::Narrator;
 use stage::Stage;
 
+use crate::signals::Signals;
+
 /// Show everything at work in one process: server, MCP server, agent.
 ///
 /// Starts a server in a temporary folder, a todo MCP server and an agent on free ports, and prints
@@ -24,14 +26,23 @@ pub(crate) struct Demo {
 
 pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
     jeton_server::init_telemetry(jeton_server::LogFormat::Text, "warn");
+    let mut signals = Signals::new()?;
     let mut narrator = Narrator::default();
-    let stage = Stage::open(&mut narrator).await?;
-    walk::from_challenge_to_tool(&stage, &mut narrator).await?;
-    refusals::what_must_fail(&stage, &mut narrator).await?;
-    Narrator::farewell(&stage)?;
+    let stage = tokio::select! {
+        stage = story(&mut narrator) => stage?,
+        () = signals.stop(None) => anyhow::bail!("stopped by a signal in the middle of the story"),
+    };
     if !demo.exit {
-        tokio::signal::ctrl_c().await?;
+        signals.stop(None).await;
     }
     stage.close().await;
     narrator.verdict()
+}
+
+async fn story(narrator: &mut Narrator) -> anyhow::Result<Stage> {
+    let stage = Stage::open(narrator).await?;
+    walk::from_challenge_to_tool(&stage, narrator).await?;
+    refusals::what_must_fail(&stage, narrator).await?;
+    Narrator::farewell(&stage)?;
+    Ok(stage)
 }
