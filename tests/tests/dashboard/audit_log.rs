@@ -34,3 +34,57 @@ async fn the_audit_log_is_exported_whole_and_safe_for_spreadsheets() {
         303
     );
 }
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_shows_and_exports_nothing() {
+    let world = World::new().await;
+    let get = async |path: &str| {
+        let answer = world.admin.get(path).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for query in [
+        "kind=client.creatd",
+        "outcome=refusd",
+        "client=m2m_nobody",
+        "server=res_nothing",
+        "since=yesterday",
+        "until=2026-13-01T00:00",
+        "before=last",
+        "kind=client.created&kind=client.deleted",
+        "knd=client.created",
+    ] {
+        let (status, page) = get(&format!("/dashboard/audit?{query}")).await;
+        assert_eq!(status, 400, "{query}");
+        assert!(!page.contains("/dashboard/audit/1\""), "{query}");
+        for format in ["jsonl", "csv"] {
+            let (status, text) = get(&format!("/dashboard/audit/export.{format}?{query}")).await;
+            assert_eq!(status, 400, "{query}");
+            assert!(
+                !text.contains("client.created,") && !text.contains("\"seq\""),
+                "{query}"
+            );
+        }
+    }
+    let client = &world.client;
+    for path in [
+        "/dashboard?range=fortnight".to_owned(),
+        "/dashboard/clients?after=x".to_owned(),
+        "/dashboard/clients?query=x".to_owned(),
+        "/dashboard/mcp-servers?after=x".to_owned(),
+        "/dashboard/mcp-servers?page=2".to_owned(),
+        format!("/dashboard/clients/{client}/activity?before=x"),
+        format!("/dashboard/clients/{client}/try?scopes=a"),
+        format!("/dashboard/clients/{client}/try?run=maybe"),
+        "/dashboard/audit?live=maybe".to_owned(),
+    ] {
+        let (status, _) = get(&path).await;
+        assert!([400, 404].contains(&status), "{path}: {status}");
+    }
+    // What pages link to is none of these.
+    for path in [
+        "/dashboard/clients?done=saved&q=a",
+        "/dashboard/audit?live=yes&q=&before=",
+    ] {
+        assert_eq!(get(path).await.0, 200, "{path}");
+    }
+}

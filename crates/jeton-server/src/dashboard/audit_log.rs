@@ -1,28 +1,30 @@
 //! The audit log: searching it, one event, exporting it.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::{Path, State};
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use jeton_core::{AuditKind, Timestamp};
-use jeton_store::AuditFilter;
+use jeton_store::{AuditFilter, AuditSearch};
 use serde::Deserialize;
 
 use super::page::protect;
+use super::query::switch;
 use super::view::{EventRow, Named, ROWS, actor_name, address, event_rows, id};
-use super::{Crumb, Errors, Nav, Page, PageError, PageResult, SignedIn, html};
+use super::{Crumb, Errors, Nav, Page, PageError, PageQuery, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::audit::AuditEventView;
 
 /// The filters, as the form sends them.
 #[derive(Deserialize, Default, Clone)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct AuditForm {
     q: String,
     kind: String,
@@ -31,7 +33,7 @@ pub(crate) struct AuditForm {
     server: String,
     since: String,
     until: String,
-    before: Option<i64>,
+    before: String,
     live: Option<String>,
 }
 
@@ -51,24 +53,39 @@ struct AuditPage {
     export_query: String,
 }
 
+const SERVER: &str = "Expected an MCP server's ID, res_…";
+const CLIENT: &str = "Expected a client's ID, m2m_…";
+
 impl AuditForm {
+    /// The events that match, newest first; where anything cannot be read, none.
     fn filter(&self, errors: &mut Errors) -> AuditFilter {
-        fn chosen<T: std::str::FromStr>(text: &str) -> Option<T> {
-            text.trim().parse().ok()
+        fn chosen<T: FromStr>(
+            text: &str,
+            (field, expected): (&str, &str),
+            errors: &mut Errors,
+        ) -> Option<T> {
+            let text = text.trim();
+            let chosen = (!text.is_empty()).then(|| text.parse().map_err(|_| expected));
+            chosen.and_then(|chosen| errors.take(field, chosen))
         }
         let mut filter = AuditFilter {
-            kind: chosen(&self.kind),
-            outcome: chosen(&self.outcome),
-            mcp_server_id: chosen(&self.server),
-            client_id: chosen(&self.client),
+            kind: chosen(
+                &self.kind,
+                ("kind", "There is no such kind of event."),
+                errors,
+            ),
+            outcome: chosen(
+                &self.outcome,
+                ("outcome", "Choose success or refused."),
+                errors,
+            ),
+            mcp_server_id: chosen(&self.server, ("server", SERVER), errors),
+            client_id: chosen(&self.client, ("client", CLIENT), errors),
             since: time(&self.since, "since", errors),
             until: time(&self.until, "until", errors),
             text: Some(self.q.trim().to_owned()).filter(|text| !text.is_empty()),
             ..AuditFilter::default()
         };
-        if !self.client.trim().is_empty() && filter.client_id.is_none() {
-            errors.add("client", "expected a client's ID, m2m_…");
-        }
         // A token's ID as text leads to its one event by an index.
         if let Some(text) = filter.text.take_if(|text| text.starts_with("tok_")) {
             filter.jti = Some(text);
@@ -121,20 +138,32 @@ fn time(text: &str, field: &str, errors: &mut Errors) -> Option<Timestamp> {
     errors.take(
         field,
         full.parse::<Timestamp>()
-            .map_err(|_| "expected a time like 2026-01-31T12:00"),
+            .map_err(|_| "Expected a time like 2026-01-31T12:00."),
     )
 }
 
 /// `/dashboard/audit`
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    Query(form): Query<AuditForm>,
+    PageQuery(form): PageQuery<AuditForm>,
     signed_in: SignedIn,
 ) -> PageResult {
     let mut errors = Errors::default();
     let filter = form.filter(&mut errors);
-    let found = app.store.search_audit(&filter, form.before, ROWS).await?;
-    let live = form.live.is_some() && form.before.is_none();
+    let before = match form.before.as_str() {
+        "" => None,
+        before => errors.take(
+            "before",
+            before.parse::<i64>().map_err(|_| "Not a place in the log."),
+        ),
+    };
+    let (status, found) = if errors.is_empty() {
+        let found = app.store.search_audit(&filter, before, ROWS).await?;
+        (StatusCode::OK, found)
+    } else {
+        (StatusCode::BAD_REQUEST, AuditSearch::default())
+    };
+    let live = switch("live", form.live.as_deref())? && before.is_none();
     let page = AuditPage {
         page: Page::new(&signed_in, Nav::AuditLog, "Audit log"),
         kinds: AuditKind::ALL.iter().map(|kind| kind.as_str()).collect(),
@@ -155,7 +184,7 @@ pub(crate) async fn list(
         errors,
         form,
     };
-    html(StatusCode::OK, &page)
+    html(status, &page)
 }
 
 #[derive(Template)]
@@ -254,18 +283,18 @@ enum Export {
 /// `/dashboard/audit/export.jsonl`
 pub(crate) async fn export_json_lines(
     app: State<Arc<App>>,
-    form: Query<AuditForm>,
+    PageQuery(form): PageQuery<AuditForm>,
     _: SignedIn,
-) -> Response {
+) -> PageResult {
     export(&app, &form, Export::JsonLines, "application/jsonl", "jsonl")
 }
 
 /// `/dashboard/audit/export.csv`
 pub(crate) async fn export_csv(
     app: State<Arc<App>>,
-    form: Query<AuditForm>,
+    PageQuery(form): PageQuery<AuditForm>,
     _: SignedIn,
-) -> Response {
+) -> PageResult {
     export(&app, &form, Export::Csv, "text/csv; charset=utf-8", "csv")
 }
 
@@ -277,8 +306,16 @@ fn export(
     export: Export,
     media_type: &'static str,
     extension: &str,
-) -> Response {
-    let filter = form.filter(&mut Errors::default());
+) -> PageResult {
+    let mut errors = Errors::default();
+    let filter = form.filter(&mut errors);
+    if !form.before.is_empty() || form.live.is_some() {
+        errors.add("before", "An export has no page, and follows nothing.");
+    }
+    if let Some((field, problem)) = errors.first() {
+        let text = format!("Nothing was exported, because {field} cannot be used. {problem}");
+        return Err(PageError::RefusedBecause(StatusCode::BAD_REQUEST, text));
+    }
     let app = Arc::clone(app);
     let first = (Some(None), true);
     let chunks = stream::unfold(first, move |(before, is_first)| {
@@ -317,7 +354,7 @@ fn export(
         headers.insert(CONTENT_DISPOSITION, value);
     }
     protect(headers);
-    response
+    Ok(response)
 }
 
 const CSV_HEAD: &str = "seq,id,at,kind,outcome,reason,actor,client_id,mcp_server_id,secret_id,\

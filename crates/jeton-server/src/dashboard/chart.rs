@@ -18,11 +18,11 @@ pub(super) enum Range {
 impl Range {
     pub(super) const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Week];
 
-    pub(super) fn parse(text: Option<&str>) -> Self {
+    /// The range of an address; a day where it names none.
+    pub(super) fn parse(text: Option<&str>) -> Option<Self> {
         match text {
-            Some("hour") => Self::Hour,
-            Some("week") => Self::Week,
-            _ => Self::Day,
+            None | Some("") => Some(Self::Day),
+            Some(text) => Self::ALL.into_iter().find(|range| range.as_str() == text),
         }
     }
 

@@ -206,6 +206,16 @@ impl Errors {
         }
     }
 
+    /// Whether nothing is wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// A field, and what is wrong with it.
+    pub(crate) fn first(&self) -> Option<(&String, &String)> {
+        self.fields.first_key_value()
+    }
+
     /// What is wrong with a field, for a template.
     pub(crate) fn get(&self, field: &str) -> Option<&String> {
         self.fields.get(field)

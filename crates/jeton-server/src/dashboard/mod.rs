@@ -18,6 +18,7 @@ pub(crate) mod mcp_servers;
 pub(crate) mod oidc;
 pub(crate) mod overview;
 mod page;
+mod query;
 mod reveal;
 mod session;
 pub(crate) mod settings;
@@ -29,6 +30,7 @@ mod view;
 pub(crate) use error::PageError;
 pub(crate) use form::{Errors, PostedForm};
 pub(crate) use page::{Crumb, Nav, Page, html};
+pub(crate) use query::PageQuery;
 pub(crate) use session::{Change, SignedIn};
 pub(crate) use try_it::TokenRules;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use http::StatusCode;
 use jeton_core::{
     Client, ClientId, ClientSecret, KeyState, SecretOwner, SigningAlgorithm, Timestamp,
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::chart::{self, Range};
 use super::format::{When, grouped, when};
-use super::{Nav, Page, PageError, PageResult, SignedIn, html};
+use super::{Nav, Page, PageError, PageQuery, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::service::statistics;
 
@@ -73,6 +73,7 @@ struct KeyView {
 
 /// How far back the chart looks.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct OverviewQuery {
     range: Option<String>,
 }
@@ -81,11 +82,14 @@ pub(crate) struct OverviewQuery {
 pub(crate) async fn overview(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
-    Query(query): Query<OverviewQuery>,
+    PageQuery(query): PageQuery<OverviewQuery>,
 ) -> PageResult {
     statistics::catch_up(&app).await?;
     let now = app.clock.now();
-    let range = Range::parse(query.range.as_deref());
+    let range = Range::parse(query.range.as_deref()).ok_or(PageError::Refused(
+        StatusCode::BAD_REQUEST,
+        "The range is hour, day or week.",
+    ))?;
     let counts = app
         .store
         .tokens_by_span(range.begin(now), range.minutes())

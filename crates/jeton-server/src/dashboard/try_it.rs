@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
 use super::clients::{ClientView, Tab, find, page};
-use super::{Errors, Page, PageResult, SignedIn, html};
+use super::query::switch;
+use super::{Errors, Page, PageQuery, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::service::{PreviewToken, TokenPreview};
 
@@ -38,6 +39,7 @@ struct PreviewView {
 
 /// What to ask for.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TryQuery {
     run: Option<String>,
     #[serde(default)]
@@ -51,11 +53,11 @@ pub(crate) async fn try_it(
     State(app): State<Arc<App>>,
     Extension(rules): Extension<TokenRules>,
     Path(id): Path<String>,
-    Query(query): Query<TryQuery>,
+    PageQuery(query): PageQuery<TryQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &id).await?;
-    let preview = query.run.is_some().then(|| {
+    let preview = switch("run", query.run.as_deref())?.then(|| {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         for (name, value) in [("resource", &query.resource), ("scope", &query.scope)] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use http::StatusCode;
 use jeton_store::AuditFilter;
 
@@ -11,7 +11,7 @@ use super::{ClientView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::mcp_servers::activity::ActivityQuery;
 use crate::dashboard::view::{EventRow, ROWS, event_rows};
-use crate::dashboard::{Page, PageResult, SignedIn, html};
+use crate::dashboard::{Page, PageQuery, PageResult, SignedIn, html};
 
 #[derive(Template)]
 #[template(path = "client_activity.html")]
@@ -26,7 +26,7 @@ struct ActivityPage {
 pub(crate) async fn activity(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(query): Query<ActivityQuery>,
+    PageQuery(query): PageQuery<ActivityQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &id).await?;

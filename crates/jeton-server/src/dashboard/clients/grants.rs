@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use http::StatusCode;
 use jeton_core::{ClientId, McpServerId, ScopeSet};
 use serde::Deserialize;
@@ -13,12 +13,13 @@ use super::{find, path};
 use crate::app::App;
 use crate::dashboard::session::see;
 use crate::dashboard::view::id;
-use crate::dashboard::{Change, PageError, PageResult, SignedIn, html, mcp_servers};
+use crate::dashboard::{Change, PageError, PageQuery, PageResult, SignedIn, html, mcp_servers};
 use crate::service::ServiceError;
 use crate::service::grants::{self, Seen};
 
 /// On which server.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct NewGrantQuery {
     mcp_server: String,
 }
@@ -27,7 +28,7 @@ pub(crate) struct NewGrantQuery {
 pub(crate) async fn new(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(query): Query<NewGrantQuery>,
+    PageQuery(query): PageQuery<NewGrantQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &id).await?;

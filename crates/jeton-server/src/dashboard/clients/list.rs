@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use http::StatusCode;
 use jeton_store::ClientFilter;
 
 use super::table::{ClientTable, TableQuery, client_table};
 use crate::app::App;
-use crate::dashboard::{Nav, Page, PageResult, SignedIn, html};
+use crate::dashboard::{Nav, Page, PageQuery, PageResult, SignedIn, html};
 
 #[derive(Template)]
 #[template(path = "clients.html")]
@@ -21,7 +21,7 @@ struct ListPage {
 /// `/dashboard/clients`
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    Query(query): Query<TableQuery>,
+    PageQuery(query): PageQuery<TableQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
     let filter = ClientFilter::default();

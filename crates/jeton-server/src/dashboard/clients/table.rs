@@ -14,6 +14,7 @@ use crate::service::statistics;
 
 /// What is looked for.
 #[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TableQuery {
     pub(super) q: Option<String>,
     pub(super) after: Option<String>,

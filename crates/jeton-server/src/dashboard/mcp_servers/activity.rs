@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use http::StatusCode;
 use jeton_store::AuditFilter;
 use serde::Deserialize;
@@ -11,10 +11,11 @@ use serde::Deserialize;
 use super::{ServerView, Tab, find, page};
 use crate::app::App;
 use crate::dashboard::view::{EventRow, ROWS, event_rows};
-use crate::dashboard::{Page, PageResult, SignedIn, html};
+use crate::dashboard::{Page, PageQuery, PageResult, SignedIn, html};
 
 /// Where to go on.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ActivityQuery {
     pub(in crate::dashboard) before: Option<i64>,
 }
@@ -32,7 +33,7 @@ struct ActivityPage {
 pub(crate) async fn activity(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(query): Query<ActivityQuery>,
+    PageQuery(query): PageQuery<ActivityQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
     let server = find(&app, &id).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use jeton_core::{ClientId, McpServer, ScopeSet};
 use jeton_store::ClientFilter;
@@ -19,7 +19,7 @@ use crate::dashboard::reveal;
 use crate::dashboard::session::see;
 use crate::dashboard::snippets::{Snippet, get_token};
 use crate::dashboard::view::{ScopeView, id, scope_choices};
-use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn, html};
+use crate::dashboard::{Change, Errors, Page, PageError, PageQuery, PageResult, SignedIn, html};
 use crate::service::clients::{self, NewClient};
 use crate::service::{ServiceError, grants};
 
@@ -47,7 +47,7 @@ struct Made {
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(query): Query<TableQuery>,
+    PageQuery(query): PageQuery<TableQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
     let server = find(&app, &id).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use http::StatusCode;
 use jeton_core::{McpServer, McpServerId, ResourceUri, TokenProfile};
 use serde::Deserialize;
@@ -14,12 +14,15 @@ use crate::app::App;
 use crate::dashboard::format::{When, grouped, when};
 use crate::dashboard::session::see;
 use crate::dashboard::view::{ScopeView, address, page_of_rows, scope_choices};
-use crate::dashboard::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html};
+use crate::dashboard::{
+    Change, Errors, Nav, Page, PageError, PageQuery, PageResult, SignedIn, html,
+};
 use crate::service::mcp_servers::{self, NewMcpServer};
 use crate::service::{Operator, retired_urls};
 
 /// What is looked for.
 #[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     q: Option<String>,
     after: Option<String>,
@@ -56,7 +59,7 @@ struct ServerRow {
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
-    Query(query): Query<ListQuery>,
+    PageQuery(query): PageQuery<ListQuery>,
 ) -> PageResult {
     render(&app, &signed_in, query, None, StatusCode::OK).await
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use http::StatusCode;
 use jeton_core::{McpServer, ProtectedResourceMetadata, ServerMetadata};
 use serde::Deserialize;
 
 use super::{ServerView, Tab, find, page};
 use crate::app::App;
-use crate::dashboard::{Page, PageResult, SignedIn, html};
+use crate::dashboard::{Page, PageError, PageQuery, PageResult, SignedIn, html};
 use crate::service::publication::{self, Check};
 
 #[derive(Template)]
@@ -32,6 +32,7 @@ struct Document {
 
 /// Whether to check.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct MetadataQuery {
     check: Option<String>,
 }
@@ -40,14 +41,25 @@ pub(crate) struct MetadataQuery {
 pub(crate) async fn metadata(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(query): Query<MetadataQuery>,
+    PageQuery(query): PageQuery<MetadataQuery>,
     signed_in: SignedIn,
 ) -> PageResult {
     let server = find(&app, &id).await?;
     // It makes this server send requests, so viewers do not.
-    let checks = match query.check {
-        Some(_) if signed_in.may_change() => Some(publication::check(&app, &server).await),
-        _ => None,
+    let is_wanted = match query.check.as_deref() {
+        None | Some("") => false,
+        Some("now") => signed_in.may_change(),
+        Some(_) => {
+            return Err(PageError::Refused(
+                StatusCode::BAD_REQUEST,
+                "The only check is now.",
+            ));
+        }
+    };
+    let checks = if is_wanted {
+        Some(publication::check(&app, &server).await)
+    } else {
+        None
     };
     let page = MetadataPage {
         page: page(&signed_in, &server),
