@@ -181,41 +181,54 @@ async fn headers_are_checked_without_any_rule_and_older_revisions_need_none() {
 #[tokio::test]
 async fn tools_and_methods_that_no_rule_names_need_what_the_rest_needs() {
     let jeton = Jeton::start().await;
-    let url = protected(&jeton.url, |guard| {
+    let method = |name: &str| json!({ "id": 1, "method": name }).to_string();
+    let tools = protected(&jeton.url, |guard| {
         guard
             .require_for_tool("known", ["read"])
             .require_for_other_tools(["write"])
+    });
+    let methods = protected(&jeton.url, |guard| {
+        guard
             .require_for_method("tools/list", ["read"])
+            .require_for_tool("known", ["read"])
             .require_for_other_methods(["write"])
-    })
-    .await;
-    let (client, reader) = token(&jeton, &url, &["read", "write"]).await;
-    let list = json!({ "id": 1, "method": "tools/list" }).to_string();
-    let other = json!({ "id": 1, "method": "resources/list" }).to_string();
-    let read_only = client.token(&jeton.url, &[("scope", "read")]).await;
-    for (body, status) in [
-        (call("known"), 200),
-        (call("Known"), 403),
-        (call("forgotten"), 403),
-        (list, 200),
-        (other, 403),
+    });
+    for (url, cases) in [
+        (
+            tools.await,
+            [
+                (call("known"), 200),
+                (call("Known"), 403),
+                (call("forgotten"), 403),
+                (method("resources/list"), 200),
+            ],
+        ),
+        (
+            methods.await,
+            [
+                (call("known"), 200),
+                (call("forgotten"), 403),
+                (method("tools/list"), 200),
+                (method("resources/list"), 403),
+            ],
+        ),
     ] {
-        let answer = send(&url, &read_only, &[], &body).await;
-        assert_eq!(answer.status, status, "{body}: {}", answer.body);
-        assert_eq!(send(&url, &reader, &[], &body).await.status, 200, "{body}");
+        let (client, writer) = token(&jeton, &url, &["read", "write"]).await;
+        let reader = client.token(&jeton.url, &[("scope", "read")]).await;
+        for (body, status) in cases {
+            let answer = send(&url, &reader, &[], &body).await;
+            assert_eq!(answer.status, status, "{body}: {}", answer.body);
+            assert_eq!(send(&url, &writer, &[], &body).await.status, 200, "{body}");
+        }
+        // The metadata lists what any of these rules needs.
+        let origin = url.strip_suffix("/mcp").unwrap();
+        let document = http().get(format!("{origin}/.well-known/oauth-protected-resource"));
+        let document = Answer::of(document.send().await.unwrap()).await;
+        let mut scopes: Vec<String> =
+            serde_json::from_value(document.body["scopes_supported"].clone()).unwrap();
+        scopes.sort();
+        assert_eq!(scopes, ["read", "write"]);
     }
-    // The metadata lists what any of these rules needs.
-    let origin = url.strip_suffix("/mcp").unwrap();
-    let document = http()
-        .get(format!("{origin}/.well-known/oauth-protected-resource"))
-        .send()
-        .await
-        .unwrap();
-    let document = Answer::of(document).await;
-    let mut scopes: Vec<String> =
-        serde_json::from_value(document.body["scopes_supported"].clone()).unwrap();
-    scopes.sort();
-    assert_eq!(scopes, ["read", "write"]);
 }
 
 /// Compared pairwise, the members would take hours.
