@@ -5,7 +5,9 @@
 //! - `jeton-bench turns ALGORITHM` does so whenever it is told: for each line of its input, so many
 //!   milliseconds; it prints the signatures and the seconds that they took.
 //! - `jeton-bench seed DATABASE CLIENTS EVENTS` fills a database that `jeton serve` made.
+//! - `jeton-bench readers` measures the readers of outside bytes with 1, 2 and 4 MiB of their worst input.
 
+mod readers;
 mod seed;
 mod sign;
 
@@ -18,7 +20,8 @@ use jeton_core::SigningAlgorithm;
 
 const USAGE: &str = "usage: jeton-bench sign RS256|ES256|EdDSA SECONDS
        jeton-bench turns RS256|ES256|EdDSA
-       jeton-bench seed DATABASE CLIENTS EVENTS";
+       jeton-bench seed DATABASE CLIENTS EVENTS
+       jeton-bench readers";
 
 #[expect(
     clippy::print_stdout,
@@ -72,6 +75,7 @@ async fn run(arguments: &[&str]) -> Result<Option<String>, Box<dyn Error>> {
                 .await
                 .map(Some)
         }
+        ["readers"] => readers::measure().await.map(Some),
         _ => Ok(None),
     }
 }

@@ -1,0 +1,163 @@
+//! Forms, scopes, headers, URLs, and texts that are looked through for secrets.
+
+use std::hint::black_box;
+
+use jeton_core::{
+    Challenge, Form, PresentedSecret, ResourceUri, Scope, ScopeSet, TokenRequest, looks_secret,
+    redact,
+};
+use jeton_jose::UnverifiedToken;
+
+use super::{Table, repeated};
+
+pub(super) async fn measure(table: &mut Table) {
+    forms(table).await;
+    values(table).await;
+    headers(table).await;
+    for (name, part) in [
+        ("text to redact: one long secret of marks", "eyJ"),
+        ("text to redact: marks without a secret", "eyJ "),
+        ("text to redact: many secrets", "eyJ012345678901234567 "),
+    ] {
+        let read = async |text: &String| {
+            black_box(looks_secret(text));
+            black_box(redact(text));
+        };
+        table.row(name, |size| repeated(part, size), read).await;
+    }
+}
+
+async fn forms(table: &mut Table) {
+    for (name, part) in [
+        ("form: many parameters", "a#=b&"),
+        ("form: many separators", "&"),
+        ("form: one escaped value", "%61"),
+        ("form: one long name", "a"),
+    ] {
+        let read = async |body: &String| {
+            drop(black_box(Form::parse(body.as_bytes())));
+        };
+        table.row(name, |size| repeated(part, size), read).await;
+    }
+    table
+        .row(
+            "token request: many scopes",
+            |size| {
+                format!(
+                    "grant_type=client_credentials&scope={}",
+                    repeated("s#+", size)
+                )
+            },
+            async |body| {
+                let form = Form::parse(body.as_bytes());
+                drop(black_box(
+                    form.map(|form| TokenRequest::from_form(&form).is_err()),
+                ));
+            },
+        )
+        .await;
+}
+
+async fn values(table: &mut Table) {
+    table
+        .row(
+            "list of scopes, all different",
+            |size| repeated("s# ", size).trim_end().to_owned(),
+            async |text| drop(black_box(text.parse::<ScopeSet>())),
+        )
+        .await;
+    table
+        .row(
+            "two lists of scopes, compared",
+            |size| {
+                let set: ScopeSet = repeated("s# ", size / 2)
+                    .trim_end()
+                    .parse()
+                    .unwrap_or_default();
+                let mut other: Vec<Scope> = set.iter().cloned().collect();
+                other.reverse();
+                (set, other.into_iter().collect::<ScopeSet>())
+            },
+            async |(one, other)| {
+                black_box(one.is_subset_of(other));
+                black_box(one.intersection(other));
+                black_box(one.union(other));
+            },
+        )
+        .await;
+    table
+        .row(
+            "one scope",
+            |size| repeated("s", size),
+            async |text| drop(black_box(text.parse::<Scope>())),
+        )
+        .await;
+    table
+        .row(
+            "resource",
+            |size| repeated("/a", size).replacen("/a", "https://a.example", 1),
+            async |text| drop(black_box(text.parse::<ResourceUri>())),
+        )
+        .await;
+}
+
+async fn headers(table: &mut Table) {
+    for (name, begin, part, end) in [
+        ("WWW-Authenticate: words and tabs", "", "a\t", "=x"),
+        (
+            "WWW-Authenticate: many schemes",
+            "",
+            "Basic, ",
+            "Bearer a=b",
+        ),
+        (
+            "WWW-Authenticate: many parameters",
+            "Bearer ",
+            "a=\"b\",",
+            "c=d",
+        ),
+        (
+            "WWW-Authenticate: one escaped text",
+            "Bearer error=\"",
+            "\\\"",
+            "\"",
+        ),
+        (
+            "WWW-Authenticate: many scopes",
+            "Bearer scope=\"",
+            "s# ",
+            "s\"",
+        ),
+    ] {
+        table
+            .row(
+                name,
+                |size| format!("{begin}{}{end}", repeated(part, size)),
+                async |text| drop(black_box(Challenge::parse(text))),
+            )
+            .await;
+    }
+    for (name, begin, part) in [
+        ("Authorization: Basic", "Basic ", "YTph"),
+        ("Authorization: scheme without an end", "", "a"),
+    ] {
+        table
+            .row(
+                name,
+                |size| format!("{begin}{}", repeated(part, size)),
+                async |text| {
+                    let form = Form::parse(b"");
+                    let found = form
+                        .map(|form| PresentedSecret::find(Some(text.as_bytes()), &form).is_ok());
+                    drop(black_box(found));
+                },
+            )
+            .await;
+    }
+    for (name, part) in [("JWT: many dots", "."), ("JWT: one long part", "eyJh")] {
+        let read = async |text: &String| {
+            black_box(UnverifiedToken::parse(text).is_ok());
+        };
+        table.row(name, |size| repeated(part, size), read).await;
+    }
+}
