@@ -61,34 +61,6 @@ async fn what_a_search_by_client_would_miss_is_found() {
 }
 
 #[tokio::test]
-async fn a_signed_checkpoint_finds_what_the_chain_alone_cannot() {
-    // Each of these leaves a chain that fits in itself, and no server in whose memory it does not.
-    let cut_off = "DELETE FROM audit_event WHERE seq > (SELECT MIN(seq) FROM audit_event \
-                   WHERE batch_hash IS NOT NULL)";
-    let head = "UPDATE audit_head SET \
-                last_seq = (SELECT MAX(seq) FROM audit_event), \
-                batch_hash = (SELECT batch_hash FROM audit_event ORDER BY seq DESC LIMIT 1)";
-    let pruned = "UPDATE audit_checkpoint SET pruned_at = 1";
-    let gone = "DELETE FROM audit_event WHERE seq <= (SELECT MAX(seq) FROM audit_checkpoint)";
-    for (tampering, expected) in [
-        (vec![cut_off, head], "checkpoint"),
-        (vec![pruned, gone], "not signed"),
-    ] {
-        let (mut jeton, client) = busy().await;
-        assert_eq!(jeton.terminate().await, Some(0), "signs the end");
-        for statement in &tampering {
-            jeton.database().sql(statement).await;
-        }
-        let jeton = jeton.restart(JetonOptions::default()).await;
-        // It goes on from what it finds.
-        client.token(&jeton.url, &[]).await;
-        let (content, words) = verify(&jeton).await;
-        assert!(!content, "{tampering:?}: {words}");
-        assert!(words.contains(expected), "{tampering:?}: {words}");
-    }
-}
-
-#[tokio::test]
 async fn tokens_and_changes_at_the_same_moment_are_all_recorded() {
     let (jeton, client) = busy().await;
     let operator = jeton.operator().await;

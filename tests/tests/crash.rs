@@ -122,7 +122,7 @@ async fn every_token_that_was_received_survives_kill_9_in_the_audit_log() {
         if span.is_end {
             break;
         }
-        after = span.last;
+        after = span.end.seq;
     }
 }
 

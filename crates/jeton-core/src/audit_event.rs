@@ -78,6 +78,18 @@ kinds! {
     KeysRewrapped = "key.rewrapped",
     /// Old events of the audit log were removed, as the retention says.
     AuditPruned = "audit.pruned",
+    /// The database was restored from a backup, moved, or accepted as it is: the log may have stepped back.
+    AuditRestored = "audit.restored",
+    /// The log in the database does not continue what a server remembers.
+    AuditDiscontinuity = "audit.discontinuity",
+    /// A server without a memory of its own took over the newest checkpoint in the database.
+    AuditCheckpointAdopted = "audit.checkpoint_adopted",
+    /// Another key signs checkpoints from here on.
+    AuditKeyRotated = "audit.key_rotated",
+    /// The list by which a client's events are found was discarded, to be made anew.
+    AuditReindexed = "audit.reindexed",
+    /// A checkpoint was signed. Only forwarded, never part of the log, which it would extend.
+    AuditCheckpoint = "audit.checkpoint",
     /// Somebody was invited to the dashboard.
     AdminInvited = "admin.invited",
     /// An invitation was taken back.

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, AuditMemory, OpenAuditError, Outcome, open_memory};
 use crate::background;
 use crate::config::{AuditDurability, Config, Forward, Issuer, Setting};
 use crate::data_dir::{DataDirError, lock_data_dir};
@@ -69,6 +69,12 @@ pub enum OpenError {
     /// Admins who are no longer on the lists of the `[oidc]` section.
     #[error("the admins cannot be brought up to the lists of the [oidc] section")]
     Admins(#[source] StartError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] OpenAuditError),
+    /// Its first steps.
+    #[error("the audit log cannot be begun")]
+    AuditStart(#[source] StartError),
     /// The first start.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
@@ -121,6 +127,8 @@ pub struct App {
     pub(crate) audit_retention: Option<Duration>,
     /// The room that is kept for tokens, where the database is on a disk of this machine.
     pub(crate) reserve: Option<Reserve>,
+    /// What is remembered of the audit log outside the database.
+    pub(crate) audit_memory: AuditMemory,
     /// The settings, for the dashboard to show.
     pub(crate) settings: Vec<Setting>,
     /// When the server is told to stop, so are its jobs.
@@ -149,6 +157,10 @@ impl App {
         let keys_exist = !store.signing_keys().await.map_err(store_error)?.is_empty();
         let outside_keys = OutsideKey::read(config)?;
         let master_keys = keys::load_all(config, keys_exist, entropy.as_ref())?;
+        // Before anything is written.
+        let (random, now) = (entropy.as_ref(), clock.as_ref());
+        let (audit_memory, outcome) =
+            open_memory(config, &store, &master_keys, now, random).await?;
         let first = first_start::FirstStart {
             store: &store,
             clock: clock.as_ref(),
@@ -164,8 +176,7 @@ impl App {
         let admin_api = first.ensure_admin(keys_exist).await?;
         drop(first_start);
         let freshness = Arc::new(Freshness::of(&config.database));
-        let directory = open_directory(config, &store, &freshness).await;
-        let directory = directory.map_err(store_error)?;
+        let directory = open_directory(config, &store, &freshness).await?;
         let jobs = Jobs::default();
         let app = Self {
             issuer,
@@ -190,6 +201,7 @@ impl App {
             audit_forward: config.audit_forward.clone(),
             audit_retention: config.audit_retention,
             reserve: reserve(config),
+            audit_memory,
             settings: config.settings.clone(),
             stopping: CancellationToken::new(),
             started_at: clock.now(),
@@ -197,11 +209,11 @@ impl App {
             admin_api,
             _lock: lock,
         };
-        app.begin(config).await
+        app.begin(config, outcome).await
     }
 
     /// Brings the database up to the configuration, and starts what goes on beside the requests.
-    async fn begin(self, config: &Config) -> Result<Arc<Self>, OpenError> {
+    async fn begin(self, config: &Config, outcome: Outcome) -> Result<Arc<Self>, OpenError> {
         let app = Arc::new(self);
         service::signing_keys::adopt(&app)
             .await
@@ -209,6 +221,9 @@ impl App {
         service::oidc::reconcile(&app)
             .await
             .map_err(|error| OpenError::Admins(error.into()))?;
+        service::audit_start::begin(&app, outcome)
+            .await
+            .map_err(|error| OpenError::AuditStart(error.into()))?;
         background::start(&app);
         propagation::start(&app, &config.database);
         Ok(app)
@@ -266,10 +281,13 @@ impl App {
         if !matches!(timeout(MAX_FLUSH, self.audit.flush()).await, Ok(Ok(()))) {
             tracing::error!("the audit log could not be flushed");
         }
-        if let Err(error) = service::audit_proof::sign_end(self).await {
+        let signed = service::checkpoints::advance(self).await;
+        // What was signed is in the log too, but for what was written since.
+        let kept = service::checkpoints::keep_end(self, &mut None);
+        if let Err(error) = signed.and(kept) {
             tracing::warn!(
                 error = with_causes(&error),
-                "the end of the audit log could not be signed"
+                "the end of the audit log could not be signed and remembered"
             );
         }
         self.store.close().await;
@@ -280,14 +298,15 @@ async fn open_directory(
     config: &Config,
     store: &Store,
     freshness: &Arc<Freshness>,
-) -> Result<Directory, StoreError> {
-    Directory::open(DirectoryOptions {
+) -> Result<Directory, OpenError> {
+    let opened = Directory::open(DirectoryOptions {
         store: store.clone(),
         freshness: Arc::clone(freshness),
         // Who gave up records for speed gives up freshness too, where there is no choice.
         stale_rather_than_none: config.audit_durability == AuditDurability::Async,
     })
-    .await
+    .await;
+    opened.map_err(|source| cannot_open(config, source))
 }
 
 fn provider(config: &Config) -> Result<Option<Provider>, OpenError> {

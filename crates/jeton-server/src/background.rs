@@ -13,7 +13,9 @@ use tokio::sync::Mutex;
 use crate::app::App;
 use crate::audit::forward::Forwarding;
 use crate::job;
-use crate::service::{ServiceError, audit_proof, sessions, signing_keys, statistics, void_tokens};
+use crate::service::{
+    ServiceError, audit_proof, checkpoints, sessions, signing_keys, statistics, void_tokens,
+};
 use crate::telemetry::{Recurring, with_causes};
 
 /// How often the counts are brought up to the audit log.
@@ -28,6 +30,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(30);
 const SESSIONS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the end of the audit log is signed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+/// How often is noted how far this server wrote.
+const REMEMBER_EVERY: Duration = Duration::from_secs(1);
 /// How often old events are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often what was committed is moved to its place.
@@ -44,9 +48,14 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, "statistics", COUNT_EVERY, count);
     every(app, "audit index", INDEX_EVERY, |app| async move {
         if let Some(_alone) = app.store.try_lock(Lock::AuditIndex).await? {
+            let _indexing = app.audit_memory.indexing.lock().await;
+            // Others want to write too.
+            let pause = Duration::from_millis(5);
+            while app.store.note_clock_steps().await? {
+                tokio::time::sleep(pause).await;
+            }
             while app.store.index_audit().await? {
-                // Others want to write too.
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::time::sleep(pause).await;
             }
         }
         Ok(())
@@ -70,15 +79,18 @@ pub(crate) fn start(app: &Arc<App>) {
             None => Ok(()),
         }
     });
+    // Takes its lock by itself: every server looks whether the log continues, one signs.
     every(
         app,
         "audit checkpoints",
         CHECKPOINT_EVERY,
-        async |app| match app.store.try_lock(Lock::AuditCheckpoints).await? {
-            Some(_alone) => audit_proof::sign_end(&app).await,
-            None => Ok(()),
-        },
+        |app| async move { checkpoints::advance(&app).await },
     );
+    let written = Arc::new(Mutex::new(None));
+    every(app, "audit memory", REMEMBER_EVERY, move |app| {
+        let written = Arc::clone(&written);
+        async move { checkpoints::keep_end(&app, &mut *written.lock().await) }
+    });
     every(app, "audit retention", PRUNE_EVERY, |app| async move {
         let Some(retention) = app.audit_retention else {
             return Ok(());

@@ -26,12 +26,13 @@ mod source_network;
 mod telemetry;
 
 pub use app::{App, OpenError, StartError};
+pub use audit::Acknowledgement;
 pub use config::{
-    AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, RawAudit, RawConfig,
-    RawForward, RawOidc,
+    AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, OnDiscontinuity,
+    RawAudit, RawConfig, RawForward, RawOidc,
 };
 pub use data_dir::{DataDirError, lock_data_dir};
 pub use first_start::AdminCredentials;
 pub use http::{Reload, Server, ServerError, openapi_json};
-pub use private_file::write_private_file;
+pub use private_file::{copy_into_private_file, write_private_file};
 pub use telemetry::{LogFormat, init_telemetry};

@@ -1,7 +1,7 @@
 //! Files that only their owner may read.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 /// Writes `contents` to `path` with mode 0600, whole or not at all: to a file beside it first, then
@@ -11,6 +11,25 @@ use std::path::Path;
 ///
 /// What the file system says.
 pub fn write_private_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace(path, &mut &*contents, true)
+}
+
+/// Does the same with what `contents` gives, a part at a time.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn copy_into_private_file(path: &Path, contents: &mut impl io::Read) -> io::Result<()> {
+    replace(path, contents, true)
+}
+
+/// The same, but on disk only when the system gets to it: after a crash of the machine, the file may be an
+/// older one, or none.
+pub(crate) fn write_private_file_soon(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace(path, &mut &*contents, false)
+}
+
+fn replace(path: &Path, contents: &mut impl io::Read, at_once: bool) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let temporary = path.with_file_name(name);
@@ -24,12 +43,15 @@ pub fn write_private_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&temporary)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
+    io::copy(contents, &mut file)?;
+    if at_once {
+        file.sync_all()?;
+    }
     fs::rename(&temporary, path)?;
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
+    if at_once
+        && let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
     {
         fs::File::open(folder)?.sync_all()?;
     }

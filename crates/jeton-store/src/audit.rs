@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Database, Encode, Type};
 
-use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
+use crate::audit_chain::{AuditEnd, BatchKey, batch_hash};
 use crate::dialect::Dialect;
 use crate::row::{Columns as _, to_json};
 use crate::shared_text::SharedText;
@@ -57,6 +57,11 @@ impl Columns {
             at: event.at.as_millis(),
             texts,
         })
+    }
+
+    /// What happened, by name.
+    pub(crate) fn kind(&self) -> Option<&str> {
+        self.texts.get(1)?.as_deref()
     }
 
     pub(crate) fn of_row(row: &AnyRow) -> Result<Self, StoreError> {
@@ -151,7 +156,12 @@ impl Store {
             )
             .await?;
         rows.iter()
-            .map(|row| Ok((from_row(row)?, row.optional_text("batch_hash")?)))
+            .map(|row| {
+                let event = from_row(row)?;
+                let hash = row.optional_text("batch_hash")?;
+                let hash = hash.map(|hash| AuditEnd::of_column(event.seq, &hash).0.hash);
+                Ok((event, hash))
+            })
             .collect()
     }
 
@@ -193,7 +203,7 @@ impl Store {
         let Some(head) = self.audit_head.take() else {
             return Ok(Appended::No);
         };
-        let batch = Batch::after(&head, events)?;
+        let batch = Batch::after(&head, events, &self.batch_key)?;
         let new_head = batch.head.clone();
         let touched = match &mut turn {
             Some(appender) => match batch.into_queries(self.dialect).next() {
@@ -244,7 +254,7 @@ impl Transaction {
             Some(head) => head,
             None => self.lock_audit_head().await?,
         };
-        let batch = Batch::after(&head, events)?;
+        let batch = Batch::after(&head, events, &self.batch_key)?;
         let new_head = batch.head.clone();
         for query in batch.into_queries(self.dialect) {
             if self.execute(query).await? == 0 {
@@ -257,16 +267,16 @@ impl Transaction {
 
     /// Whether the chain goes through `head`. A statement that would have brought it there and is still under
     /// way will find it elsewhere, for it is held until this transaction has moved it.
-    async fn is_appended(&mut self, head: &ChainHead) -> Result<bool, StoreError> {
+    async fn is_appended(&mut self, head: &AuditEnd) -> Result<bool, StoreError> {
         self.new_audit_head = Some(self.lock_audit_head().await?);
-        let statement = "SELECT 1 FROM audit_event WHERE seq = $1 AND batch_hash = $2";
-        let query = sqlx::query(statement)
-            .bind(head.last_seq)
-            .bind(head.hash.clone());
-        Ok(self.row(query).await?.is_some())
+        let statement = "SELECT batch_hash FROM audit_event WHERE seq = $1";
+        let row = self.row(sqlx::query(statement).bind(head.seq)).await?;
+        let found = row.map(|row| row.optional_text("batch_hash")).transpose()?;
+        let found = found.flatten();
+        Ok(found.is_some_and(|found| AuditEnd::of_column(head.seq, &found).0 == *head))
     }
 
-    async fn lock_audit_head(&mut self) -> Result<ChainHead, StoreError> {
+    async fn lock_audit_head(&mut self) -> Result<AuditEnd, StoreError> {
         // With one writer, what it wrote last is the end of the chain.
         if !self.dialect.audit_head_is_kept
             && let Some(head) = self.audit_head.take()
@@ -275,14 +285,11 @@ impl Transaction {
         }
         let row = self.row(sqlx::query(self.dialect.lock_audit_head)).await?;
         match row {
-            None => Ok(ChainHead {
-                last_seq: 0,
-                hash: GENESIS.to_owned(),
-            }),
-            Some(row) => Ok(ChainHead {
-                last_seq: row.integer("last_seq")?,
-                hash: row.text("batch_hash")?,
-            }),
+            None => Ok(AuditEnd::genesis()),
+            Some(row) => {
+                let hash = row.text("head_hash")?;
+                Ok(AuditEnd::of_column(row.integer("last_seq")?, &hash).0)
+            }
         }
     }
 }
@@ -292,28 +299,31 @@ enum Appended {
     Yes,
     No,
     /// The connection was lost: if they were appended, the chain went through this head.
-    InDoubt(ChainHead),
+    InDoubt(AuditEnd),
 }
 
 /// Events on their way into the log.
 struct Batch {
-    before: ChainHead,
+    before: AuditEnd,
     rows: Vec<Columns>,
     /// The end of the chain afterwards.
-    head: ChainHead,
+    head: AuditEnd,
+    /// Its hash as its row holds it.
+    column: String,
 }
 
 impl Batch {
-    fn after(before: &ChainHead, events: &[AuditEvent]) -> Result<Self, StoreError> {
+    fn after(before: &AuditEnd, events: &[AuditEvent], key: &BatchKey) -> Result<Self, StoreError> {
         let mut rows: Vec<Columns> = Vec::with_capacity(events.len());
         for event in events {
             rows.push(Columns::of_event(event, rows.last())?);
         }
-        let head = ChainHead {
-            last_seq: before.last_seq + i64::try_from(rows.len()).unwrap_or(0),
-            hash: batch_hash(&before.hash, (before.last_seq + 1..).zip(&rows)),
+        let head = AuditEnd {
+            seq: before.seq + i64::try_from(rows.len()).unwrap_or(0),
+            hash: batch_hash(&before.hash, (before.seq + 1..).zip(&rows)),
         };
         Ok(Self {
+            column: key.column(before, &head),
             before: before.clone(),
             rows,
             head,
@@ -332,10 +342,15 @@ impl Batch {
         Option<String>: Encode<'static, DB> + Type<DB>,
         Option<SharedText>: Encode<'static, DB> + Type<DB>,
     {
-        let Self { before, rows, head } = self;
+        let Self {
+            before,
+            rows,
+            head,
+            column,
+        } = self;
         let mut remaining = rows.len();
-        let mut numbered = (before.last_seq + 1..).zip(rows);
-        let mut last = before.last_seq;
+        let mut numbered = (before.seq + 1..).zip(rows);
+        let mut last = before.seq;
         std::iter::from_fn(move || {
             let size = remaining.min(MAX_ROWS);
             let statement = (dialect.append_audit)().get(size.checked_sub(1)?)?;
@@ -348,12 +363,12 @@ impl Batch {
                 for text in texts {
                     query = query.bind(text);
                 }
-                let ends = seq == head.last_seq;
-                query = query.bind(ends.then(|| head.hash.clone()));
+                let ends = seq == head.seq;
+                query = query.bind(ends.then(|| column.clone()));
                 last = seq;
             }
             if dialect.audit_head_is_kept {
-                let ends = last == head.last_seq;
+                let ends = last == head.seq;
                 let hash = if ends { &head.hash } else { &before.hash };
                 query = query
                     .bind(last)

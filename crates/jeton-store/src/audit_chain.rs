@@ -1,12 +1,15 @@
-//! The chain over audit batches: each batch's hash covers its events and the hash before it.
+//! The chain over audit batches: each batch's hash covers its events and the hash before it, and only
+//! servers can link a batch to the one before.
 //!
 //! An event is hashed as its sequence number and its time, each in 8 bytes, big-endian, and then
 //! its texts in the order of the table: 0 where there is none, else 1, the length in 8 bytes and the
 //! text. Version 1 of the chain is this form; another form would be a new version.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::hmac;
 use jeton_core::hex;
 
 use crate::audit::Columns;
@@ -42,41 +45,141 @@ pub(crate) fn batch_hash<'a>(
     hex::encode(context.finish().as_ref())
 }
 
-/// The end of the chain.
-#[derive(Debug, Clone)]
-pub(crate) struct ChainHead {
-    pub(crate) last_seq: i64,
-    pub(crate) hash: String,
+/// The end of a batch: a place in the log, and what the chain is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEnd {
+    /// The number of the batch's last event; 0 before the first batch.
+    pub seq: i64,
+    /// The batch's hash, hexadecimal.
+    pub hash: String,
+}
+
+impl AuditEnd {
+    /// Before the first batch.
+    pub fn genesis() -> Self {
+        Self {
+            seq: 0,
+            hash: GENESIS.to_owned(),
+        }
+    }
+
+    /// From the column: the hash and, after a dot, the authenticator.
+    pub(crate) fn of_column(seq: i64, text: &str) -> (Self, Option<&str>) {
+        let (hash, authenticator) = match text.split_once('.') {
+            Some((hash, authenticator)) => (hash, Some(authenticator)),
+            None => (text, None),
+        };
+        let hash = hash.to_owned();
+        (Self { seq, hash }, authenticator)
+    }
+}
+
+/// The key that authenticates batches: each is bound to the one before by an HMAC, which whoever can only
+/// write to the database cannot make. Without the key (a copy that is looked at, a test of the store),
+/// batches have none and none is expected.
+#[derive(Clone, Default)]
+pub(crate) struct BatchKey(Arc<OnceLock<hmac::Key>>);
+
+/// Bytes of an authenticator: 128 bits of HMAC-SHA-256.
+const AUTHENTICATOR: usize = 16;
+
+impl BatchKey {
+    pub(crate) fn set(&self, key: &[u8]) {
+        // A second key would be the same one.
+        let _ = self.0.set(hmac::Key::new(hmac::HMAC_SHA256, key));
+    }
+
+    fn authenticate(key: &hmac::Key, before: &AuditEnd, end: &AuditEnd) -> [u8; AUTHENTICATOR] {
+        let mut context = hmac::Context::with_key(key);
+        context.update(b"jeton-batch-v1");
+        for end in [before, end] {
+            context.update(&end.seq.to_be_bytes());
+            context.update(end.hash.as_bytes());
+        }
+        let tag = context.sign();
+        tag.as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// What the column holds for a batch that follows `before`.
+    pub(crate) fn column(&self, before: &AuditEnd, end: &AuditEnd) -> String {
+        match self.0.get() {
+            Some(key) => {
+                let authenticator = hex::encode(&Self::authenticate(key, before, end));
+                format!("{}.{authenticator}", end.hash)
+            }
+            None => end.hash.clone(),
+        }
+    }
+
+    /// Whether a server wrote `end` after `before`.
+    pub(crate) fn is_authentic(
+        &self,
+        before: &AuditEnd,
+        end: &AuditEnd,
+        authenticator: Option<&str>,
+    ) -> bool {
+        let Some(key) = self.0.get() else {
+            return true;
+        };
+        let found = authenticator.and_then(hex::decode::<AUTHENTICATOR>);
+        let expected = Self::authenticate(key, before, end);
+        found.is_some_and(|found| verify_slices_are_equal(&found, &expected).is_ok())
+    }
+}
+
+impl std::fmt::Debug for BatchKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BatchKey([redacted])")
+    }
 }
 
 /// The end of the chain as the last commit left it, so that an append need not read it first.
 ///
 /// To be trusted only where every append goes through one connection: it is taken at the beginning
-/// of an append and put back after its commit, so that after a failure it is read anew.
+/// of an append and put back after its commit, so that after a failure it is read anew. The last end
+/// that this process wrote is remembered apart, whatever the database says later.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct HeadCache(Arc<Mutex<Option<ChainHead>>>);
+pub(crate) struct HeadCache(Arc<Mutex<Heads>>);
+
+#[derive(Debug, Default)]
+struct Heads {
+    known: Option<AuditEnd>,
+    written: Option<AuditEnd>,
+}
 
 impl HeadCache {
-    pub(crate) fn take(&self) -> Option<ChainHead> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn heads(&self) -> MutexGuard<'_, Heads> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self) -> Option<AuditEnd> {
+        self.heads().known.take()
     }
 
     /// Looks without taking.
-    pub(crate) fn peek(&self) -> Option<ChainHead> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub(crate) fn peek(&self) -> Option<AuditEnd> {
+        self.heads().known.clone()
     }
 
     /// Keeps the later of two heads: a commit may be told here after the one that followed it.
-    pub(crate) fn put(&self, head: ChainHead) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known
-            .as_ref()
-            .is_none_or(|known| known.last_seq < head.last_seq)
-        {
-            *known = Some(head);
+    pub(crate) fn put(&self, head: AuditEnd) {
+        let is_later =
+            |known: &Option<AuditEnd>| known.as_ref().is_none_or(|known| known.seq < head.seq);
+        let mut heads = self.heads();
+        if is_later(&heads.written) {
+            heads.written = Some(head.clone());
         }
+        if is_later(&heads.known) {
+            heads.known = Some(head);
+        }
+    }
+
+    pub(crate) fn written(&self) -> Option<AuditEnd> {
+        self.heads().written.clone()
+    }
+
+    /// Forgets what was written: the log stepped back, and that is right.
+    pub(crate) fn forget(&self) {
+        *self.heads() = Heads::default();
     }
 }

@@ -1,4 +1,5 @@
-//! Signed ends of the audit chain.
+//! Signed ends of the audit chain as versions before migration 6 made them: read until the first
+//! checkpoint of today's form takes their place.
 
 use jeton_core::Timestamp;
 use sqlx::any::AnyRow;
@@ -49,20 +50,6 @@ impl Store {
         rows.iter().map(checkpoint_from_row).collect()
     }
 
-    /// The newest checkpoint.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn last_audit_checkpoint(&self) -> Result<Option<AuditCheckpoint>, StoreError> {
-        self.row(sqlx::query(
-            "SELECT * FROM audit_checkpoint ORDER BY seq DESC LIMIT 1",
-        ))
-        .await?
-        .map(|row| checkpoint_from_row(&row))
-        .transpose()
-    }
-
     /// The checkpoint up to which events were removed.
     ///
     /// # Errors
@@ -79,39 +66,13 @@ impl Store {
 }
 
 impl Transaction {
-    /// Keeps a checkpoint, in place of one at the same event.
+    /// Forgets all of them.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
-    pub async fn put_audit_checkpoint(
-        &mut self,
-        checkpoint: &AuditCheckpoint,
-    ) -> Result<(), StoreError> {
-        self.execute(
-            sqlx::query(
-                "INSERT INTO audit_checkpoint (seq, batch_hash, at, signature, pruned_at) \
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq) DO UPDATE SET \
-                 batch_hash = excluded.batch_hash, at = excluded.at, \
-                 signature = excluded.signature, pruned_at = excluded.pruned_at",
-            )
-            .bind(checkpoint.seq)
-            .bind(checkpoint.batch_hash.as_str())
-            .bind(checkpoint.at.as_millis())
-            .bind(checkpoint.signature.as_str())
-            .bind(checkpoint.pruned_at.map(Timestamp::as_millis)),
-        )
-        .await?;
-        Ok(())
-    }
-
-    /// Forgets checkpoints before event `before`: later ones vouch for the same and more.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`].
-    pub async fn delete_audit_checkpoints(&mut self, before: i64) -> Result<(), StoreError> {
-        self.execute(sqlx::query("DELETE FROM audit_checkpoint WHERE seq < $1").bind(before))
+    pub async fn delete_audit_checkpoints(&mut self) -> Result<(), StoreError> {
+        self.execute(sqlx::query("DELETE FROM audit_checkpoint"))
             .await?;
         Ok(())
     }

@@ -42,7 +42,13 @@ impl Store {
             let known = row.text("destination")?;
             if !names.contains(&known) {
                 self.write(
-                    sqlx::query("DELETE FROM audit_forward WHERE destination = $1").bind(known),
+                    sqlx::query("DELETE FROM audit_forward WHERE destination = $1")
+                        .bind(known.clone()),
+                )
+                .await?;
+                self.write(
+                    sqlx::query("DELETE FROM audit_note_forward WHERE destination = $1")
+                        .bind(known),
                 )
                 .await?;
             }

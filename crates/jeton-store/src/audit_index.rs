@@ -96,7 +96,8 @@ impl Store {
     async fn put_clients_by_span(&self, entries: &[Entry]) -> Result<(), StoreError> {
         let statement = format!(
             "INSERT INTO audit_client_span (span, client_id, first_seq, last_seq) VALUES {} \
-             ON CONFLICT (span, client_id) DO NOTHING",
+             ON CONFLICT (span, client_id) DO UPDATE SET \
+             first_seq = excluded.first_seq, last_seq = excluded.last_seq",
             placeholders(entries.len(), 4)
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
@@ -188,7 +189,41 @@ impl Store {
              WHERE span < (SELECT MIN(seq) FROM audit_event) / 256",
         ))
         .await?;
+        self.write(sqlx::query(
+            "DELETE FROM audit_clock_step WHERE seq <= (SELECT MIN(seq) FROM audit_event)",
+        ))
+        .await?;
         Ok(())
+    }
+
+    /// Discards what leads to events by client and by time: nothing of it counts from here on, and
+    /// [`Self::index_audit`] and [`Self::note_clock_steps`] make it anew, once
+    /// [`Self::delete_audit_index`] has removed it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn discard_audit_index(&self) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for statement in [
+            "UPDATE statistics_progress SET seq = 0 WHERE id = 3",
+            "UPDATE audit_clock SET seq = 0, latest = 0 WHERE id = 1",
+            "DELETE FROM audit_clock_step",
+        ] {
+            tx.execute(sqlx::query(statement)).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Removes part of what was discarded; says whether there may be more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn delete_audit_index(&self) -> Result<bool, StoreError> {
+        let statement = "DELETE FROM audit_client_span WHERE span < 20 + \
+                         (SELECT MIN(span) FROM audit_client_span)";
+        Ok(self.write(sqlx::query(statement)).await? > 0)
     }
 
     /// Every event about a token, if the one is among them that it was issued with: else they have to
@@ -226,17 +261,16 @@ impl Store {
 
     async fn issue_of_token(&self, id: TokenId) -> Result<Option<i64>, StoreError> {
         for slack in [USUALLY, OUT_OF_ORDER] {
-            let begin = self.first_seq_at(id.made_at().minus(slack)).await?;
-            let end = self.first_seq_at(id.made_at().plus(slack)).await?;
-            let query = sqlx::query(
-                "SELECT seq FROM audit_event WHERE seq >= $1 AND seq < $2 AND jti = $3 \
-                 AND kind = 'token.issued' LIMIT 1",
-            );
-            let row = self
-                .row(query.bind(begin).bind(end).bind(id.to_string()))
-                .await?;
-            if let Some(row) = row {
-                return row.integer("seq").map(Some);
+            let (since, until) = (id.made_at().minus(slack), id.made_at().plus(slack));
+            for range in self.audit_ranges(Some(since), Some(until)).await? {
+                let query = sqlx::query(
+                    "SELECT seq FROM audit_event WHERE seq >= $1 AND seq < $2 AND jti = $3 \
+                     AND kind = 'token.issued' LIMIT 1",
+                );
+                let query = query.bind(range.start).bind(range.end);
+                if let Some(row) = self.row(query.bind(id.to_string())).await? {
+                    return row.integer("seq").map(Some);
+                }
             }
         }
         Ok(None)

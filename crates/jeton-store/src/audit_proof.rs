@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jeton_core::AuditKind;
 use sqlx::any::AnyRow;
 
 use crate::audit::Columns;
-use crate::audit_chain::{ChainHead, GENESIS, batch_hash};
+use crate::audit_chain::{AuditEnd, BatchKey, batch_hash};
 use crate::row::Columns as _;
-use crate::{AuditCheckpoint, Store, StoreError};
+use crate::{AuditCheckpoint, AuditNote, Store, StoreError};
 
 /// What is wrong with the log, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,9 @@ pub enum BrokenReason {
     /// The end is gone.
     #[error("the log ends before this event, which was written")]
     CutOff,
+    /// A server remembers otherwise.
+    #[error("this server remembers, outside the database, that this batch was another")]
+    Remembered,
     /// A signed checkpoint says otherwise.
     #[error("a signed checkpoint says that this batch was another")]
     Checkpoint,
@@ -45,21 +49,43 @@ pub enum BrokenReason {
         "a search by client does not find this event: what leads to it (table audit_client_span) was altered"
     )]
     Hidden,
+    /// The same, by time.
+    #[error(
+        "a search by time may not find this event: that the clock was set back there (table audit_clock_step) was removed"
+    )]
+    HiddenTime,
 }
 
 /// A span of the log that was walked.
 #[derive(Debug, Clone)]
 pub struct AuditSpan {
-    /// The last event that is proven, at the end of a batch; the next span begins after it.
-    pub last: i64,
+    /// The last batch that is proven; the next span begins after it.
+    pub end: AuditEnd,
     /// How many events were walked.
     pub events: u64,
-    /// The signed checkpoints in it, whose signatures nobody has verified yet.
+    /// Events in it that say that a server found the log not to continue.
+    pub discontinuities: Vec<i64>,
+    /// The checkpoints in it, whose signatures nobody has verified yet.
+    pub notes: Vec<AuditNote>,
+    /// The checkpoints of earlier versions in it, where there are no others; the same.
     pub checkpoints: Vec<AuditCheckpoint>,
     /// Whether it reaches the end of the log.
     pub is_end: bool,
     /// What does not fit.
     pub broken: Option<BrokenAudit>,
+}
+
+/// What to walk, and what is known of it already.
+#[derive(Debug, Clone, Default)]
+pub struct AuditWalk<'a> {
+    /// The end of a proven span, or 0: the walk begins after it.
+    pub after: i64,
+    /// Events to walk, or a few more, up to the end of a batch.
+    pub limit: i64,
+    /// Ends of batches that have to be on the way.
+    pub known: &'a [AuditEnd],
+    /// Batches after this event have to be a server's.
+    pub authentic_after: Option<i64>,
 }
 
 /// Rows read at once.
@@ -71,48 +97,53 @@ const ASK_END_AGAIN: Duration = Duration::from_millis(20);
 
 /// The walk: what is proven so far, and the batch that is being read.
 struct Walk {
-    proven: ChainHead,
+    proven: AuditEnd,
     batch: Vec<(i64, Columns)>,
     events: u64,
     /// Hashes by the last events of batches, where a checkpoint may point.
     ends: BTreeMap<i64, String>,
+    discontinuities: Vec<i64>,
+    /// What authenticates batches, and after which event they have to be authenticated.
+    key: BatchKey,
+    authentic_after: i64,
 }
 
 impl Walk {
     fn broken(&self, reason: BrokenReason) -> BrokenAudit {
         BrokenAudit {
-            seq: self.proven.last_seq + 1,
+            seq: self.proven.seq + 1,
             reason,
         }
     }
 
     fn step(&mut self, row: &AnyRow) -> Result<Option<BrokenAudit>, StoreError> {
         let seq = row.integer("seq")?;
-        let expected = self
-            .batch
-            .last()
-            .map_or(self.proven.last_seq, |(last, _)| *last)
-            + 1;
+        let expected = self.batch.last().map_or(self.proven.seq, |(last, _)| *last) + 1;
         if seq != expected {
             let reason = BrokenReason::Missing;
             // In the middle of a batch, nothing of the batch is proven.
             let seq = self.batch.first().map_or(seq, |(first, _)| *first);
             return Ok(Some(BrokenAudit { seq, reason }));
         }
-        self.batch.push((seq, Columns::of_row(row)?));
+        let columns = Columns::of_row(row)?;
+        if columns.kind() == Some(AuditKind::AuditDiscontinuity.as_str()) {
+            self.discontinuities.push(seq);
+        }
+        self.batch.push((seq, columns));
         self.events += 1;
-        let Some(hash) = row.optional_text("batch_hash")? else {
+        let Some(text) = row.optional_text("batch_hash")? else {
             return Ok(None);
         };
+        let (end, authenticator) = AuditEnd::of_column(seq, &text);
         let events = self.batch.iter().map(|(seq, columns)| (*seq, columns));
-        if batch_hash(&self.proven.hash, events) != hash {
+        if batch_hash(&self.proven.hash, events) != end.hash {
             return Ok(Some(self.broken(BrokenReason::Altered)));
         }
-        self.ends.insert(seq, hash.clone());
-        self.proven = ChainHead {
-            last_seq: seq,
-            hash,
-        };
+        if seq > self.authentic_after && !self.key.is_authentic(&self.proven, &end, authenticator) {
+            return Ok(Some(self.broken(BrokenReason::Foreign)));
+        }
+        self.ends.insert(seq, end.hash.clone());
+        self.proven = end;
         self.batch.clear();
         Ok(None)
     }
@@ -120,28 +151,86 @@ impl Walk {
 
 impl Store {
     /// Walks the chain from after the event `after`, the end of a proven span or 0, over `limit`
-    /// events or a few more, up to the end of a batch.
+    /// events or a few more, up to the end of a batch. It does not ask who wrote it.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn verify_audit(&self, after: i64, limit: i64) -> Result<AuditSpan, StoreError> {
+        self.walk_audit(&AuditWalk {
+            after,
+            limit,
+            ..AuditWalk::default()
+        })
+        .await
+    }
+
+    /// Walks part of the chain.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`]; [`StoreError::Stale`] where no batch ends
+    /// where it is to begin.
+    pub async fn walk_audit(&self, what: &AuditWalk<'_>) -> Result<AuditSpan, StoreError> {
         let must_reach = self.known_audit_end().await?;
-        let (begin, mut checkpoints) = self.audit_begin(after).await?;
+        let newest = self.last_audit_note().await?;
+        let (begin, mut checkpoints) = self.audit_begin(what.after, newest.as_ref()).await?;
+        let first = begin.seq;
         let mut walk = Walk {
-            ends: BTreeMap::from([(begin.last_seq, begin.hash.clone())]),
+            ends: BTreeMap::from([(begin.seq, begin.hash.clone())]),
             proven: begin,
             batch: Vec::new(),
             events: 0,
+            discontinuities: Vec::new(),
+            key: self.batch_key.clone(),
+            authentic_after: what.authentic_after.unwrap_or(i64::MAX),
         };
-        let first = walk.proven.last_seq;
+        let (mut broken, is_end) = self.walk_events(&mut walk, what.limit).await?;
+        let through = if is_end { i64::MAX } else { walk.proven.seq };
+        let mut notes = Vec::new();
+        if newest.is_some() {
+            let from = if what.after > 0 { first + 1 } else { first };
+            notes = self.audit_notes_at(from, through).await?;
+        } else {
+            checkpoints.extend(self.audit_checkpoints(first, through).await?);
+        }
+        let places = notes.iter().map(|note| (note.end.seq, &note.end.hash));
+        let before = checkpoints.iter().map(|one| (one.seq, &one.batch_hash));
+        for (places, reason) in [
+            (places.chain(before).collect(), BrokenReason::Checkpoint),
+            (
+                known_places(what.known, first, through),
+                BrokenReason::Remembered,
+            ),
+        ] {
+            let places: Vec<(i64, &String)> = places;
+            broken = broken.or_else(|| contradicted(&walk, &places, reason));
+        }
+        if broken.is_none() && is_end {
+            broken = self.wrong_end(&walk, must_reach.as_ref()).await?;
+        }
+        Ok(AuditSpan {
+            end: walk.proven,
+            events: walk.events,
+            discontinuities: walk.discontinuities,
+            notes,
+            checkpoints,
+            is_end,
+            broken,
+        })
+    }
+
+    /// Walks until `limit` events are proven, something does not fit, or the log ends.
+    async fn walk_events(
+        &self,
+        walk: &mut Walk,
+        limit: i64,
+    ) -> Result<(Option<BrokenAudit>, bool), StoreError> {
+        let first = walk.proven.seq;
         let mut broken = None;
         let mut is_end = false;
-        while broken.is_none() && !is_end && walk.proven.last_seq - first < limit {
-            let last = walk
-                .batch
-                .last()
-                .map_or(walk.proven.last_seq, |(seq, _)| *seq);
+        while broken.is_none() && !is_end && walk.proven.seq - first < limit {
+            let last = walk.batch.last().map_or(walk.proven.seq, |(seq, _)| *seq);
             let rows = self
                 .rows(
                     sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2")
@@ -160,84 +249,50 @@ impl Store {
         if is_end && broken.is_none() && !walk.batch.is_empty() {
             broken = Some(walk.broken(BrokenReason::Foreign));
         }
-        let through = if is_end {
-            i64::MAX
-        } else {
-            walk.proven.last_seq
-        };
-        checkpoints.extend(self.audit_checkpoints(first, through).await?);
-        if broken.is_none() {
-            broken = contradicted(&walk, &checkpoints);
-        }
-        if broken.is_none() && is_end {
-            broken = self.wrong_end(&walk, must_reach.as_ref()).await?;
-        }
-        Ok(AuditSpan {
-            last: walk.proven.last_seq,
-            events: walk.events,
-            checkpoints,
-            is_end,
-            broken,
-        })
+        Ok((broken, is_end))
     }
 
-    /// Where a walk begins, and the checkpoint that vouches for it where events were removed.
+    /// Where a walk begins, and the checkpoint of an earlier version that vouches for it where events
+    /// were removed.
     async fn audit_begin(
         &self,
         after: i64,
-    ) -> Result<(ChainHead, Vec<AuditCheckpoint>), StoreError> {
-        let pruned = self.pruned_audit_checkpoint().await?;
-        match pruned {
-            Some(pruned) if after <= pruned.seq => Ok((
-                ChainHead {
-                    last_seq: pruned.seq,
-                    hash: pruned.batch_hash.clone(),
-                },
-                vec![pruned],
-            )),
-            _ if after <= 0 => Ok((
-                ChainHead {
-                    last_seq: 0,
-                    hash: GENESIS.to_owned(),
-                },
-                Vec::new(),
-            )),
-            _ => {
-                let row = self
-                    .row(
-                        sqlx::query(
-                            "SELECT batch_hash FROM audit_event WHERE seq = $1 \
-                             AND batch_hash IS NOT NULL",
-                        )
-                        .bind(after),
-                    )
-                    .await?
-                    .ok_or(StoreError::Stale)?;
-                Ok((
-                    ChainHead {
-                        last_seq: after,
-                        hash: row.text("batch_hash")?,
-                    },
-                    Vec::new(),
-                ))
-            }
+        newest: Option<&AuditNote>,
+    ) -> Result<(AuditEnd, Vec<AuditCheckpoint>), StoreError> {
+        let (pruned, vouches) = match newest {
+            Some(note) => (note.pruned.clone(), Vec::new()),
+            None => match self.pruned_audit_checkpoint().await? {
+                Some(checkpoint) => {
+                    let pruned = AuditEnd {
+                        seq: checkpoint.seq,
+                        hash: checkpoint.batch_hash.clone(),
+                    };
+                    (pruned, vec![checkpoint])
+                }
+                None => (AuditEnd::genesis(), Vec::new()),
+            },
+        };
+        if after <= pruned.seq {
+            return Ok((pruned, vouches));
         }
+        let begin = self.audit_end_at(after).await?;
+        Ok((begin.ok_or(StoreError::Stale)?, Vec::new()))
     }
 
     /// The end of the log as whoever writes it knows it: kept in the database where several write,
     /// else in the memory of the one that does.
-    async fn known_audit_end(&self) -> Result<Option<ChainHead>, StoreError> {
+    async fn known_audit_end(&self) -> Result<Option<AuditEnd>, StoreError> {
         if !self.dialect.audit_head_is_kept {
             return Ok(self.audit_head.peek());
         }
         let row = self
             .one(sqlx::query(
-                "SELECT last_seq, batch_hash FROM audit_head WHERE id = 1",
+                "SELECT last_seq, head_hash FROM audit_head WHERE id = 1",
             ))
             .await?;
-        Ok(Some(ChainHead {
-            last_seq: row.integer("last_seq")?,
-            hash: row.text("batch_hash")?,
+        Ok(Some(AuditEnd {
+            seq: row.integer("last_seq")?,
+            hash: row.text("head_hash")?,
         }))
     }
 
@@ -246,9 +301,9 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_end(&self) -> Result<Option<(i64, String)>, StoreError> {
+    pub async fn audit_end(&self) -> Result<Option<AuditEnd>, StoreError> {
         match self.known_audit_end().await? {
-            Some(end) if end.last_seq > 0 => Ok(Some((end.last_seq, end.hash))),
+            Some(end) if end.seq > 0 => Ok(Some(end)),
             Some(_) => Ok(None),
             None => self.audit_batch_end(i64::MAX).await,
         }
@@ -259,14 +314,14 @@ impl Store {
     async fn wrong_end(
         &self,
         walk: &Walk,
-        before: Option<&ChainHead>,
+        before: Option<&AuditEnd>,
     ) -> Result<Option<BrokenAudit>, StoreError> {
         if let Some(before) = before {
-            if walk.proven.last_seq < before.last_seq {
+            if walk.proven.seq < before.seq {
                 return Ok(Some(walk.broken(BrokenReason::CutOff)));
             }
             let contradicts = |end: &String| *end != before.hash;
-            if walk.ends.get(&before.last_seq).is_some_and(contradicts) {
+            if walk.ends.get(&before.seq).is_some_and(contradicts) {
                 return Ok(Some(walk.broken(BrokenReason::Altered)));
             }
         }
@@ -274,12 +329,12 @@ impl Store {
         // committed a moment after others can read it, so it is asked again before that is said.
         for asked in 1.. {
             let after = self.known_audit_end().await?;
-            let Some(after) = after.filter(|after| after.last_seq < walk.proven.last_seq) else {
+            let Some(after) = after.filter(|after| after.seq < walk.proven.seq) else {
                 return Ok(None);
             };
             if asked == ASK_END {
                 return Ok(Some(BrokenAudit {
-                    seq: after.last_seq + 1,
+                    seq: after.seq + 1,
                     reason: BrokenReason::Foreign,
                 }));
             }
@@ -289,17 +344,25 @@ impl Store {
     }
 }
 
-/// The first checkpoint that the walked chain contradicts.
-fn contradicted(walk: &Walk, checkpoints: &[AuditCheckpoint]) -> Option<BrokenAudit> {
-    checkpoints.iter().find_map(|checkpoint| {
-        let seq = checkpoint.seq;
-        if seq > walk.proven.last_seq {
+/// What is known of the events from `first` through `through`.
+fn known_places(known: &[AuditEnd], first: i64, through: i64) -> Vec<(i64, &String)> {
+    let places = known.iter().map(|end| (end.seq, &end.hash));
+    places
+        .filter(|(seq, _)| (first..=through).contains(seq))
+        .collect()
+}
+
+/// The first place that the walked chain contradicts.
+fn contradicted(
+    walk: &Walk,
+    places: &[(i64, &String)],
+    reason: BrokenReason,
+) -> Option<BrokenAudit> {
+    places.iter().find_map(|(seq, hash)| {
+        if *seq > walk.proven.seq {
             return Some(walk.broken(BrokenReason::CutOff));
         }
-        let fits = walk.ends.get(&seq) == Some(&checkpoint.batch_hash);
-        (!fits).then_some(BrokenAudit {
-            seq,
-            reason: BrokenReason::Checkpoint,
-        })
+        let fits = walk.ends.get(seq) == Some(*hash);
+        (!fits).then_some(BrokenAudit { seq: *seq, reason })
     })
 }

@@ -2,6 +2,7 @@
 
 use jeton_core::Timestamp;
 
+use crate::audit_chain::AuditEnd;
 use crate::audit_search::OUT_OF_ORDER;
 use crate::row::Columns as _;
 use crate::{Store, StoreError};
@@ -12,7 +13,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_batch_end(&self, before: i64) -> Result<Option<(i64, String)>, StoreError> {
+    pub async fn audit_batch_end(&self, before: i64) -> Result<Option<AuditEnd>, StoreError> {
         self.row(
             sqlx::query(
                 "SELECT seq, batch_hash FROM audit_event WHERE seq < $1 \
@@ -21,7 +22,7 @@ impl Store {
             .bind(before),
         )
         .await?
-        .map(|row| Ok((row.integer("seq")?, row.text("batch_hash")?)))
+        .map(|row| Ok(AuditEnd::of_column(row.integer("seq")?, &row.text("batch_hash")?).0))
         .transpose()
     }
 
@@ -33,7 +34,7 @@ impl Store {
     pub async fn audit_batch_end_at(
         &self,
         before: Timestamp,
-    ) -> Result<Option<(i64, String)>, StoreError> {
+    ) -> Result<Option<AuditEnd>, StoreError> {
         let first_kept = self.first_seq_at(before.minus(OUT_OF_ORDER)).await?;
         self.audit_batch_end(first_kept).await
     }

@@ -181,15 +181,19 @@ impl Store {
         filter: &AuditFilter,
         before: Option<i64>,
     ) -> Result<(i64, i64), StoreError> {
-        let end = match (before, filter.until) {
-            (Some(before), _) => before,
-            (None, Some(until)) => self.first_seq_at(until.plus(OUT_OF_ORDER)).await?,
-            (None, None) => self.end_of_audit().await?,
-        };
-        let first = match filter.since {
-            Some(since) => self.first_seq_at(since.minus(OUT_OF_ORDER)).await?,
-            None => 1,
-        };
+        let since = filter.since.map(|since| since.minus(OUT_OF_ORDER));
+        let until = filter.until.map(|until| until.plus(OUT_OF_ORDER));
+        if since.is_none() && until.is_none() {
+            let end = match before {
+                Some(before) => before,
+                None => self.end_of_audit().await?,
+            };
+            return Ok((1, end));
+        }
+        let ranges = self.audit_ranges(since, until).await?;
+        let first = ranges.iter().map(|range| range.start).min().unwrap_or(1);
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or(1);
+        let end = before.map_or(end, |before| before.min(end));
         Ok((first, end))
     }
 
@@ -269,33 +273,13 @@ impl Store {
     }
 
     /// One more than the number of the newest event.
-    async fn end_of_audit(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn end_of_audit(&self) -> Result<i64, StoreError> {
         let row = self
             .one(sqlx::query(
                 "SELECT COALESCE(MAX(seq), 0) AS seq FROM audit_event",
             ))
             .await?;
         Ok(row.integer("seq")? + 1)
-    }
-
-    /// The number of the first event at or after `at`, or one more than the newest: by bisection,
-    /// for an index on the time would cost every token.
-    pub(crate) async fn first_seq_at(&self, at: Timestamp) -> Result<i64, StoreError> {
-        let (mut low, mut high) = (1, self.end_of_audit().await?);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let row = self
-                .row(
-                    sqlx::query("SELECT at FROM audit_event WHERE seq >= $1 ORDER BY seq LIMIT 1")
-                        .bind(middle),
-                )
-                .await?;
-            match row {
-                Some(row) if row.time("at")? < at => low = middle + 1,
-                _ => high = middle,
-            }
-        }
-        Ok(low)
     }
 
     /// The event before the first one at or after `at`, roughly: where an export from `at` begins.

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Connection as _};
 
+use crate::audit_chain::AuditEnd;
 use crate::row::Columns as _;
 use crate::{Database, Store, StoreError, connect, schema};
 
 /// What a copy holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSummary {
     /// MCP servers, Jeton's own admin API among them.
     pub mcp_servers: i64,
@@ -18,6 +19,8 @@ pub struct BackupSummary {
     pub signing_keys: i64,
     /// Audit events, whose chain was walked from the first to the last.
     pub audit_events: u64,
+    /// Where the audit log ends.
+    pub audit_end: AuditEnd,
 }
 
 /// Why a copy is none.
@@ -114,16 +117,21 @@ async fn verify(store: &Store) -> Result<BackupSummary, BackupError> {
         clients: count("SELECT COUNT(*) AS n FROM client").await?,
         signing_keys: count("SELECT COUNT(*) AS n FROM signing_key").await?,
         audit_events: 0,
+        audit_end: AuditEnd::genesis(),
     };
     // Before the third migration there were no checkpoints, and a copy is not changed to have them.
     if found >= 3 {
-        summary.audit_events = walk_audit(store).await?;
+        let store = store.with_notes(found >= NOTES);
+        (summary.audit_events, summary.audit_end) = walk_audit(&store).await?;
     }
     Ok(summary)
 }
 
-/// Walks the whole chain; gives how many events there are.
-pub(crate) async fn walk_audit(store: &Store) -> Result<u64, BackupError> {
+/// The migration since which checkpoints are notes.
+const NOTES: i64 = 6;
+
+/// Walks the whole chain; gives how many events there are, and where it ends.
+pub(crate) async fn walk_audit(store: &Store) -> Result<(u64, AuditEnd), BackupError> {
     let (mut after, mut events) = (0, 0);
     loop {
         let span = store.verify_audit(after, 20_000).await?;
@@ -135,8 +143,8 @@ pub(crate) async fn walk_audit(store: &Store) -> Result<u64, BackupError> {
             });
         }
         if span.is_end {
-            return Ok(events);
+            return Ok((events, span.end));
         }
-        after = span.last;
+        after = span.end.seq;
     }
 }

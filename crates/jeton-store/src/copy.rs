@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use crate::audit_chain::AuditEnd;
 use crate::backup::{BackupError, walk_audit};
 use crate::row::{Columns as _, placeholders};
 use crate::store::Query;
@@ -246,6 +247,44 @@ const TABLES: &[Table] = &[
         append_only: false,
     },
     Table {
+        name: "audit_key",
+        key: &[Text("id")],
+        others: &[Text("purpose"), Text("sealed"), Number("created_at")],
+        append_only: false,
+    },
+    Table {
+        name: "audit_note",
+        key: &[Number("number")],
+        others: &[
+            Number("seq"),
+            Text("batch_hash"),
+            Number("pruned_seq"),
+            Text("pruned_hash"),
+            Text("leaf"),
+            Text("note"),
+            Number("keep"),
+        ],
+        append_only: false,
+    },
+    Table {
+        name: "audit_note_forward",
+        key: &[Text("destination")],
+        others: &[Number("number")],
+        append_only: false,
+    },
+    Table {
+        name: "audit_clock",
+        key: &[Number("id")],
+        others: &[Number("seq"), Number("latest")],
+        append_only: false,
+    },
+    Table {
+        name: "audit_clock_step",
+        key: &[Number("seq")],
+        others: &[],
+        append_only: true,
+    },
+    Table {
         name: "audit_forward",
         key: &[Text("destination")],
         others: &[Number("seq")],
@@ -291,6 +330,8 @@ pub struct Copied {
     pub tables: Vec<(&'static str, i64)>,
     /// Audit events, whose chain was walked.
     pub audit_events: u64,
+    /// Where the audit log of the copy ends.
+    pub audit_end: AuditEnd,
 }
 
 /// Copies everything from one store to another, telling `progress` of each table's rows as they
@@ -337,12 +378,13 @@ pub async fn copy_everything(
         }
         tables.push((table.name, found));
     }
-    let audit_events = walk_audit(to)
+    let (audit_events, audit_end) = walk_audit(to)
         .await
         .map_err(|error| CopyError::Audit(Box::new(error)))?;
     Ok(Copied {
         tables,
         audit_events,
+        audit_end,
     })
 }
 
@@ -472,11 +514,11 @@ async fn count(store: &Store, table: &Table) -> Result<i64, StoreError> {
 
 /// The end of the chain is where the copied events end.
 async fn set_audit_head(to: &Store) -> Result<(), StoreError> {
-    if let Some((seq, hash)) = to.audit_batch_end(i64::MAX).await? {
+    if let Some(end) = to.audit_batch_end(i64::MAX).await? {
         to.write(
-            sqlx::query("UPDATE audit_head SET last_seq = $1, batch_hash = $2 WHERE id = 1")
-                .bind(seq)
-                .bind(hash),
+            sqlx::query("UPDATE audit_head SET last_seq = $1, head_hash = $2 WHERE id = 1")
+                .bind(end.seq)
+                .bind(end.hash),
         )
         .await?;
     }

@@ -12,7 +12,7 @@ pub(crate) struct Dialect {
     pub(crate) row_number: &'static str,
     /// What stands behind a table that is kept in the order of its key.
     pub(crate) clustered: &'static str,
-    /// Reads the end of the audit chain, as `last_seq` and `batch_hash`, and keeps others from
+    /// Reads the end of the audit chain, as `last_seq` and `head_hash`, and keeps others from
     /// appending until the transaction ends.
     pub(crate) lock_audit_head: &'static str,
     /// Appends so many rows to the audit log; the first is for one row.
@@ -35,7 +35,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
     // SQLite keeps this without an index of its own.
     row_number: "INTEGER PRIMARY KEY",
     clustered: "WITHOUT ROWID",
-    lock_audit_head: "SELECT seq AS last_seq, batch_hash FROM audit_event ORDER BY seq DESC LIMIT 1",
+    lock_audit_head: "SELECT seq AS last_seq, batch_hash AS head_hash FROM audit_event ORDER BY seq DESC LIMIT 1",
     append_audit: || &SQLITE_APPEND,
     audit_head_is_kept: false,
     notify: None,
@@ -48,7 +48,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
 pub(crate) static POSTGRES: Dialect = Dialect {
     row_number: "BIGINT PRIMARY KEY",
     clustered: "",
-    lock_audit_head: "SELECT last_seq, batch_hash FROM audit_head WHERE id = 1 FOR UPDATE",
+    lock_audit_head: "SELECT last_seq, head_hash FROM audit_head WHERE id = 1 FOR UPDATE",
     append_audit: || &POSTGRES_APPEND,
     audit_head_is_kept: true,
     notify: Some("SELECT pg_notify('jeton_changes', $1)"),
@@ -81,8 +81,8 @@ static POSTGRES_APPEND: LazyLock<Vec<String>> = LazyLock::new(|| {
             let values = placeholders(rows, COLUMN_COUNT);
             let guard = rows * COLUMN_COUNT;
             format!(
-                "WITH moved AS (UPDATE audit_head SET last_seq = ${}, batch_hash = ${} \
-                 WHERE id = 1 AND last_seq = ${} AND batch_hash = ${} RETURNING id) \
+                "WITH moved AS (UPDATE audit_head SET last_seq = ${}, head_hash = ${} \
+                 WHERE id = 1 AND last_seq = ${} AND head_hash = ${} RETURNING id) \
                  INSERT INTO audit_event ({COLUMNS}) SELECT v.* FROM (VALUES {values}) AS v \
                  WHERE EXISTS (SELECT 1 FROM moved)",
                 guard + 1,

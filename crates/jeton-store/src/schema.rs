@@ -34,6 +34,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/0005_audit_index.sql"),
     ),
     (
+        6,
+        "audit memory",
+        include_str!("../../../migrations/0006_audit_memory.sql"),
+    ),
+    (
         7,
         "admin identity",
         include_str!("../../../migrations/0007_admin_identity.sql"),

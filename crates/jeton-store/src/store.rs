@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::appender::{Appender, Turn};
-use crate::audit_chain::{ChainHead, HeadCache};
+use crate::audit_chain::{AuditEnd, BatchKey, HeadCache};
 use crate::change::{Change, Changes};
 use crate::dialect::{Dialect, SQLITE};
 use crate::files::Files;
@@ -29,6 +29,9 @@ pub struct Store {
     appender: Option<Arc<Mutex<Appender>>>,
     pub(crate) dialect: &'static Dialect,
     pub(crate) audit_head: HeadCache,
+    pub(crate) batch_key: BatchKey,
+    /// Whether the database has the tables of migration 6.
+    pub(crate) has_notes: bool,
     /// Between this and the database there is something that may hand each transaction to another
     /// connection (`PgBouncer` in transaction mode): then no statement outlives its transaction.
     pooled: bool,
@@ -46,8 +49,9 @@ pub struct Transaction {
     connection: OpenTransaction,
     pub(crate) dialect: &'static Dialect,
     pub(crate) audit_head: HeadCache,
+    pub(crate) batch_key: BatchKey,
     /// The end of the audit chain, once this is committed.
-    pub(crate) new_audit_head: Option<ChainHead>,
+    pub(crate) new_audit_head: Option<AuditEnd>,
     pub(crate) changes: Changes,
     pooled: bool,
     _turn: Option<Turn>,
@@ -124,6 +128,8 @@ impl Store {
             appender,
             dialect,
             audit_head: HeadCache::default(),
+            batch_key: BatchKey::default(),
+            has_notes: true,
             pooled: database.is_pooled(),
             connections: database.connections(),
             files: None,
@@ -142,11 +148,21 @@ impl Store {
             appender: None,
             dialect: &SQLITE,
             audit_head: HeadCache::default(),
+            batch_key: BatchKey::default(),
+            has_notes: true,
             pooled: false,
             connections: 0,
             files: None,
             anchor: None,
         })
+    }
+
+    /// The same store, which looks for checkpoints where that version of the schema has them.
+    pub(crate) fn with_notes(&self, has_notes: bool) -> Self {
+        Self {
+            has_notes,
+            ..self.clone()
+        }
     }
 
     /// Begins a write.
@@ -187,6 +203,7 @@ impl Store {
             connection,
             dialect: self.dialect,
             audit_head: self.audit_head.clone(),
+            batch_key: self.batch_key.clone(),
             new_audit_head: None,
             changes: Changes::default(),
             pooled: self.pooled,

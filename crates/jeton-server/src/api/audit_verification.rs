@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use jeton_store::{AuditSpan, StoreError};
+use jeton_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{AdminRead, ReadErrors};
 use crate::app::App;
 use crate::http::{ApiQuery, Problem};
-use crate::service::{ServiceError, audit_proof};
+use crate::service::ServiceError;
+use crate::service::audit_proof::{self, Verified};
 
 /// Where to begin.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -44,18 +45,27 @@ pub(crate) struct BrokenView {
     seq: i64,
     /// What is wrong.
     reason: String,
+    /// What this server remembers, where it remembers another log.
+    expected: Option<String>,
+    /// What the database holds instead.
+    found: Option<String>,
+    /// What to do next.
+    next_step: String,
 }
 
-impl From<AuditSpan> for AuditVerification {
-    fn from(span: AuditSpan) -> Self {
+impl From<Verified> for AuditVerification {
+    fn from(span: Verified) -> Self {
         Self {
             last_seq: span.last,
             events: span.events,
-            checkpoints: span.checkpoints.len(),
+            checkpoints: span.checkpoints,
             complete: span.is_end,
             broken: span.broken.map(|broken| BrokenView {
                 seq: broken.seq,
-                reason: broken.reason.to_string(),
+                reason: broken.reason,
+                expected: broken.expected,
+                found: broken.found,
+                next_step: broken.next_step.to_owned(),
             }),
         }
     }

@@ -1,6 +1,7 @@
 //! The admin API: `/api/v1`, one verb a file under its noun, protected by Jeton's own tokens.
 
 pub(crate) mod admin_invitations;
+pub(crate) mod audit_checkpoints;
 pub(crate) mod audit_events;
 pub(crate) mod audit_verification;
 mod authorization;

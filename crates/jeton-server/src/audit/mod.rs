@@ -1,12 +1,22 @@
-//! The audit log: writing it, for there is no token without a record, and what the outside reads.
+//! The audit log: writing it, for there is no token without a record; what is remembered of it outside the
+//! database; what the outside reads.
 
 mod allowance;
+mod checkpoint;
 mod document;
 pub(crate) mod forward;
+mod memory;
+mod open;
+mod recall;
 mod refusals;
 mod window;
 mod writer;
 
+pub(crate) use checkpoint::{Chain, Checkpoint, Trust};
 pub(crate) use document::AuditEventView;
+pub use memory::Acknowledgement;
+pub(crate) use memory::{AuditMemory, Discontinuity, Known, MemoryError, WHAT_TO_DO, tell};
+pub(crate) use open::{OpenAuditError, open_memory};
+pub(crate) use recall::{Outcome, Walked, describe, is_same, signed, walk};
 pub(crate) use refusals::Refused;
 pub(crate) use writer::{AuditLog, WRITER};

@@ -9,7 +9,7 @@
 //! for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jeton_core::{AuditEvent, Clock, Entropy, EventId};
@@ -54,6 +54,7 @@ pub(crate) struct AuditLog {
     durability: AuditDurability,
     last: Arc<LastCommit>,
     refusals: Arc<Refusals>,
+    halted: Arc<AtomicBool>,
 }
 
 /// The name of the job that writes.
@@ -136,7 +137,22 @@ impl AuditLog {
             durability,
             last,
             refusals: Arc::default(),
+            halted: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// From here on nothing is recorded, and therefore nothing issued.
+    pub(crate) fn halt(&self) {
+        self.halted.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends [`Self::halt`].
+    pub(crate) fn go_on(&self) {
+        self.halted.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Relaxed)
     }
 
     /// How the last commit ended, if there was one.
@@ -210,6 +226,9 @@ impl AuditLog {
         &self,
         mut event: AuditEvent,
     ) -> Result<Option<oneshot::Receiver<Result<(), AuditUnavailable>>>, AuditUnavailable> {
+        if self.is_halted() {
+            return Err(AuditUnavailable);
+        }
         event.limit_reason();
         let (written, outcome) = match self.durability {
             AuditDurability::Sync => {

@@ -137,6 +137,11 @@ impl Config {
                     .only(&["audit_reserve_mib"])
                     .map(|_| "audit.reserve_mib".into()),
             )
+            .merge(
+                Env::prefixed("JETON_")
+                    .only(&["audit_on_discontinuity"])
+                    .map(|_| "audit.on_discontinuity".into()),
+            )
             .merge(Serialized::defaults(flags));
         let raw: RawConfig = figment.extract().map_err(Box::new)?;
         let oidc = raw.oidc.clone();
@@ -219,6 +224,7 @@ impl Config {
             audit_durability: audit.durability.unwrap_or_default(),
             audit_retention: audit_retention(audit.retention_days)?,
             audit_reserve: audit_reserve(audit.reserve_mib),
+            on_discontinuity: audit.on_discontinuity.unwrap_or_default(),
             audit_forward: audit_forward(audit.forward)?,
             data_dir,
             oidc: None,

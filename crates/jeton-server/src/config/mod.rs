@@ -37,6 +37,17 @@ pub enum AuditDurability {
     Async,
 }
 
+/// What a server does whose audit log does not continue what it remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDiscontinuity {
+    /// It goes on issuing, signs nothing more, and says so wherever somebody may look.
+    #[default]
+    Continue,
+    /// It does not start, and issues nothing.
+    Stop,
+}
+
 /// Settings as somebody wrote them: a file, the environment, or flags. Everything is optional.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +139,9 @@ pub struct RawAudit {
     /// How much room, in MiB, is kept for tokens and changes; 0 for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserve_mib: Option<u32>,
+    /// `continue` or `stop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_discontinuity: Option<OnDiscontinuity>,
     /// Where else events go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forward: Vec<RawForward>,
@@ -177,6 +191,7 @@ pub struct Config {
     pub(crate) audit_retention: Option<Duration>,
     /// The room, in bytes, that is kept for tokens and changes.
     pub(crate) audit_reserve: Option<u64>,
+    pub(crate) on_discontinuity: OnDiscontinuity,
     pub(crate) audit_forward: Vec<Forward>,
     pub(crate) oidc: Option<OidcConfig>,
     /// Each setting as it took effect, for people to read.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use figment::Figment;
 use jeton_store::Database;
 
-use super::{AuditDurability, Config};
+use super::{AuditDurability, Config, OnDiscontinuity};
 
 /// One setting, for people to read. The master key is not among them.
 #[derive(Debug, Clone)]
@@ -162,6 +162,14 @@ fn audit(config: &Config) -> Vec<Named> {
             config
                 .audit_reserve
                 .map_or_else(|| "0".to_owned(), |bytes| (bytes >> 20).to_string()),
+        ),
+        (
+            "audit.on_discontinuity",
+            match config.on_discontinuity {
+                OnDiscontinuity::Continue => "continue",
+                OnDiscontinuity::Stop => "stop",
+            }
+            .to_owned(),
         ),
         (
             "audit.forward",

@@ -128,7 +128,10 @@ fn service(error: &ServiceError) -> (StatusCode, &'static str, String) {
                 "The database was lost in the middle of the change, which may have been made. Look before you try again.".into(),
             )
         }
-        ServiceError::Store(_) | ServiceError::Keys(_) | ServiceError::Entropy(_) => {
+        ServiceError::Store(_)
+            | ServiceError::Keys(_)
+            | ServiceError::Audit(_)
+            | ServiceError::Entropy(_) => {
             tracing::error!(error = with_causes(error), "the dashboard failed");
             (
                 StatusCode::SERVICE_UNAVAILABLE,

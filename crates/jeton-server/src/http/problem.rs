@@ -185,7 +185,10 @@ impl From<ServiceError> for Problem {
                     "it may have been made: look before you try again. The server's log says why",
                 )
             }
-            ServiceError::Store(_) | ServiceError::Keys(_) | ServiceError::Entropy(_) => {
+            ServiceError::Store(_)
+            | ServiceError::Keys(_)
+            | ServiceError::Audit(_)
+            | ServiceError::Entropy(_) => {
                 tracing::error!(error = with_causes(&error), "the admin API failed");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

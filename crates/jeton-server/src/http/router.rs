@@ -260,6 +260,10 @@ fn admin_api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api::audit_events::list))
         .routes(routes!(api::audit_events::export))
         .routes(routes!(api::audit_verification::verify))
+        .routes(routes!(api::audit_checkpoints::show))
+        .routes(routes!(api::audit_checkpoints::verify))
+        .routes(routes!(api::audit_checkpoints::rotate_key))
+        .routes(routes!(api::audit_checkpoints::rebuild_index))
 }
 
 /// The `OpenAPI` document of the admin API, as JSON.

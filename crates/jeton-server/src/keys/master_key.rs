@@ -55,6 +55,10 @@ pub enum MasterKeyFileError {
 pub(crate) enum Purpose {
     /// Private signing keys at rest.
     SigningKeys,
+    /// Keys of the audit log at rest.
+    AuditKeys,
+    /// What a server remembers of the audit log outside the database.
+    AuditMemory,
     /// A new secret on its way to the page that shows it once.
     Reveal,
     /// Cookies of browsers in which an admin signed in.
@@ -67,6 +71,8 @@ impl Purpose {
     const fn label(self) -> &'static str {
         match self {
             Self::SigningKeys => "signing keys",
+            Self::AuditKeys => "audit keys",
+            Self::AuditMemory => "audit memory",
             Self::Reveal => "reveal",
             Self::DeviceCookie => "device cookie",
             Self::OidcSignIn => "oidc sign-in",

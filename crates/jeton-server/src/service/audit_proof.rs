@@ -1,42 +1,227 @@
-//! The proof of the audit log: signed checkpoints, walking the chain, and removing what is old.
+//! The proof of the audit log: walking its chain past signed checkpoints and what this server remembers,
+//! and removing what is old.
 //!
-//! The chain alone shows that nothing between its ends was altered; whoever can write to the
-//! database could compute it anew, though. A checkpoint signs an end of it with a key that only
-//! Jeton can open, so that everything before it is proven.
+//! The chain alone shows that nothing between its ends was altered, and that servers wrote it. A checkpoint
+//! signs an end of it, so that everything before it is proven; what a server remembers shows that nothing
+//! was put back.
 
 use std::time::Duration;
 
-use jeton_core::{Actor, AuditKind, SigningAlgorithm, Timestamp};
-use jeton_jose::{UnverifiedToken, sign_statement, verify_statement};
-use jeton_store::{AuditCheckpoint, AuditSpan, BrokenAudit, BrokenReason, retry_on_conflict};
-use serde::{Deserialize, Serialize};
+use jeton_core::{Actor, AuditKind, Timestamp};
+use jeton_jose::{UnverifiedToken, verify_statement};
+use jeton_store::{
+    AuditCheckpoint, AuditEnd, AuditSpan, AuditWalk, BrokenAudit, BrokenReason, Lock,
+};
+use serde::Deserialize;
 
+use super::checkpoints::{self, Extra};
 use super::{ServiceError, statistics};
 use crate::app::App;
-use crate::keys::KeyRingError;
+use crate::audit::{Chain, Known, WHAT_TO_DO, walk};
 
-/// The `typ` of a checkpoint.
-const TYP: &str = "jeton-audit-checkpoint+jwt";
+/// The `typ` of a checkpoint as earlier versions signed it.
+const EARLIER_TYP: &str = "jeton-audit-checkpoint+jwt";
 /// So many events are walked for one answer.
 const SPAN: i64 = 20_000;
-/// Checkpoints that are kept: the newest vouches for all before it, the others say roughly where
-/// something was altered.
-const KEPT: i64 = 1_000_000;
 
-/// What a checkpoint says.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Statement {
-    iss: String,
+/// What such a checkpoint says.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct EarlierStatement {
     seq: i64,
     batch_hash: String,
-    /// In seconds.
-    iat: i64,
     /// Whether the events up to it were removed.
     pruned: bool,
 }
 
-/// Walks the chain on from `after`, and verifies the checkpoints on the way.
-pub(crate) async fn verify(app: &App, after: i64) -> Result<AuditSpan, ServiceError> {
+/// Part of the log, walked.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    /// The last event that is proven.
+    pub(crate) last: i64,
+    /// Events walked.
+    pub(crate) events: u64,
+    /// Checkpoints verified.
+    pub(crate) checkpoints: usize,
+    /// Whether it reaches the end of the log.
+    pub(crate) is_end: bool,
+    /// What does not fit.
+    pub(crate) broken: Option<Broken>,
+}
+
+/// What does not fit.
+#[derive(Debug, Default)]
+pub(crate) struct Broken {
+    /// The first event that is not proven.
+    pub(crate) seq: i64,
+    /// What is wrong.
+    pub(crate) reason: String,
+    /// What this server remembers, where it remembers another log.
+    pub(crate) expected: Option<String>,
+    /// What the database holds instead.
+    pub(crate) found: Option<String>,
+    /// What to do next.
+    pub(crate) next_step: &'static str,
+}
+
+/// Where events were altered: who remembers what they were.
+const COMPARE: &str = "what comes before is proven; compare the rest with an export, with what was \
+     forwarded, or with a backup";
+
+impl From<BrokenAudit> for Broken {
+    fn from(broken: BrokenAudit) -> Self {
+        let next_step = match broken.reason {
+            BrokenReason::Hidden | BrokenReason::HiddenTime => {
+                "run jeton audit reindex, which makes the list anew; the events themselves are proven"
+            }
+            _ => COMPARE,
+        };
+        Self {
+            seq: broken.seq,
+            reason: broken.reason.to_string(),
+            next_step,
+            ..Self::default()
+        }
+    }
+}
+
+/// What has to be in the log.
+struct MustHold {
+    known: Vec<AuditEnd>,
+    authentic_after: Option<i64>,
+    acknowledged: i64,
+}
+
+impl MustHold {
+    fn of(app: &App, known: &Known) -> Self {
+        let newest = known.chain.newest();
+        let pruned = newest.map_or(0, |newest| newest.pruned.seq);
+        let ends = newest.map(|newest| newest.end.clone()).into_iter();
+        let ends = ends.chain(app.store.audit_written());
+        Self {
+            known: ends
+                .chain([known.proven.clone()])
+                .filter(|end| end.seq > pruned)
+                .collect(),
+            authentic_after: newest.map(|newest| newest.authentic_after),
+            acknowledged: known.chain.acknowledged(),
+        }
+    }
+}
+
+/// Walks the chain on from `after`, and verifies the checkpoints on the way. From the beginning, it also
+/// verifies that the checkpoints continue one another, and what this server remembers.
+pub(crate) async fn verify(app: &App, after: i64) -> Result<Verified, ServiceError> {
+    // What other servers signed meanwhile is taken over, and what was cut off since is noticed, first.
+    let must_hold = {
+        let mut known = app.audit_memory.known.lock().await;
+        if after <= 0 {
+            checkpoints::follow(app, &mut known).await?;
+        }
+        MustHold::of(app, &known)
+    };
+    if after <= 0
+        && let Some(broken) = verify_checkpoints(app).await?
+    {
+        return Ok(Verified {
+            last: 0,
+            events: 0,
+            checkpoints: 0,
+            is_end: false,
+            broken: Some(broken),
+        });
+    }
+    if must_hold.authentic_after.is_none() {
+        let span = verify_earlier_form(app, after).await?;
+        return Ok(verified(span));
+    }
+    let mut span = app
+        .store
+        .walk_audit(&AuditWalk {
+            after,
+            limit: SPAN,
+            known: &must_hold.known,
+            authentic_after: must_hold.authentic_after,
+        })
+        .await?;
+    if span.broken.is_none() {
+        span.broken = misled(app, after, span.end.seq).await?;
+    }
+    let unanswered = span
+        .discontinuities
+        .iter()
+        .copied()
+        .find(|seq| *seq > must_hold.acknowledged);
+    let mut verified = verified(span);
+    if let (None, Some(seq)) = (&verified.broken, unanswered) {
+        verified.broken = Some(Broken {
+            seq,
+            reason: "at this event a server said that the log does not continue what it remembers; the event has the details"
+                .to_owned(),
+            next_step: WHAT_TO_DO,
+            ..Broken::default()
+        });
+    }
+    Ok(verified)
+}
+
+fn verified(span: AuditSpan) -> Verified {
+    Verified {
+        last: span.end.seq,
+        events: span.events,
+        checkpoints: span.notes.len() + span.checkpoints.len(),
+        is_end: span.is_end,
+        broken: span.broken.map(Broken::from),
+    }
+}
+
+/// What leads to events and does not lead to all of them.
+async fn misled(app: &App, after: i64, last: i64) -> Result<Option<BrokenAudit>, ServiceError> {
+    match app.store.hidden_audit_event(after, last).await? {
+        Some(hidden) => Ok(Some(hidden)),
+        None => Ok(app.store.hidden_clock_step(after, last).await?),
+    }
+}
+
+/// Whether the checkpoints continue one another, and what this server remembers.
+async fn verify_checkpoints(app: &App) -> Result<Option<Broken>, ServiceError> {
+    if let Some(found) = app.audit_memory.discontinuity() {
+        return Ok(Some(Broken {
+            seq: 0,
+            reason: format!("the log does not continue: {found}"),
+            expected: Some(found.expected.clone()),
+            found: Some(found.found.clone()),
+            next_step: WHAT_TO_DO,
+        }));
+    }
+    let known = app.audit_memory.known.lock().await;
+    let walked = walk(&app.store, &known.keys, 0, i64::MAX).await?;
+    let broken = |number: i64, found: String| Broken {
+        seq: ends_before(&walked.ends),
+        reason: format!("checkpoint {number}: {found}"),
+        expected: Some(format!("checkpoint {}", known.chain.number())),
+        found: Some(found),
+        next_step: WHAT_TO_DO,
+    };
+    if let Some((number, fault)) = walked.fault {
+        return Ok(Some(broken(number, fault.to_string())));
+    }
+    Ok(differs(&walked.chain, &known.chain)
+        .then(|| broken(known.chain.number(), "it is missing".to_owned())))
+}
+
+fn ends_before(ends: &[AuditEnd]) -> i64 {
+    ends.last().map_or(0, |end| end.seq) + 1
+}
+
+/// Whether checkpoints are missing that are known. Whether those that are there are the known ones was
+/// looked at before.
+fn differs(found: &Chain, known: &Chain) -> bool {
+    found.number() < known.number()
+}
+
+/// Verifies a log as versions before migration 6 wrote it, whose checkpoints were signed with the keys of
+/// tokens. They count until the first checkpoint of today's form.
+pub(super) async fn verify_earlier_form(app: &App, after: i64) -> Result<AuditSpan, ServiceError> {
     let mut span = app.store.verify_audit(after, SPAN).await?;
     let unsigned = span
         .checkpoints
@@ -50,12 +235,11 @@ pub(crate) async fn verify(app: &App, after: i64) -> Result<AuditSpan, ServiceEr
         });
     }
     if span.broken.is_none() {
-        span.broken = app.store.hidden_audit_event(after, span.last).await?;
+        span.broken = misled(app, after, span.end.seq).await?;
     }
     Ok(span)
 }
 
-/// The issuer may have moved since; everything else has to be as signed.
 fn is_signed(app: &App, checkpoint: &AuditCheckpoint) -> bool {
     let Ok(token) = UnverifiedToken::parse(&checkpoint.signature) else {
         return false;
@@ -63,89 +247,23 @@ fn is_signed(app: &App, checkpoint: &AuditCheckpoint) -> bool {
     let Some(key) = app.keys.ever(token.kid()) else {
         return false;
     };
-    verify_statement::<Statement>(&token, &key, TYP).is_ok_and(|statement| {
+    verify_statement::<EarlierStatement>(&token, &key, EARLIER_TYP).is_ok_and(|statement| {
         statement.seq == checkpoint.seq
             && statement.batch_hash == checkpoint.batch_hash
             && statement.pruned == checkpoint.pruned_at.is_some()
     })
 }
 
-/// Signs the end of the log, if it moved.
-pub(crate) async fn sign_end(app: &App) -> Result<(), ServiceError> {
-    let Some((seq, batch_hash)) = app.store.audit_end().await? else {
-        return Ok(());
-    };
-    let last = app.store.last_audit_checkpoint().await?;
-    if last.is_some_and(|last| last.seq >= seq) {
-        return Ok(());
-    }
-    let checkpoint = signed(app, seq, batch_hash, false)?;
-    let pruned = app.store.pruned_audit_checkpoint().await?;
-    let kept_from = pruned.map_or(seq - KEPT, |pruned| {
-        pruned.seq.max(seq - KEPT).min(pruned.seq)
-    });
-    retry_on_conflict(|| async {
-        let mut tx = app.store.begin().await?;
-        tx.put_audit_checkpoint(&checkpoint).await?;
-        tx.delete_audit_checkpoints(kept_from).await?;
-        Ok::<_, ServiceError>(tx.commit().await?)
-    })
-    .await
-}
-
-fn signed(
-    app: &App,
-    seq: i64,
-    batch_hash: String,
-    pruned: bool,
-) -> Result<AuditCheckpoint, ServiceError> {
-    let now = app.clock.now();
-    let statement = Statement {
-        iss: app.issuer.to_string(),
-        seq,
-        batch_hash,
-        iat: now.as_seconds(),
-        pruned,
-    };
-    let key = app.keys.active(SigningAlgorithm::Es256)?;
-    let signature = sign_statement(&key, TYP, &statement).map_err(KeyRingError::from)?;
-    Ok(AuditCheckpoint {
-        seq,
-        batch_hash: statement.batch_hash,
-        at: now,
-        signature,
-        pruned_at: pruned.then_some(now),
-    })
-}
-
 /// Removes events that are older than `retention`: first a signed checkpoint says so, from which the
-/// chain begins from then on, then they go a part at a time.
+/// chain begins from then on, then they go a part at a time. Where the log does not continue what this
+/// server remembers, nothing is removed.
 pub(crate) async fn prune(app: &App, retention: Duration) -> Result<(), ServiceError> {
     let before = app.clock.now().minus(retention);
     // What is not counted yet is kept.
     statistics::count(app).await?;
-    let pruned = app.store.pruned_audit_checkpoint().await?;
-    let done = pruned.as_ref().map_or(0, |pruned| pruned.seq);
-    let mut through = done;
-    if let Some((seq, batch_hash)) = prunable(app, before).await?
-        && seq > done
-    {
-        let checkpoint = signed(app, seq, batch_hash, true)?;
-        let mut event = app.event(AuditKind::AuditPruned, Actor::System)?;
-        event.detail.insert("through_seq".into(), seq.into());
-        event
-            .detail
-            .insert("older_than".into(), before.to_string().into());
-        retry_on_conflict(|| async {
-            let mut tx = app.store.begin().await?;
-            tx.put_audit_checkpoint(&checkpoint).await?;
-            tx.delete_audit_checkpoints(seq).await?;
-            tx.record(&event).await?;
-            Ok::<_, ServiceError>(tx.commit().await?)
-        })
-        .await?;
-        through = seq;
-    }
+    let Some(through) = prune_signed(app, before).await? else {
+        return Ok(());
+    };
     if through > 0 {
         while app.store.delete_pruned_audit(through).await? {
             // Others want to write too.
@@ -155,14 +273,44 @@ pub(crate) async fn prune(app: &App, retention: Duration) -> Result<(), ServiceE
     Ok(())
 }
 
+/// Gives the last event that may go, as the newest checkpoint says; nothing where it may say nothing.
+async fn prune_signed(app: &App, before: Timestamp) -> Result<Option<i64>, ServiceError> {
+    let prunable = prunable(app, before).await?;
+    let mut known = app.audit_memory.known.lock().await;
+    let _alone = app.store.lock(Lock::AuditCheckpoints).await?;
+    if !checkpoints::follow(app, &mut known).await? {
+        return Ok(None);
+    }
+    let Some(newest) = known.chain.newest() else {
+        return Ok(None);
+    };
+    let done = newest.pruned.seq;
+    let Some(end) = prunable.filter(|end| end.seq > done && end.seq <= known.proven.seq) else {
+        return Ok(Some(done));
+    };
+    let mut event = app.event(AuditKind::AuditPruned, Actor::System)?;
+    event.detail.insert("through_seq".into(), end.seq.into());
+    event
+        .detail
+        .insert("older_than".into(), before.to_string().into());
+    let through = end.seq;
+    let extra = Extra {
+        pruned: Some(end),
+        events: vec![event],
+        ..Extra::default()
+    };
+    checkpoints::sign(app, &mut known, extra).await?;
+    Ok(Some(through))
+}
+
 /// What is old enough, counted for the dashboard, and forwarded where it is to be.
-async fn prunable(app: &App, before: Timestamp) -> Result<Option<(i64, String)>, ServiceError> {
-    let Some((seq, hash)) = app.store.audit_batch_end_at(before).await? else {
+async fn prunable(app: &App, before: Timestamp) -> Result<Option<AuditEnd>, ServiceError> {
+    let Some(end) = app.store.audit_batch_end_at(before).await? else {
         return Ok(None);
     };
     let used = app.store.audit_used_through().await?;
-    if seq <= used {
-        return Ok(Some((seq, hash)));
+    if end.seq <= used {
+        return Ok(Some(end));
     }
     Ok(app.store.audit_batch_end(used + 1).await?)
 }

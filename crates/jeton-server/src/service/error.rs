@@ -1,7 +1,11 @@
 //! Why an operator's request is not carried out.
 
 use jeton_core::{ClientId, EntropyError, ScopeSet};
+use jeton_jose::NoteError;
 use jeton_store::StoreError;
+
+use crate::audit::MemoryError;
+use crate::keys::AuditKeysError;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,9 @@ pub(crate) enum ServiceError {
     /// The signing keys failed.
     #[error("the signing keys failed")]
     Keys(#[source] Box<crate::keys::KeyRingError>),
+    /// The audit log's keys, or what is remembered of it.
+    #[error("proving the audit log failed")]
+    Audit(#[source] Box<AuditFault>),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -59,6 +66,39 @@ pub(crate) struct Loss {
     pub(crate) client_id: ClientId,
     pub(crate) name: String,
     pub(crate) scopes: ScopeSet,
+}
+
+/// Why the audit log cannot be proven or signed now, which says nothing of the log itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditFault {
+    #[error(transparent)]
+    Keys(#[from] AuditKeysError),
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+}
+
+impl From<AuditFault> for ServiceError {
+    fn from(error: AuditFault) -> Self {
+        Self::Audit(Box::new(error))
+    }
+}
+
+impl From<AuditKeysError> for ServiceError {
+    fn from(error: AuditKeysError) -> Self {
+        AuditFault::from(error).into()
+    }
+}
+
+impl From<NoteError> for ServiceError {
+    fn from(error: NoteError) -> Self {
+        AuditKeysError::from(error).into()
+    }
+}
+
+impl From<MemoryError> for ServiceError {
+    fn from(error: MemoryError) -> Self {
+        AuditFault::from(error).into()
+    }
 }
 
 impl ServiceError {

@@ -3,7 +3,12 @@
 
 pub(crate) mod admins;
 pub(crate) mod audit_export;
+pub(crate) mod audit_index;
 pub(crate) mod audit_proof;
+pub(crate) mod audit_start;
+pub(crate) mod checkpoint_keys;
+pub(crate) mod checkpoint_note;
+pub(crate) mod checkpoints;
 pub(crate) mod clients;
 pub(crate) mod device;
 mod error;

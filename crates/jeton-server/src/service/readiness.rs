@@ -137,6 +137,7 @@ async fn look(app: &App) -> Document {
     Document::of([
         ("database", database),
         ("audit_log", audit_log),
+        ("audit_memory", audit_memory(app)),
         ("signing_keys", signing_keys(app)),
         ("signing", signing(app).await),
         ("directory", directory(app)),
@@ -175,6 +176,20 @@ async fn audit_log(app: &App) -> Part {
             Part::failing("the audit log cannot be written; the server's log says why")
         }
         Err(_) => Part::failing("the audit log cannot be written in time"),
+    }
+}
+
+/// Whether the audit log continues what this server remembers of it. Where it does not, the server goes on
+/// or not, as the operator chose.
+fn audit_memory(app: &App) -> Part {
+    const REASON: &str = "the audit log in the database does not continue what this server remembers \
+                          of it; jeton audit verify says more";
+    if app.audit_memory.discontinuity().is_none() {
+        Part::ok()
+    } else if app.audit.is_halted() {
+        Part::failing(REASON)
+    } else {
+        Part::warning(REASON)
     }
 }
 

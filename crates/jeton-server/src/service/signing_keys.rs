@@ -9,7 +9,7 @@ use jeton_store::{Lock, StoredKey, retry_on_conflict};
 
 use super::{Operator, ServiceError};
 use crate::app::App;
-use crate::keys::{KeyRing, KeyRingError};
+use crate::keys::{AuditKeys, KeyRing, KeyRingError};
 
 /// Verifiers cache keys for up to a day, and some never ask again before that: a new key is
 /// published so long before it signs.
@@ -108,6 +108,12 @@ pub(crate) async fn rewrap(app: &App, operator: &Operator) -> Result<usize, Serv
         for key in app.store.signing_keys().await? {
             if let Some(sealed) = KeyRing::rewrap(&key, &app.master_keys, app.entropy.as_ref())? {
                 tx.reseal_signing_key(key.id, &key.sealed, &sealed).await?;
+                rewrapped += 1;
+            }
+        }
+        for key in app.store.audit_keys().await? {
+            if let Some(sealed) = AuditKeys::rewrap(&key, &app.master_keys, app.entropy.as_ref())? {
+                tx.reseal_audit_key(key.id, &key.sealed, &sealed).await?;
                 rewrapped += 1;
             }
         }

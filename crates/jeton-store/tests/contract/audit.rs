@@ -18,8 +18,8 @@ async fn broken(store: &Store) -> Option<(i64, BrokenReason)> {
         if span.is_end {
             return None;
         }
-        assert!(span.last > after, "a walk gets on");
-        after = span.last;
+        assert!(span.end.seq > after, "a walk gets on");
+        after = span.end.seq;
     }
 }
 

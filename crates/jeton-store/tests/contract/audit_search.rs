@@ -6,7 +6,7 @@ use jeton_core::{AuditEvent, AuditKind, ClientId, Timestamp, TokenId};
 use jeton_jose::OsEntropy;
 use jeton_store::{AuditFilter, BrokenReason, Store};
 
-use crate::samples::{client, event};
+use crate::samples::{client, event, now};
 use crate::world::World;
 
 /// 50,000 events of a busy client; every thousandth is another's, with a word to be found.
@@ -218,4 +218,91 @@ async fn an_event_that_a_search_by_client_would_miss_is_hidden() {
         assert_eq!(hidden_event(0).await, None);
         assert_eq!(hidden_event(255).await, None);
     }
+}
+
+/// Ten events a minute apart, ten a year ahead, ten more after the first ten; with their tokens.
+async fn append_with_a_jump(store: &Store, start: Timestamp) -> Vec<TokenId> {
+    let minute = |number: u64| start.plus(Duration::from_secs(60 * number));
+    let times = (0..10)
+        .map(minute)
+        .chain((10..20).map(|number| minute(number).plus(YEAR)))
+        .chain((20..30).map(minute));
+    let mut tokens = Vec::new();
+    for at in times {
+        let token = TokenId::generate(at, &OsEntropy).unwrap();
+        let mut issued = event(AuditKind::TokenIssued);
+        issued.at = at;
+        issued.jti = Some(token.to_string());
+        tokens.push(token);
+        store.append_audit(&[issued]).await.unwrap();
+    }
+    tokens
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+#[tokio::test]
+async fn times_are_found_though_the_clock_was_a_year_ahead_for_a_while() {
+    let world = World::new().await;
+    let start = now();
+    let minute = |number: u64| start.plus(Duration::from_secs(60 * number));
+    let tokens = append_with_a_jump(&world.store, start).await;
+    let find = async |since, until| {
+        let filter = AuditFilter {
+            since,
+            until,
+            ..AuditFilter::default()
+        };
+        let found = world.store.search_audit(&filter, None, 100).await.unwrap();
+        assert_eq!(found.next, None);
+        found
+            .events
+            .iter()
+            .map(|event| event.seq)
+            .collect::<Vec<_>>()
+    };
+    for _ in ["while nothing is noted", "once it is"] {
+        let all = find(None, None).await;
+        assert_eq!(all.len(), 30);
+        let late = find(Some(minute(25)), Some(start.plus(YEAR / 2))).await;
+        assert_eq!(late, [30, 29, 28, 27, 26]);
+        let early = find(Some(minute(3)), Some(minute(5))).await;
+        assert_eq!(early, [5, 4]);
+        let ahead = find(Some(minute(12).plus(YEAR)), None).await;
+        assert_eq!(ahead, (13..=20).rev().collect::<Vec<_>>());
+        for (seq, token) in (1..).zip(&tokens) {
+            let filter = AuditFilter {
+                jti: Some(token.to_string()),
+                ..AuditFilter::default()
+            };
+            let found = world.store.search_audit(&filter, None, 2).await.unwrap();
+            assert_eq!(
+                found
+                    .events
+                    .iter()
+                    .map(|event| event.seq)
+                    .collect::<Vec<_>>(),
+                [seq]
+            );
+        }
+        while world.store.note_clock_steps().await.unwrap() {}
+    }
+    // Retention keeps what is younger, and all after it.
+    let old = world.store.audit_batch_end_at(minute(40)).await.unwrap();
+    assert_eq!(old.map(|end| end.seq), Some(10));
+}
+
+#[tokio::test]
+async fn that_the_clock_was_set_back_cannot_be_hidden() {
+    let world = World::new().await;
+    append_with_a_jump(&world.store, now()).await;
+    while world.store.note_clock_steps().await.unwrap() {}
+    assert_eq!(world.store.hidden_clock_step(0, 30).await.unwrap(), None);
+    world.sql("DELETE FROM audit_clock_step").await;
+    let hidden = world.store.hidden_clock_step(0, 30).await.unwrap().unwrap();
+    assert_eq!((hidden.seq, hidden.reason), (21, BrokenReason::HiddenTime));
+    // Made anew.
+    world.store.discard_audit_index().await.unwrap();
+    while world.store.note_clock_steps().await.unwrap() {}
+    assert_eq!(world.store.hidden_clock_step(0, 30).await.unwrap(), None);
 }

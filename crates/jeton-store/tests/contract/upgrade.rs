@@ -36,6 +36,16 @@ const UNDO_ADMIN_IDENTITY: &str = "\
     ALTER TABLE admin DROP COLUMN role_source;
     DELETE FROM _sqlx_migrations WHERE version = 7;";
 
+/// What migration 6 changed, as migration 5 had made it.
+const UNDO_AUDIT_MEMORY: &str = "\
+    ALTER TABLE audit_head RENAME COLUMN head_hash TO batch_hash;
+    DROP TABLE audit_key;
+    DROP TABLE audit_note;
+    DROP TABLE audit_note_forward;
+    DROP TABLE audit_clock;
+    DROP TABLE audit_clock_step;
+    DELETE FROM _sqlx_migrations WHERE version = 6;";
+
 /// What migration 5 changed, as migration 4 had made it.
 const UNDO_AUDIT_INDEX: &str = "\
     DROP INDEX audit_event_jti;
@@ -53,6 +63,13 @@ const UNDO_STANDING: &str = "\
     DROP TABLE retired_url;
     DELETE FROM _sqlx_migrations WHERE version = 8;";
 
+/// As migration 4 had made it.
+async fn undo_audit_index(world: &World) {
+    for undo in [UNDO_STANDING, UNDO_AUDIT_MEMORY, UNDO_AUDIT_INDEX] {
+        world.sql(undo).await;
+    }
+}
+
 #[tokio::test]
 async fn events_are_found_after_the_upgrade_that_changed_how() {
     let world = World::new().await;
@@ -67,8 +84,7 @@ async fn events_are_found_after_the_upgrade_that_changed_how() {
         })
         .collect();
     world.store.append_audit(&events).await.unwrap();
-    world.sql(UNDO_STANDING).await;
-    world.sql(UNDO_AUDIT_INDEX).await;
+    undo_audit_index(&world).await;
     let mut told = None;
     let store = Store::open_telling(&world.database, |upgrade| told = Some(upgrade))
         .await
@@ -133,8 +149,7 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
     let mut tx = world.store.begin().await.unwrap();
     tx.insert_secret(&secret).await.unwrap();
     tx.commit().await.unwrap();
-    world.sql(UNDO_STANDING).await;
-    world.sql(UNDO_AUDIT_INDEX).await;
+    undo_audit_index(&world).await;
     world.sql(UNDO_MANY_CLIENTS).await;
     world
         .sql(&format!(

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::audit_proof::{self, Acknowledge, Checkpoint, RotateKey, Verify};
 use crate::admin::Admin;
 use crate::arguments::Global;
 use crate::output::{self, Progress, cell};
@@ -19,11 +20,30 @@ pub(crate) enum Audit {
     List(List),
     /// Prove that the log is as it was written: that no event was altered, removed, moved or added.
     ///
-    /// Walks the chain of hashes over all events and verifies the signed checkpoints. Exits with 1
-    /// where something does not fit, and says from which event on.
-    Verify,
+    /// Walks the chain of hashes over all events, verifies the signed checkpoints, and compares them
+    /// with what the server remembers outside the database. Exits with 1 where something does not
+    /// fit, and says from which event on, what was expected, what was found and what to do next.
+    Verify(Verify),
     /// Write the log as JSON Lines, oldest first.
     Export(Export),
+    /// Print the newest signed checkpoint, for keeping elsewhere.
+    Checkpoint(Checkpoint),
+    /// Let another key sign checkpoints from here on.
+    ///
+    /// The server does so by itself as often as signing keys change. The key before vouches for no
+    /// checkpoint after.
+    RotateKey(RotateKey),
+    /// Make the list anew by which a search finds a client's events.
+    ///
+    /// For a list of which jeton audit verify says that it hides something.
+    Reindex,
+    /// Accept the log as the database has it now, where it does not continue what the server
+    /// remembers: after pg_restore, or when the database is known to be right.
+    ///
+    /// Stop the server first; on PostgreSQL, run this in one data directory, and start that server
+    /// first. The server records it, and says so in its next checkpoint. What was altered in the middle
+    /// of the log stays unproven.
+    Acknowledge(Acknowledge),
 }
 
 #[derive(Args)]
@@ -78,55 +98,19 @@ pub(crate) struct List {
 }
 
 pub(crate) async fn run(command: Audit, global: &Global) -> anyhow::Result<()> {
+    // The server does not run.
+    if let Audit::Acknowledge(what) = command {
+        return audit_proof::acknowledge(what, global).await;
+    }
     let admin = Admin::connect(global).await?;
     match command {
         Audit::List(filter) => list(&admin, filter, global).await,
-        Audit::Verify => verify(&admin, global).await,
+        Audit::Verify(what) => audit_proof::verify(&admin, &what, global).await,
         Audit::Export(what) => export(&admin, &what, global).await,
-    }
-}
-
-async fn verify(admin: &Admin, global: &Global) -> anyhow::Result<()> {
-    let (mut after, mut events, mut checkpoints) = (None, 0, 0);
-    let mut progress = Progress::new("verified", "events");
-    loop {
-        let path = match after {
-            Some(after) => format!("/audit-verification?after={after}"),
-            None => "/audit-verification".to_owned(),
-        };
-        let span = admin.read(&path).await?;
-        let number = |name: &str| span.get(name).and_then(Value::as_i64).unwrap_or(0);
-        let last = number("last_seq");
-        events += number("events");
-        checkpoints += number("checkpoints");
-        progress.show(events);
-        let broken = span.get("broken").filter(|broken| !broken.is_null());
-        let complete = span.get("complete").and_then(Value::as_bool) == Some(true);
-        if broken.is_none() && !complete {
-            after = Some(last);
-            continue;
-        }
-        progress.end();
-        if global.json {
-            output::json(&json!({
-                "verified": broken.is_none(),
-                "events": events,
-                "checkpoints": checkpoints,
-                "last_seq": last,
-                "broken": broken,
-            }))?;
-        }
-        if let Some(broken) = broken {
-            bail!(
-                "the audit log is not as it was written, from event {} on: {}. What comes before is proven; compare the rest with an export or a backup",
-                cell(broken, "seq"),
-                cell(broken, "reason")
-            );
-        }
-        output::say(&format!(
-            "the audit log is as it was written: {events} events up to number {last}, {checkpoints} signed checkpoints"
-        ));
-        return Ok(());
+        Audit::Checkpoint(what) => audit_proof::checkpoint(&admin, &what, global).await,
+        Audit::RotateKey(what) => audit_proof::rotate_key(&admin, &what, global).await,
+        Audit::Reindex => audit_proof::reindex(&admin, global).await,
+        Audit::Acknowledge(_) => Ok(()),
     }
 }
 

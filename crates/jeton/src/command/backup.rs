@@ -9,6 +9,7 @@ use jeton_server::{Config, RawConfig};
 use jeton_store::{BackupSummary, Database, back_up_sqlite, verify_sqlite_copy};
 use serde_json::{Value, json};
 
+use super::audit_proof::leave_acknowledgement;
 use crate::arguments::Global;
 use crate::output;
 
@@ -28,7 +29,7 @@ pub(crate) struct Backup {
 
 /// Put a backup where the server keeps its data. The server must not be running.
 ///
-/// The backup is checked first. Start the server with the same issuer and the same master key:
+/// The backup is checked first. The server that starts next records that the audit log stepped back. Start the server with the same issuer and the same master key:
 /// MCP servers then accept its tokens as before.
 #[derive(Args)]
 pub(crate) struct Restore {
@@ -40,7 +41,7 @@ pub(crate) struct Restore {
 }
 
 pub(crate) async fn back_up(backup: Backup, global: &Global) -> anyhow::Result<()> {
-    let database = sqlite_file(
+    let (database, _) = sqlite_file(
         global,
         "backed up",
         "pg_dump --format=custom --file=FILE DATABASE",
@@ -86,12 +87,12 @@ pub(crate) async fn back_up(backup: Backup, global: &Global) -> anyhow::Result<(
 }
 
 pub(crate) async fn restore(restore: Restore, global: &Global) -> anyhow::Result<()> {
-    let database = sqlite_file(global, "restored", "pg_restore --dbname=DATABASE FILE")?;
-    let folder = database.parent().unwrap_or(Path::new("."));
+    let (database, data_dir) =
+        sqlite_file(global, "restored", "pg_restore --dbname=DATABASE FILE")?;
     let summary = verify_sqlite_copy(&restore.file)
         .await
         .with_context(|| format!("{} cannot be restored", restore.file.display()))?;
-    let _not_in_use = jeton_server::lock_data_dir(folder)?;
+    let _not_in_use = jeton_server::lock_data_dir(&data_dir)?;
     if database.exists() {
         if !restore.overwrite {
             bail!(
@@ -109,9 +110,11 @@ pub(crate) async fn restore(restore: Restore, global: &Global) -> anyhow::Result
         }
         fs::rename(&database, beside(&database, ".replaced"))?;
     }
-    let contents = fs::read(&restore.file)?;
-    jeton_server::write_private_file(&database, &contents)
+    let mut backup = fs::File::open(&restore.file)?;
+    jeton_server::copy_into_private_file(&database, &mut backup)
         .with_context(|| format!("{} cannot be written", database.display()))?;
+    // So that the server does not take what is missing for stolen.
+    leave_acknowledgement(&data_dir, "restore", summary.audit_end.clone(), None)?;
     tell(global, &database, &summary, None)?;
     output::say(&format!(
         "restored to {}: {}. Start the server with the issuer and the master key that it had; admin.json, if you need it, is not in a backup",
@@ -150,15 +153,19 @@ fn words(summary: &BackupSummary) -> String {
     )
 }
 
-fn sqlite_file(global: &Global, done: &str, instead: &str) -> anyhow::Result<PathBuf> {
+/// The database, and the data directory of the server that uses it.
+fn sqlite_file(global: &Global, done: &str, instead: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
     let flags = RawConfig {
         data_dir: global.data_dir.clone(),
         ..RawConfig::default()
     };
-    match Config::load(global.config.as_deref(), &flags)?.database() {
-        Database::Sqlite(file) => Ok(file.clone()),
+    let config = Config::load(global.config.as_deref(), &flags)?;
+    match config.database() {
+        Database::Sqlite(file) => Ok((file.clone(), config.data_dir.clone())),
         Database::Postgres(_) => {
-            bail!("a PostgreSQL database is {done} with PostgreSQL's own tools: {instead}")
+            bail!(
+                "a PostgreSQL database is {done} with PostgreSQL's own tools: {instead}; after restoring, run jeton audit acknowledge"
+            )
         }
     }
 }

@@ -1,11 +1,14 @@
 //! `jeton migrate`.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jeton_server::DatabaseUrl;
 use jeton_store::{Database, Store, copy_everything};
 use serde_json::json;
 
+use super::audit_proof::leave_acknowledgement;
 use crate::arguments::Global;
 use crate::output::{self, Progress};
 
@@ -58,6 +61,10 @@ pub(crate) async fn run(migrate: Migrate, global: &Global) -> anyhow::Result<()>
     target.close().await;
     drop(in_use);
     let copied = copied.context("the move is not complete; what was copied so far is kept")?;
+    // Where the servers of either database remember the log, and where the next one may begin.
+    for folder in data_dirs(&[&from, &to], global) {
+        leave_acknowledgement(&folder, "migrate", copied.audit_end.clone(), None)?;
+    }
     if global.json {
         let tables: serde_json::Map<_, _> = copied
             .tables
@@ -75,6 +82,21 @@ pub(crate) async fn run(migrate: Migrate, global: &Global) -> anyhow::Result<()>
         copied.audit_events
     ));
     Ok(())
+}
+
+/// The data directories that are known: that of the command, and those of SQLite files.
+fn data_dirs(databases: &[&Database], global: &Global) -> Vec<PathBuf> {
+    let files = databases.iter().filter_map(|database| match database {
+        Database::Sqlite(file) => file.parent().map(Path::to_owned),
+        Database::Postgres(_) => None,
+    });
+    let mut folders: Vec<_> = files
+        .chain(global.data_dir.clone())
+        .filter(|folder| folder.join("jeton.lock").exists())
+        .collect();
+    folders.sort();
+    folders.dedup();
+    folders
 }
 
 async fn open(database: &Database) -> anyhow::Result<Store> {

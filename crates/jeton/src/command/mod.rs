@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod apply;
 pub(crate) mod audit;
+pub(crate) mod audit_proof;
 pub(crate) mod backup;
 pub(crate) mod call;
 pub(crate) mod client;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jeton_server::{
-    App, AuditDurability, Config, DatabaseUrl, LogFormat, RawAudit, RawConfig, Server,
-    init_telemetry,
+    App, AuditDurability, Config, DatabaseUrl, LogFormat, OnDiscontinuity, RawAudit, RawConfig,
+    Server, init_telemetry,
 };
 use tokio::sync::oneshot;
 
@@ -99,6 +99,11 @@ pub(crate) struct Serve {
     /// [default: 256].
     #[arg(long, value_name = "MIB")]
     audit_reserve_mib: Option<u32>,
+    /// What to do where the audit log in the database does not continue what this server remembers
+    /// of it: continue, and say so; stop, issue nothing and do not start [env:
+    /// JETON_AUDIT_ON_DISCONTINUITY] [default: continue].
+    #[arg(long, value_name = "WHAT")]
+    audit_on_discontinuity: Option<Discontinuity>,
     /// How log lines look.
     #[arg(
         long,
@@ -119,6 +124,12 @@ enum Durability {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum Discontinuity {
+    Continue,
+    Stop,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Format {
     Text,
     Json,
@@ -129,6 +140,10 @@ impl Serve {
         let durability = self.audit_durability.map(|durability| match durability {
             Durability::Sync => AuditDurability::Sync,
             Durability::Async => AuditDurability::Async,
+        });
+        let on_discontinuity = self.audit_on_discontinuity.map(|what| match what {
+            Discontinuity::Continue => OnDiscontinuity::Continue,
+            Discontinuity::Stop => OnDiscontinuity::Stop,
         });
         RawConfig {
             data_dir: global.data_dir.clone(),
@@ -153,6 +168,7 @@ impl Serve {
                 durability,
                 retention_days: self.audit_retention_days,
                 reserve_mib: self.audit_reserve_mib,
+                on_discontinuity,
                 forward: Vec::new(),
             }),
             oidc: None,

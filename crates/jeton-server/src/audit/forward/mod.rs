@@ -9,8 +9,11 @@ mod webhook;
 
 use std::time::{Duration, Instant};
 
-use jeton_store::{RecordedEvent, Store, StoreError};
+use jeton_core::{Actor, AuditEvent, AuditKind, Entropy, EntropyError, EventId};
+use jeton_jose::{TreeHash, UnverifiedNote};
+use jeton_store::{AuditNote, RecordedEvent, Store, StoreError};
 
+use crate::audit::Checkpoint;
 use crate::config::{Destination, Forward};
 use crate::telemetry::with_causes;
 use syslog::Syslog;
@@ -33,6 +36,33 @@ pub(super) enum ForwardError {
     Http(#[from] jeton_jose::HttpError),
     #[error("it answered {0} where a status of 2xx was expected")]
     Status(u16),
+}
+
+/// A checkpoint as an event: the same at every attempt, its ID too.
+fn checkpoint_event(row: &AuditNote) -> Option<RecordedEvent> {
+    let note = row.note.as_ref()?;
+    let unverified = UnverifiedNote::parse(note).ok()?;
+    let checkpoint = Checkpoint::parse(unverified.unverified_text())?;
+    let id = EventId::generate(checkpoint.at, &FromLeaf(checkpoint.leaf())).ok()?;
+    let kind = AuditKind::AuditCheckpoint;
+    let mut event = AuditEvent::new(id, checkpoint.at, kind, Actor::System);
+    event.detail.insert("number".into(), row.number.into());
+    event.detail.insert("note".into(), note.as_str().into());
+    let seq = checkpoint.end.seq;
+    Some(RecordedEvent { seq, event })
+}
+
+/// What stands in for randomness in the ID.
+#[derive(Debug)]
+struct FromLeaf(TreeHash);
+
+impl Entropy for FromLeaf {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        for (place, byte) in bytes.iter_mut().zip(self.0) {
+            *place = byte;
+        }
+        Ok(())
+    }
 }
 
 /// One destination, on its way through the log.
@@ -83,10 +113,11 @@ impl Forwarding {
         let name = &self.forward.name;
         let Some(mut done) = store.audit_forwarded_through(name).await? else {
             // A new destination begins with what happens from now on.
-            let end = store.audit_end().await?.map_or(0, |(seq, _)| seq);
+            let end = store.audit_end().await?.map_or(0, |end| end.seq);
             store.set_audit_forwarded(name, end).await?;
             return Ok(());
         };
+        self.forward_checkpoints(store).await?;
         let begin = Instant::now();
         while begin.elapsed() < ROUND {
             let events = store.audit_after(done, STEP).await?;
@@ -105,6 +136,32 @@ impl Forwarding {
                     break;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Sends the checkpoints that were signed since, so that they are kept where nobody who can write to
+    /// the database can write. A new destination begins with the newest.
+    async fn forward_checkpoints(&mut self, store: &Store) -> Result<(), StoreError> {
+        if !self.forward.kinds.contains(&AuditKind::AuditCheckpoint) {
+            return Ok(());
+        }
+        let name = self.forward.name.clone();
+        let done = match store.audit_note_forwarded(&name).await? {
+            Some(done) => done,
+            None => match store.last_audit_note().await? {
+                Some(newest) => newest.number - 1,
+                None => return Ok(()),
+            },
+        };
+        for row in store.audit_notes(done + 1, STEP).await? {
+            if let Some(event) = checkpoint_event(&row)
+                && let Err(error) = self.sender.send(&event).await
+            {
+                self.failed(&error);
+                return Ok(());
+            }
+            store.set_audit_note_forwarded(&name, row.number).await?;
         }
         Ok(())
     }

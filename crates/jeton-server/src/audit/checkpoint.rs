@@ -1,0 +1,314 @@
+//! What a checkpoint says, and whether checkpoints continue one another.
+//!
+//! A checkpoint is a C2SP `tlog-checkpoint`: origin, size, root, and lines of Jeton's own. The log is that
+//! of the checkpoints themselves: the leaf of each is its text but for the root, so that the root of the
+//! newest commits to all before it, and a witness that has seen one can tell whether another continues it.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jeton_core::{Timestamp, hex};
+use jeton_jose::{MerkleTree, NoteVerifier, TreeHash, UnverifiedNote, leaf_hash};
+use jeton_store::{AuditEnd, AuditNote};
+
+use crate::keys::AuditKeys;
+
+/// What a checkpoint says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// The name of the log.
+    pub(crate) origin: String,
+    /// Its number, from 1: the size of the tree.
+    pub(crate) number: i64,
+    /// The root of the tree over all checkpoints up to this one.
+    pub(crate) root: TreeHash,
+    /// The end of the audit log that it covers.
+    pub(crate) end: AuditEnd,
+    /// Signing time.
+    pub(crate) at: Timestamp,
+    /// How often somebody acknowledged that the log stepped back.
+    pub(crate) epoch: i64,
+    /// Every batch after this event is authenticated.
+    pub(crate) authentic_after: i64,
+    /// Events up to here were removed, as the retention says.
+    pub(crate) pruned: AuditEnd,
+    /// The key that signed until the checkpoint before, and signs no more.
+    pub(crate) succeeds: Option<NoteVerifier>,
+    /// Why the log stepped back, where somebody acknowledged that it did.
+    pub(crate) acknowledges: Option<String>,
+}
+
+impl Checkpoint {
+    /// Its own lines, below the three of a `tlog-checkpoint`.
+    fn lines(&self) -> String {
+        let mut lines = format!(
+            "seq {}\nbatch {}\ntime {}\nepoch {}\nauthentic-after {}\n",
+            self.end.seq, self.end.hash, self.at, self.epoch, self.authentic_after
+        );
+        // Writing to a String cannot fail.
+        if self.pruned.seq > 0 {
+            let _ = writeln!(lines, "pruned {} {}", self.pruned.seq, self.pruned.hash);
+        }
+        if let Some(key) = &self.succeeds {
+            let _ = writeln!(lines, "succeeds {key}");
+        }
+        if let Some(reason) = &self.acknowledges {
+            let _ = writeln!(lines, "acknowledges {reason}");
+        }
+        lines
+    }
+
+    /// The text that is signed.
+    pub(crate) fn text(&self) -> String {
+        let root = STANDARD.encode(self.root);
+        format!("{}\n{}\n{root}\n{}", self.origin, self.number, self.lines())
+    }
+
+    /// The hash of its leaf.
+    pub(crate) fn leaf(&self) -> TreeHash {
+        let leaf = format!("{}\n{}\n{}", self.origin, self.number, self.lines());
+        leaf_hash(leaf.as_bytes())
+    }
+
+    /// Reads what [`Self::text`] wrote, to the character; nothing where it is another text.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let origin = lines.next()?.to_owned();
+        let number = lines.next()?.parse().ok()?;
+        let root = STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
+        let mut checkpoint = Self {
+            origin,
+            number,
+            root,
+            end: AuditEnd::genesis(),
+            at: Timestamp::from_millis(0),
+            epoch: 0,
+            authentic_after: 0,
+            pruned: AuditEnd::genesis(),
+            succeeds: None,
+            acknowledges: None,
+        };
+        for line in lines {
+            let (name, value) = line.split_once(' ')?;
+            match name {
+                "seq" => checkpoint.end.seq = value.parse().ok()?,
+                "batch" => value.clone_into(&mut checkpoint.end.hash),
+                "time" => checkpoint.at = value.parse().ok()?,
+                "epoch" => checkpoint.epoch = value.parse().ok()?,
+                "authentic-after" => checkpoint.authentic_after = value.parse().ok()?,
+                "pruned" => {
+                    let (seq, hash) = value.split_once(' ')?;
+                    checkpoint.pruned.seq = seq.parse().ok()?;
+                    hash.clone_into(&mut checkpoint.pruned.hash);
+                }
+                "succeeds" => checkpoint.succeeds = Some(value.parse().ok()?),
+                "acknowledges" => checkpoint.acknowledges = Some(value.to_owned()),
+                _ => return None,
+            }
+        }
+        (checkpoint.text() == text).then_some(checkpoint)
+    }
+
+    /// As the store keeps it.
+    pub(crate) fn stored(&self, note: String) -> AuditNote {
+        AuditNote {
+            number: self.number,
+            end: self.end.clone(),
+            pruned: self.pruned.clone(),
+            leaf: hex::encode(&self.leaf()),
+            note: Some(note),
+            keep: self.number == 1 || self.succeeds.is_some() || self.acknowledges.is_some(),
+        }
+    }
+}
+
+/// Why a checkpoint does not continue those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChainFault {
+    #[error("checkpoints before it are missing")]
+    Missing,
+    #[error("it was altered")]
+    Altered,
+    #[error("it does not continue the checkpoints before it")]
+    Root,
+    #[error("it is not signed with the checkpoint key of that time")]
+    Signature,
+    #[error("it steps back behind the checkpoint before it")]
+    StepBack,
+}
+
+/// How a checkpoint comes to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Its signature is verified.
+    Signature,
+    /// The root of a later one, which is trusted already, will be compared.
+    LaterRoot,
+}
+
+/// Checkpoints from the first on, walked one after the other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chain {
+    tree: MerkleTree,
+    newest: Option<(Checkpoint, String)>,
+    key: Option<NoteVerifier>,
+    retired: Vec<NoteVerifier>,
+    acknowledged: i64,
+    acknowledgement: Option<String>,
+}
+
+impl Chain {
+    /// The number of the last checkpoint; 0 where there is none.
+    pub(crate) fn number(&self) -> i64 {
+        i64::try_from(self.tree.size()).unwrap_or(i64::MAX)
+    }
+
+    /// The root over all of them.
+    pub(crate) fn root(&self) -> TreeHash {
+        self.tree.root()
+    }
+
+    /// The last checkpoint, where its note is there.
+    pub(crate) fn newest(&self) -> Option<&Checkpoint> {
+        let (newest, _) = self.newest.as_ref()?;
+        (newest.number == self.number()).then_some(newest)
+    }
+
+    /// Its signed note.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.newest()?;
+        self.newest.as_ref().map(|(_, note)| note.as_str())
+    }
+
+    /// The key that signs now.
+    pub(crate) fn key(&self) -> Option<&NoteVerifier> {
+        self.key.as_ref()
+    }
+
+    /// The event up to which somebody acknowledged that the log stepped back; 0 where nobody did.
+    pub(crate) fn acknowledged(&self) -> i64 {
+        self.acknowledged
+    }
+
+    /// Why the log last stepped back.
+    pub(crate) fn last_acknowledgement(&self) -> Option<&str> {
+        self.acknowledgement.as_deref()
+    }
+
+    /// The next checkpoint over the log up to `end`; its root is still missing.
+    pub(crate) fn next(&self, origin: String, end: AuditEnd, at: Timestamp) -> Checkpoint {
+        let before = self.newest.as_ref().map(|(before, _)| before);
+        Checkpoint {
+            origin: before.map_or(origin, |before| before.origin.clone()),
+            number: self.number() + 1,
+            root: [0; 32],
+            authentic_after: before.map_or(end.seq, |before| before.authentic_after),
+            end,
+            at,
+            epoch: before.map_or(0, |before| before.epoch),
+            pruned: before.map_or_else(AuditEnd::genesis, |before| before.pruned.clone()),
+            succeeds: None,
+            acknowledges: None,
+        }
+    }
+
+    /// The root of the tree with this checkpoint.
+    pub(crate) fn root_with(&self, next: &Checkpoint) -> TreeHash {
+        let mut tree = self.tree.clone();
+        tree.push(next.leaf());
+        tree.root()
+    }
+
+    /// Adds the next checkpoint as the database has it.
+    pub(crate) fn push(
+        &mut self,
+        row: &AuditNote,
+        keys: &AuditKeys,
+        trust: Trust,
+    ) -> Result<(), ChainFault> {
+        if row.number != self.number() + 1 {
+            return Err(ChainFault::Missing);
+        }
+        let leaf = hex::decode(&row.leaf).ok_or(ChainFault::Altered)?;
+        let mut tree = self.tree.clone();
+        tree.push(leaf);
+        let Some(note) = &row.note else {
+            self.tree = tree;
+            return Ok(());
+        };
+        let unverified = UnverifiedNote::parse(note).map_err(|_| ChainFault::Altered)?;
+        let checkpoint =
+            Checkpoint::parse(unverified.unverified_text()).ok_or(ChainFault::Altered)?;
+        let is_as_stored = checkpoint.number == row.number
+            && checkpoint.end == row.end
+            && checkpoint.pruned == row.pruned
+            && checkpoint.leaf() == leaf;
+        if !is_as_stored {
+            return Err(ChainFault::Altered);
+        }
+        if checkpoint.root != tree.root() {
+            return Err(ChainFault::Root);
+        }
+        // Keys change only with checkpoints that are kept.
+        let signer = if trust == Trust::LaterRoot && !row.keep {
+            None
+        } else {
+            self.signer(&checkpoint, &unverified, keys, trust)?
+        };
+        if let Some((before, _)) = &self.newest
+            && (checkpoint.epoch < before.epoch
+                || (checkpoint.end.seq < before.end.seq && checkpoint.epoch == before.epoch)
+                || checkpoint.pruned.seq < before.pruned.seq)
+        {
+            return Err(ChainFault::StepBack);
+        }
+        self.tree = tree;
+        if let Some(old) = &checkpoint.succeeds {
+            self.retired.push(old.clone());
+        }
+        if signer.is_some() {
+            self.key = signer;
+        }
+        if checkpoint.acknowledges.is_some() {
+            self.acknowledged = checkpoint.end.seq;
+            self.acknowledgement.clone_from(&checkpoint.acknowledges);
+        }
+        self.newest = Some((checkpoint, note.clone()));
+        Ok(())
+    }
+
+    /// The key that signed it, which has to be the one of that time: the one before, or one that was
+    /// never retired and says which it succeeds.
+    fn signer(
+        &self,
+        checkpoint: &Checkpoint,
+        note: &UnverifiedNote,
+        keys: &AuditKeys,
+        trust: Trust,
+    ) -> Result<Option<NoteVerifier>, ChainFault> {
+        let is_current = |key: &NoteVerifier| match (&checkpoint.succeeds, &self.key) {
+            (None, Some(current)) => key.is_same_key(current),
+            (None, None) => !self.is_retired(key),
+            (Some(old), current) => {
+                !key.is_same_key(old)
+                    && !self.is_retired(key)
+                    && current
+                        .as_ref()
+                        .is_none_or(|current| current.is_same_key(old))
+            }
+        };
+        let signed = keys.checkpoint.iter().rev().find_map(|key| {
+            let named = key.verifier.named(&checkpoint.origin).ok()?;
+            (is_current(&named) && note.verify(&named).is_ok()).then_some(named)
+        });
+        match (signed, trust) {
+            (None, Trust::Signature) => Err(ChainFault::Signature),
+            (signed, _) => Ok(signed),
+        }
+    }
+
+    fn is_retired(&self, key: &NoteVerifier) -> bool {
+        self.retired.iter().any(|retired| retired.is_same_key(key))
+    }
+}

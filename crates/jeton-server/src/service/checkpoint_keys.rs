@@ -1,0 +1,90 @@
+//! The keys that sign checkpoints: one follows another, and the one before vouches for nothing after.
+
+use jeton_core::{Actor, AuditEvent, AuditKind};
+use jeton_store::{Lock, StoredAuditKey};
+
+use super::checkpoints::{self, Extra};
+use super::{Operator, ServiceError};
+use crate::app::App;
+use crate::audit::{Checkpoint, Known};
+use crate::keys::AuditKeys;
+
+/// A new key, where the current one has signed for as long as signing keys do.
+pub(super) fn due(app: &App, known: &Known) -> Result<Option<StoredAuditKey>, ServiceError> {
+    let since = known
+        .chain
+        .key()
+        .and_then(|key| known.keys.find(key))
+        .map(|key| key.created_at);
+    match (app.key_rotation, since) {
+        (Some(rotation), Some(since)) if app.clock.now() >= since.plus(rotation) => {
+            make(app).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn make(app: &App) -> Result<StoredAuditKey, ServiceError> {
+    let (entropy, now) = (app.entropy.as_ref(), app.clock.now());
+    Ok(AuditKeys::generate_checkpoint(
+        &app.master_keys,
+        entropy,
+        now,
+    )?)
+}
+
+/// Lets a new key sign from here on, as is recorded.
+pub(super) async fn succeed(
+    app: &App,
+    known: &mut Known,
+    key: StoredAuditKey,
+) -> Result<(), ServiceError> {
+    let event = app.event(AuditKind::AuditKeyRotated, Actor::System)?;
+    succeed_as(app, known, key, (event, false)).await
+}
+
+async fn succeed_as(
+    app: &App,
+    known: &mut Known,
+    key: StoredAuditKey,
+    (mut event, is_emergency): (AuditEvent, bool),
+) -> Result<(), ServiceError> {
+    event
+        .detail
+        .insert("key_id".into(), key.id.to_string().into());
+    event.detail.insert("emergency".into(), is_emergency.into());
+    let last = known.chain.number();
+    event
+        .detail
+        .insert("retired_after_checkpoint".into(), last.into());
+    let extra = Extra {
+        key: Some((key, is_emergency)),
+        events: vec![event],
+        ..Extra::default()
+    };
+    checkpoints::sign(app, known, extra).await
+}
+
+/// Lets a new key sign from here on. In an emergency, whoever has the one before may sign what he likes
+/// with it: it does not sign the change.
+pub(crate) async fn rotate(
+    app: &App,
+    operator: &Operator,
+    is_emergency: bool,
+) -> Result<(Checkpoint, String), ServiceError> {
+    let mut known = app.audit_memory.known.lock().await;
+    let _alone = app.store.lock(Lock::AuditCheckpoints).await?;
+    if !checkpoints::follow(app, &mut known).await? || known.chain.number() == 0 {
+        return Err(ServiceError::Conflict(
+            "the audit log does not continue what this server remembers, or is not signed yet: run jeton audit verify first"
+                .into(),
+        ));
+    }
+    let event = operator.event(app, AuditKind::AuditKeyRotated)?;
+    let key = make(app)?;
+    succeed_as(app, &mut known, key, (event, is_emergency)).await?;
+    match (known.chain.newest(), known.chain.key()) {
+        (Some(newest), Some(key)) => Ok((newest.clone(), key.to_string())),
+        _ => Err(ServiceError::Stale),
+    }
+}

@@ -1,0 +1,67 @@
+//! Somebody who can write to the database and has no key can hide nothing: each attempt is found by
+//! `jeton audit verify`, on both databases; and what is honest is not called a forgery.
+
+mod attacks;
+mod forger;
+mod honest;
+mod keys;
+
+use jeton_tests::{Credentials, Jeton, JetonOptions};
+
+/// A server in whose log there are a few batches, with a checkpoint behind some of them, and tokens after
+/// it that no checkpoint covers yet.
+pub(crate) async fn busy() -> (Jeton, Credentials) {
+    let mut jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let todo = operator
+        .mcp_server("http://localhost:3002/mcp", &["a"])
+        .await;
+    let client = operator.client(&todo, &["a"]).await;
+    tokens(&jeton, &client, 4).await;
+    // Signs at its end and at its start.
+    assert_eq!(jeton.terminate().await, Some(0));
+    let jeton = restart(jeton).await;
+    tokens(&jeton, &client, 4).await;
+    (jeton, client)
+}
+
+/// In the same folder, at the same address.
+pub(crate) async fn restart(jeton: Jeton) -> Jeton {
+    restart_with(jeton, JetonOptions::default()).await
+}
+
+pub(crate) async fn restart_with(jeton: Jeton, options: JetonOptions<'_>) -> Jeton {
+    let port = jeton.url.rsplit(':').next().unwrap().parse().unwrap();
+    jeton
+        .restart(JetonOptions {
+            port: Some(port),
+            ..options
+        })
+        .await
+}
+
+pub(crate) async fn tokens(jeton: &Jeton, client: &Credentials, number: usize) {
+    for _ in 0..number {
+        client.token(&jeton.url, &[]).await;
+    }
+}
+
+/// What `jeton audit verify` says, and whether it is content.
+pub(crate) async fn verify(jeton: &Jeton) -> (bool, String) {
+    let output = jeton.command(&["audit", "verify"]).await;
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{words}");
+    (output.status.success(), words)
+}
+
+pub(crate) async fn assert_content(jeton: &Jeton) {
+    let (content, words) = verify(jeton).await;
+    assert!(content, "{words}\n{}", jeton.log());
+}
+
+pub(crate) async fn assert_found(jeton: &Jeton, what: &str) -> String {
+    let (content, words) = verify(jeton).await;
+    assert!(!content, "{what} was not found: {words}\n{}", jeton.log());
+    assert!(words.contains("Next: "), "{what}: {words}");
+    words
+}
