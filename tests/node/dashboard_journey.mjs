@@ -63,6 +63,10 @@ if (javaScriptEnabled) {
   equal(await page.evaluate(() => navigator.clipboard.readText()), shown.secret, "the copied secret");
   const curl = await page.locator("#snippet-curl").textContent();
   check(curl.includes(shown.secret) && curl.includes(shown.id), "the curl line has the real values");
+  for (const id of ["jeton-call", "rust"]) {
+    const code = await page.locator(`#snippet-${id}`).textContent();
+    check(code.includes(shown.secret) && code.includes(url), `${id} says which issuer the secret belongs to`);
+  }
 } else {
   equal(await page.locator(".copy:visible").count(), 0, "no copy buttons that do nothing");
 }

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use jeton_core::{KeyId, SigningAlgorithm, Timestamp};
 use jeton_guard::{GuardBuilder, GuardLayer, VerifiedToken};
-use jeton_jose::{OsEntropy, SigningKey};
+use jeton_jose::{KeysLocation, OsEntropy, RemoteKeys, SigningKey, http_client};
 use jeton_tests::{Answer, Jeton, JetonOptions, free_port, http};
 use reqwest::RequestBuilder;
 use serde_json::json;
@@ -476,4 +476,25 @@ async fn only_the_authorization_header_is_read_and_only_one() {
         .bearer_auth(&token)
         .header("Authorization", "Bearer other");
     assert_eq!(status(two).await, 400);
+}
+
+#[tokio::test]
+async fn metadata_does_not_lead_to_keys_that_are_nearer_than_its_server() {
+    for jwks_uri in ["https://169.254.169.254/keys", "http://a.example/keys"] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let document = json!({
+            "issuer": issuer, "token_endpoint": format!("{issuer}/token"), "jwks_uri": jwks_uri,
+        });
+        let router = Router::new().fallback(move || async move { Json(document) });
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let location = KeysLocation::Issuer(issuer);
+        let keys = RemoteKeys::builder(location, http_client().unwrap()).build();
+        let error = keys.find(None).await.unwrap_err();
+        let refused = format!("{error:?}");
+        assert!(
+            refused.contains("Inward") || refused.contains("Insecure"),
+            "{refused}"
+        );
+    }
 }

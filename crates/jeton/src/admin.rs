@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
 use jeton_agent::request_token;
-use jeton_jose::{HttpError, http_client};
+use jeton_jose::{HttpError, http_client, read_body};
 use jeton_server::{AdminCredentials, Config, RawConfig};
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -20,6 +20,9 @@ use crate::reach::reach;
 
 /// Where a server is that nobody named.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8420";
+
+/// The largest answer read, in bytes. Pages of the audit log are far smaller.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// An authenticated connection to the admin API.
 pub(crate) struct Admin {
@@ -172,7 +175,8 @@ impl Admin {
         }
         let next = response.headers().get("x-next-after");
         let next = next.and_then(|next| next.to_str().ok()?.parse().ok());
-        Ok((response.text().await?, next))
+        let lines = read_body(response, MAX_ANSWER).await?;
+        Ok((String::from_utf8(lines)?, next))
     }
 
     /// Sends a document.
@@ -284,7 +288,7 @@ fn losses(problem: &Value) -> String {
 /// The document of an answer, or the problem that it describes.
 async fn document(response: Response) -> anyhow::Result<Value> {
     let status = response.status();
-    let body = response.bytes().await?;
+    let body = read_body(response, MAX_ANSWER).await?;
     if status.is_success() {
         return Ok(if body.is_empty() {
             Value::Null
