@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use jeton_tests::{Cluster, HeldLog, Jeton, JetonOptions, TestDatabase, binary, eventually};
+use jeton_tests::{
+    Cluster, Credentials, HeldLog, Jeton, JetonOptions, TestDatabase, binary, eventually, http,
+};
 use reqwest::Method;
 use serde_json::json;
 use tokio::process::Command;
@@ -104,4 +106,64 @@ async fn who_ends_a_deadlock_by_failing_tries_again() {
     .await;
     let verified = jeton.json(&["audit", "verify"]).await;
     assert_eq!(verified["verified"], true);
+}
+
+#[tokio::test]
+async fn what_was_taken_away_at_one_server_is_taken_away_at_the_other() {
+    let cluster = Cluster::create().await;
+    let started = |flags: Vec<&'static str>, key: String| {
+        let database = TestDatabase::Postgres(cluster.url.clone());
+        async move {
+            Jeton::start_with(JetonOptions {
+                flags,
+                environment: vec![("JETON_MASTER_KEY", key.as_str())],
+                database: Some(database),
+                ..JetonOptions::default()
+            })
+            .await
+        }
+    };
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let issuer = vec!["--issuer", "http://127.0.0.1:8420"];
+    let one = started(issuer.clone(), key.to_owned()).await;
+    let two = started(issuer, key.to_owned()).await;
+    let (here, there) = (one.listening(), two.listening());
+    let admin = std::fs::read(one.data_dir().join("admin.json")).unwrap();
+    let admin: serde_json::Value = serde_json::from_slice(&admin).unwrap();
+    let token = Credentials::of(&admin).token(&here, &[]).await;
+    let send = async |method: Method, path: &str, body: serde_json::Value| {
+        let request = http().request(method, format!("{here}/api/v1{path}"));
+        let answer = request.bearer_auth(&token).json(&body).send().await;
+        let answer = answer.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        answer.json::<serde_json::Value>().await.unwrap_or_default()
+    };
+    let scopes = json!([{ "name": "a" }]);
+    let parent = json!({ "name": "P", "url": "https://h.example", "scopes": scopes });
+    let parent = send(Method::POST, "/mcp-servers", parent).await;
+    let child = json!({ "name": "C", "url": "https://h.example/c", "scopes": scopes });
+    let child = send(Method::POST, "/mcp-servers", child).await;
+    let client = json!({ "name": "agent", "mcp_server_id": parent["id"] });
+    let client = Credentials::of(&send(Method::POST, "/clients", client).await);
+    eventually("the other server knows the client", async || {
+        client.ask(&there, &[]).await.status == 200
+    })
+    .await;
+    let path = format!(
+        "/mcp-servers/{}?confirm=true",
+        child["id"].as_str().unwrap()
+    );
+    send(Method::DELETE, &path, json!({})).await;
+    // Before it hears of the deletion, the URL is the child's; afterwards it is retired.
+    for _ in 0..40 {
+        let resource = [("resource", "https://h.example/c")];
+        let answer = client.ask(&there, &resource).await;
+        assert_eq!(answer.error(), "invalid_target", "{}", answer.body);
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let token = client.token(&there, &[]).await;
+    assert_eq!(client.introspect(&there, &token).await["active"], true);
+    let path = format!("/clients/{}/revoke-tokens", client.client_id);
+    send(Method::POST, &path, json!({})).await;
+    assert_eq!(client.introspect(&there, &token).await["active"], false);
 }
