@@ -8,8 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use jeton_core::Timestamp;
 use jeton_jose::{
-    ExpectedIdToken, IdTokenClaims, KeysLocation, RemoteKeys, UnverifiedToken, fetch_json,
-    http_client, is_trustworthy_url, verify_id_token,
+    ExpectedIdToken, HttpError, IdTokenClaims, KeysLocation, RemoteKeys, UnverifiedToken,
+    check_link, fetch_json, http_client, verify_id_token,
 };
 use reqwest::{Client, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{OidcError, Pending};
 use crate::config::OidcConfig;
-use crate::telemetry::Recurring;
+use crate::telemetry::{Recurring, with_causes};
 
 /// How long metadata is used before it is fetched again. While that fails, it is used on.
 const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
@@ -123,16 +123,19 @@ impl Provider {
         let url = format!("{issuer}/.well-known/openid-configuration");
         let metadata: ProviderMetadata = fetch_json(&self.client, &url)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| with_causes(&error))?;
         if metadata.issuer != *configured {
             return Err(format!(
                 "its metadata is for the issuer {:?}, where {configured:?} is configured",
                 metadata.issuer
             ));
         }
-        let endpoints = [&metadata.authorization_endpoint, &metadata.token_endpoint];
-        if !endpoints.iter().all(|url| is_trustworthy_url(url)) {
-            return Err("its endpoints are not https".into());
+        for endpoint in [
+            &metadata.authorization_endpoint,
+            &metadata.token_endpoint,
+            &metadata.jwks_uri,
+        ] {
+            check_link(configured, endpoint).map_err(|error| error.to_string())?;
         }
         let keys = before
             .filter(|before| before.metadata.jwks_uri == metadata.jwks_uri)
@@ -200,7 +203,7 @@ impl Provider {
             ])
             .send()
             .await
-            .map_err(|error| self.failed(&error.without_url()))?;
+            .map_err(|error| self.failed(&with_causes(&HttpError::from(error))))?;
         match answer.status() {
             status if status.is_success() => {}
             // RFC 6749 §5.2: the code is wrong, used or too old.
