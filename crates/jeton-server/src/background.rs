@@ -79,18 +79,7 @@ pub(crate) fn start(app: &Arc<App>) {
             None => Ok(()),
         }
     });
-    // Takes its lock by itself: every server looks whether the log continues, one signs.
-    every(
-        app,
-        "audit checkpoints",
-        CHECKPOINT_EVERY,
-        |app| async move { checkpoints::advance(&app).await },
-    );
-    let written = Arc::new(Mutex::new(None));
-    every(app, "audit memory", REMEMBER_EVERY, move |app| {
-        let written = Arc::clone(&written);
-        async move { checkpoints::keep_end(&app, &mut *written.lock().await) }
-    });
+    start_remembering(app);
     every(app, "audit retention", PRUNE_EVERY, |app| async move {
         let Some(retention) = app.audit_retention else {
             return Ok(());
@@ -140,6 +129,22 @@ async fn keep_reserve(app: &App) {
 async fn count(app: Arc<App>) -> Result<(), ServiceError> {
     statistics::count(&app).await?;
     statistics::refresh_outstanding_clients(&app).await
+}
+
+/// Proving, signing and remembering the audit log.
+fn start_remembering(app: &Arc<App>) {
+    // Takes its lock by itself: every server looks whether the log continues, one signs.
+    every(
+        app,
+        "audit checkpoints",
+        CHECKPOINT_EVERY,
+        |app| async move { checkpoints::advance(&app).await },
+    );
+    let written = Arc::new(Mutex::new(None));
+    every(app, "audit memory", REMEMBER_EVERY, move |app| {
+        let written = Arc::clone(&written);
+        async move { checkpoints::keep_end(&app, &mut *written.lock().await) }
+    });
 }
 
 /// Each destination by itself: one that is away holds up no other.

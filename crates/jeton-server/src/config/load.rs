@@ -1,6 +1,6 @@
 //! Reading settings from their three places, and checking them.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,6 +98,9 @@ const ENVIRONMENT: [&str; 17] = [
     "health_listen",
 ];
 
+/// Where the server listens if nothing else is said.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
+
 impl Config {
     /// Reads the settings: `file` (or `jeton.toml` in the working directory, if it is there), then
     /// the environment, then `flags`.
@@ -190,9 +193,7 @@ impl Config {
         }
         let audit = raw.audit.unwrap_or_default();
         Ok(Self {
-            listen: raw
-                .listen
-                .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8420))),
+            listen: raw.listen.unwrap_or(LISTEN),
             issuer,
             database: database::database(
                 raw.database_url.as_ref(),
