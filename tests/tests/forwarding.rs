@@ -214,3 +214,112 @@ async fn syslog_gets_every_kind_over_udp_and_tcp() {
     };
     tokio::time::timeout(limit, framed).await.unwrap();
 }
+
+async fn with_destination(text: &str, flags: &[&str]) -> (Jeton, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jeton.toml");
+    std::fs::write(&file, text).unwrap();
+    let flags = [&["--config", file.to_str().unwrap()], flags].concat();
+    let jeton = Jeton::start_with(JetonOptions {
+        flags,
+        environment: vec![("SIEM_SECRET", SECRET)],
+        ..JetonOptions::default()
+    })
+    .await;
+    eventually("the destination is known", async || {
+        let known = "SELECT COUNT(*) FROM audit_forward";
+        jeton.database().sql(known).await.trim() == "1"
+    })
+    .await;
+    (jeton, folder)
+}
+
+#[tokio::test]
+async fn many_events_arrive_in_few_requests_each_once_and_in_order() {
+    let receiver = Receiver::default();
+    let address = receiver.start().await;
+    let text = format!(
+        "[[audit.forward]]\nname = \"siem\"\nurl = \"http://{address}/hook\"\n\
+         secret_env = \"SIEM_SECRET\"\nkinds = [\"token.issued\"]\nbatch = 100\n"
+    );
+    let (jeton, _folder) = with_destination(&text, &[]).await;
+    let client = jeton.operator().await.todo_client().await;
+    let mut issued = Vec::new();
+    for _ in 0..60 {
+        let token = client.token(&jeton.url, &[]).await;
+        issued.push(jeton_tests::claims(&token)["jti"].clone());
+    }
+    let arrived = || {
+        let received = receiver.received.lock().unwrap();
+        let bodies = received.iter().map(|(_, body)| body);
+        let batches: Vec<Value> = bodies
+            .map(|body| serde_json::from_str(body).unwrap())
+            .collect();
+        assert!(batches.iter().all(|batch| batch["type"] == "audit.batch"));
+        let events = batches
+            .iter()
+            .flat_map(|batch| batch["data"]["events"].as_array().unwrap());
+        let ours = events.map(|event| event["data"]["jti"].clone());
+        ours.filter(|jti| issued.contains(jti)).collect::<Vec<_>>()
+    };
+    eventually("all arrive", async || arrived().len() >= issued.len()).await;
+    assert_eq!(arrived(), issued);
+    let received = receiver.received.lock().unwrap().clone();
+    assert!(received.len() < issued.len() / 2, "{}", received.len());
+    for (headers, body) in &received {
+        assert!(verifies(headers, body).await, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_destination_that_is_gone_does_not_stop_retention_for_long() {
+    // Nobody listens there.
+    let text = format!(
+        "[[audit.forward]]\nname = \"gone\"\nurl = \"http://127.0.0.1:{}/hook\"\n\
+         secret_env = \"SIEM_SECRET\"\n",
+        jeton_tests::free_port()
+    );
+    let (mut jeton, folder) = with_destination(&text, &[]).await;
+    let client = jeton.operator().await.todo_client().await;
+    client.token(&jeton.url, &[]).await;
+    let file = folder.path().join("jeton.toml");
+    let restart = async |jeton: Jeton, wait: &str| {
+        let flags = [
+            "--config",
+            file.to_str().unwrap(),
+            "--audit-retention-days",
+            "7",
+        ];
+        let flags = [&flags[..], &["--audit-forward-wait-days", wait]].concat();
+        let environment = vec![("SIEM_SECRET", SECRET)];
+        let options = JetonOptions {
+            flags,
+            environment,
+            ..JetonOptions::default()
+        };
+        jeton.restart(options).await
+    };
+    jeton.terminate().await;
+    let aged = format!("UPDATE audit_event SET at = at - {}", 10_i64 * 86_400_000);
+    jeton.database().sql(&aged).await;
+    let count = async |jeton: &Jeton, kind: &str| {
+        let sql = format!("SELECT COUNT(*) FROM audit_event WHERE kind = '{kind}'");
+        jeton.database().sql(&sql).await.trim().to_owned()
+    };
+    // Ten days old, they are waited for until they are fourteen; those before the destination go.
+    let mut jeton = restart(jeton, "7").await;
+    eventually("retention had its round", async || {
+        count(&jeton, "audit.pruned").await == "1"
+    })
+    .await;
+    assert_eq!(count(&jeton, "audit.forward_skipped").await, "0");
+    assert_ne!(count(&jeton, "token.issued").await, "0");
+    jeton.terminate().await;
+    let jeton = restart(jeton, "1").await;
+    eventually("retention wins, and says so", async || {
+        count(&jeton, "audit.forward_skipped").await == "1"
+            && count(&jeton, "audit.pruned").await == "2"
+    })
+    .await;
+    assert!(jeton.log().contains("has not received"), "{}", jeton.log());
+}

@@ -207,3 +207,28 @@ async fn keys_may_be_managed_elsewhere() {
         "{words}"
     );
 }
+
+#[tokio::test]
+async fn the_private_half_of_a_key_goes_when_it_is_published_no_more() {
+    let jeton = Jeton::start().await;
+    let client = client(&jeton.operator().await).await;
+    let old = kid(&client.token(&jeton.url, &[]).await);
+    let sealed = format!("SELECT sealed FROM signing_key WHERE id = '{old}'");
+    jeton
+        .json(&["key", "rotate", "--emergency", "--algorithm", "RS256"])
+        .await;
+    let jeton = jeton.crash_and_restart(JetonOptions::default()).await;
+    eventually("its private half is gone", async || {
+        jeton.database().sql(&sealed).await.starts_with("public:")
+    })
+    .await;
+    let erased = jeton.operator().await.audit("kind=key.erased").await;
+    assert_eq!(erased[0]["detail"]["key_id"], old.as_str());
+    // Its public half still verifies what it signed, and is sealed anew like the others.
+    let mut jeton = jeton;
+    jeton.terminate().await;
+    let jeton = jeton.restart(JetonOptions::default()).await;
+    let verified = jeton.json(&["audit", "verify"]).await;
+    assert_eq!(verified["verified"], true);
+    client.token(&jeton.url, &[]).await;
+}

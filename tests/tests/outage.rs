@@ -132,3 +132,29 @@ async fn a_token_that_took_long_to_record_is_decided_again_before_it_leaves() {
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert_eq!(client.ask(&jeton.url, &[]).await.status, 401);
 }
+
+#[tokio::test]
+async fn after_a_restart_of_the_database_the_first_changes_succeed() {
+    let cluster = Cluster::create().await;
+    let (jeton, client) = start(&cluster, vec![]).await;
+    let operator = jeton.operator().await;
+    let path = format!("/clients/{}", client.client_id);
+    for how in ["fast", "immediate"] {
+        // Every pooled connection has just been used.
+        for _ in 0..10 {
+            client.token(&jeton.url, &[]).await;
+            operator.get(&path).await;
+        }
+        cluster.stop(how).await;
+        cluster.start().await;
+        for number in 0..20 {
+            let change = serde_json::json!({ "description": format!("{how} {number}") });
+            let (status, answer) = operator
+                .send(reqwest::Method::PATCH, &path, Some(change))
+                .await;
+            assert_eq!(status, 200, "{how} {number}: {answer}");
+        }
+    }
+    let verified = jeton.json(&["audit", "verify"]).await;
+    assert_eq!(verified["verified"], true);
+}

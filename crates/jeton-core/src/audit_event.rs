@@ -76,6 +76,8 @@ kinds! {
     KeyRetired = "key.retired",
     /// The signing keys were sealed under another master key.
     KeysRewrapped = "key.rewrapped",
+    /// The private half of a retired key was deleted.
+    KeyErased = "key.erased",
     /// Old events of the audit log were removed, as the retention says.
     AuditPruned = "audit.pruned",
     /// The database was restored from a backup, moved, or accepted as it is: the log may have stepped back.
@@ -90,6 +92,8 @@ kinds! {
     AuditReindexed = "audit.reindexed",
     /// A checkpoint was signed. Only forwarded, never part of the log, which it would extend.
     AuditCheckpoint = "audit.checkpoint",
+    /// Retention removed events that a destination had not received.
+    AuditForwardSkipped = "audit.forward_skipped",
     /// Somebody was invited to the dashboard.
     AdminInvited = "admin.invited",
     /// An invitation was taken back.
@@ -100,6 +104,8 @@ kinds! {
     AdminUpdated = "admin.updated",
     /// An admin was removed.
     AdminDeleted = "admin.deleted",
+    /// Somebody who holds the machine made new admin credentials.
+    AdminRecovered = "admin.recovered",
     /// An admin signed in.
     AdminSignedIn = "admin.signed_in",
     /// A sign-in was refused.

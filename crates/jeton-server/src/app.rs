@@ -30,6 +30,7 @@ use crate::keys::{
 };
 use crate::private_file::make_private;
 use crate::propagation;
+use crate::service::clock::ClockWatch;
 use crate::service::oidc::Provider;
 use crate::service::readiness::Readiness;
 use crate::service::statistics::{Counting, OutstandingClients};
@@ -115,6 +116,7 @@ pub struct App {
     /// How the background tasks are doing.
     pub(crate) jobs: Jobs,
     pub(crate) readiness: Readiness,
+    pub(crate) clock_watch: ClockWatch,
     pub(crate) counting: Counting,
     pub(crate) outstanding: OutstandingClients,
     pub(crate) sign_in_throttle: SignInThrottle,
@@ -123,12 +125,14 @@ pub struct App {
     pub(crate) oidc: Option<Provider>,
     /// Where else audit events go.
     pub(crate) audit_forward: Vec<Forward>,
-    /// How long audit events are kept; nothing means for ever.
+    /// How long audit events are kept; nothing means indefinitely.
     pub(crate) audit_retention: Option<Duration>,
     /// The room that is kept for tokens, where the database is on a disk of this machine.
     pub(crate) reserve: Option<Reserve>,
     /// What is remembered of the audit log outside the database.
     pub(crate) audit_memory: AuditMemory,
+    /// How much longer they are kept for a destination that is away.
+    pub(crate) audit_forward_wait: Duration,
     /// The settings, for the dashboard to show.
     pub(crate) settings: Vec<Setting>,
     /// When the server is told to stop, so are its jobs.
@@ -147,11 +151,13 @@ impl App {
     /// # Errors
     ///
     /// [`OpenError`], which says what to do.
+    #[expect(clippy::too_many_lines, reason = "a line for each part of the whole")]
     pub async fn open(config: &Config, issuer: Issuer) -> Result<Arc<Self>, OpenError> {
         let lock = lock_data_dir(&config.data_dir)?;
         let store_error = |source| cannot_open(config, source);
         let store = open_store(config).await?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+        let known = store.known_time().await.map_err(store_error)?;
         // Of several servers that start for the first time, one makes what is not there yet.
         let first_start = store.lock(Lock::Start).await.map_err(store_error)?;
         let keys_exist = !store.signing_keys().await.map_err(store_error)?.is_empty();
@@ -184,6 +190,7 @@ impl App {
             audit: AuditLog::start(store.clone(), config.audit_durability, &jobs),
             jobs,
             readiness: Readiness::default(),
+            clock_watch: ClockWatch::starting_after(known),
             store,
             directory,
             freshness,
@@ -202,6 +209,7 @@ impl App {
             audit_retention: config.audit_retention,
             reserve: reserve(config),
             audit_memory,
+            audit_forward_wait: config.audit_forward_wait,
             settings: config.settings.clone(),
             stopping: CancellationToken::new(),
             started_at: clock.now(),
@@ -215,6 +223,10 @@ impl App {
     /// Brings the database up to the configuration, and starts what goes on beside the requests.
     async fn begin(self, config: &Config, outcome: Outcome) -> Result<Arc<Self>, OpenError> {
         let app = Arc::new(self);
+        if config.trust_clock {
+            let accepted = service::clock::accept(&app).await;
+            accepted.map_err(|error| OpenError::Adopt(error.into()))?;
+        }
         service::signing_keys::adopt(&app)
             .await
             .map_err(|error| OpenError::Adopt(error.into()))?;
@@ -327,7 +339,7 @@ fn reserve(config: &Config) -> Option<Reserve> {
     })
 }
 
-async fn open_store(config: &Config) -> Result<Store, OpenError> {
+pub(crate) async fn open_store(config: &Config) -> Result<Store, OpenError> {
     if let Database::Sqlite(file) = &config.database {
         // SQLite gives the files beside it the mode of this one.
         make_private(file).map_err(|source| DataDirError::Unusable {

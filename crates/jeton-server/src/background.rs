@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::audit::forward::Forwarding;
 use crate::job;
 use crate::service::{
-    ServiceError, audit_proof, checkpoints, sessions, signing_keys, statistics, void_tokens,
+    ServiceError, audit_proof, checkpoints, clock, expiry, signing_keys, statistics,
 };
 use crate::telemetry::{Recurring, with_causes};
 
@@ -26,8 +26,10 @@ const INDEX_EVERY: Duration = Duration::from_secs(2);
 const REFUSALS_EVERY: Duration = Duration::from_millis(500);
 /// How often signing keys are looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(30);
-/// How often old sessions are forgotten.
-const SESSIONS_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often the clock is looked at.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// How often what is over is forgotten.
+const EXPIRY_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the end of the audit log is signed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How often is noted how far this server wrote.
@@ -47,7 +49,7 @@ const READ_AHEAD: u32 = 500;
 pub(crate) fn start(app: &Arc<App>) {
     every(app, "statistics", COUNT_EVERY, count);
     every(app, "audit index", INDEX_EVERY, |app| async move {
-        if let Some(_alone) = app.store.try_lock(Lock::AuditIndex).await? {
+        if let Some(alone) = app.store.try_lock(Lock::AuditIndex).await? {
             let _indexing = app.audit_memory.indexing.lock().await;
             // Others want to write too.
             let pause = Duration::from_millis(5);
@@ -55,6 +57,7 @@ pub(crate) fn start(app: &Arc<App>) {
                 tokio::time::sleep(pause).await;
             }
             while app.store.index_audit().await? {
+                alone.check().await?;
                 tokio::time::sleep(pause).await;
             }
         }
@@ -70,12 +73,12 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, "signing keys", KEYS_EVERY, |app| async move {
         signing_keys::advance(&app).await
     });
-    every(app, "sessions", SESSIONS_EVERY, |app| async move {
+    every(app, "clock", CLOCK_EVERY, |app| async move {
+        clock::look(&app).await.map(drop)
+    });
+    every(app, "expiry", EXPIRY_EVERY, |app| async move {
         match app.store.try_lock(Lock::Expiry).await? {
-            Some(_alone) => {
-                sessions::forget_old(&app).await?;
-                void_tokens::forget_expired(&app).await
-            }
+            Some(alone) => expiry::forget(&app, &alone).await,
             None => Ok(()),
         }
     });
@@ -85,7 +88,7 @@ pub(crate) fn start(app: &Arc<App>) {
             return Ok(());
         };
         match app.store.try_lock(Lock::AuditRetention).await? {
-            Some(_alone) => audit_proof::prune(&app, retention).await,
+            Some(alone) => audit_proof::prune(&app, retention, &alone).await,
             None => Ok(()),
         }
     });
@@ -155,7 +158,7 @@ fn start_forwarding(app: &Arc<App>) {
             .map(|forward| forward.name.clone())
             .collect(),
     );
-    every(app, "audit destinations", SESSIONS_EVERY, move |app| {
+    every(app, "audit destinations", EXPIRY_EVERY, move |app| {
         let names = Arc::clone(&names);
         async move { Ok(app.store.keep_audit_forwards(&names).await?) }
     });

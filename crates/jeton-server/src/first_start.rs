@@ -171,7 +171,7 @@ impl FirstStart<'_> {
     async fn make_admin(&self, url: ResourceUri) -> Result<McpServer, FirstStartError> {
         let now = self.clock.now();
         let server = admin_server(McpServerId::generate(now, self.entropy)?, url, now)?;
-        let client = admin_client(ClientId::generate(now, self.entropy)?, now)?;
+        let client = admin_client("First admin", now, self.entropy)?;
         let plain = PlainSecret::generate(self.entropy)?;
         let secret = ClientSecret {
             id: SecretId::generate(now, self.entropy)?,
@@ -277,10 +277,15 @@ fn admin_server(
     })
 }
 
-fn admin_client(id: ClientId, now: Timestamp) -> Result<Client, FirstStartError> {
+/// A client for the admin API.
+pub(crate) fn admin_client(
+    name: &str,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<Client, FirstStartError> {
     Ok(Client {
-        id,
-        name: "First admin"
+        id: ClientId::generate(now, entropy)?,
+        name: name
             .parse()
             .map_err(|error: jeton_core::TextError| built_in(&error))?,
         description: Description::default(),

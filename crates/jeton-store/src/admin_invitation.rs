@@ -17,11 +17,11 @@ fn from_row(row: &AnyRow) -> Result<Invitation, StoreError> {
     })
 }
 
-/// That an invitation still works: not used, not too old, and if it is the first start's, then only
-/// while there is no admin.
+/// That an invitation still works: not used, not too old, not made while the clock was wrong (five minutes are
+/// left for the clocks of several servers), and if it is the first start's, then only while there is no admin.
 macro_rules! works {
     () => {
-        "used_at IS NULL AND expires_at > $1 AND (first = 0 OR NOT EXISTS (SELECT 1 FROM admin))"
+        "used_at IS NULL AND expires_at > $1 AND created_at < $1 + 300000 AND (first = 0 OR NOT EXISTS (SELECT 1 FROM admin))"
     };
 }
 

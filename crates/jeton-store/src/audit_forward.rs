@@ -1,7 +1,7 @@
 //! How far the audit log was forwarded, by destination.
 
 use crate::row::Columns as _;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Transaction};
 
 impl Store {
     /// The last event that a destination has got; nothing where it is new.
@@ -29,6 +29,20 @@ impl Store {
         Ok(())
     }
 
+    /// The destinations that have not got everything through `seq`, each with the last event that it has got.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn audit_forwards_behind(&self, seq: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        let statement =
+            "SELECT destination, seq FROM audit_forward WHERE seq < $1 ORDER BY destination";
+        let rows = self.rows(sqlx::query(statement).bind(seq)).await?;
+        rows.iter()
+            .map(|row| Ok((row.text("destination")?, row.integer("seq")?)))
+            .collect()
+    }
+
     /// Forgets every destination but these.
     ///
     /// # Errors
@@ -53,6 +67,19 @@ impl Store {
                 .await?;
             }
         }
+        Ok(())
+    }
+}
+
+impl Transaction {
+    /// Lets every destination go on after event `seq`, which is removed with all before it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn skip_audit_forwards(&mut self, seq: i64) -> Result<(), StoreError> {
+        let statement = "UPDATE audit_forward SET seq = $1 WHERE seq < $1";
+        self.execute(sqlx::query(statement).bind(seq)).await?;
         Ok(())
     }
 }

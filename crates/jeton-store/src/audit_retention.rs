@@ -40,17 +40,17 @@ impl Store {
     }
 
     /// The last event that nobody who follows the log still has to read: the dashboard's counts, and
-    /// every destination that it is forwarded to.
+    /// every destination that it is forwarded to, none of which is waited for before event `waited`.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn audit_used_through(&self) -> Result<i64, StoreError> {
+    pub async fn audit_used_through(&self, waited: i64) -> Result<i64, StoreError> {
         let row = self
             .one(sqlx::query(
                 "SELECT MIN(seq) AS seq FROM (SELECT seq FROM statistics_progress WHERE id IN (1, 2) \
-                 UNION ALL SELECT seq FROM audit_forward) AS used",
-            ))
+                 UNION ALL SELECT CASE WHEN seq < $1 THEN $1 ELSE seq END FROM audit_forward) AS used",
+            ).bind(waited))
             .await?;
         row.integer("seq")
     }

@@ -124,6 +124,25 @@ impl Transaction {
         Ok(())
     }
 
+    /// The secrets of an owner that work at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn active_secrets(
+        &mut self,
+        owner: SecretOwner,
+        now: Timestamp,
+    ) -> Result<Vec<SecretId>, StoreError> {
+        let statement = "SELECT id FROM client_secret WHERE owner = $1 AND revoked_at IS NULL \
+                         AND (expires_at IS NULL OR expires_at > $2)";
+        let query = sqlx::query(statement)
+            .bind(owner.to_string())
+            .bind(now.as_millis());
+        let rows = self.rows(query).await?;
+        rows.iter().map(|row| row.parsed("id")).collect()
+    }
+
     /// Revokes a secret once; says whether this call did it.
     ///
     /// # Errors

@@ -6,8 +6,8 @@
 
 use std::fmt::Write as _;
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::audit_chain::AuditEnd;
 use crate::backup::{BackupError, walk_audit};
@@ -15,282 +15,55 @@ use crate::row::{Columns as _, placeholders};
 use crate::store::Query;
 use crate::{Store, StoreError};
 
-/// A table, with the columns of its key first.
+/// Every table that is moved, in an order in which what is referred to comes first, and whether its rows are
+/// never changed, and need not be read again. Its columns are the schema's own.
+const TABLES: &[(&str, bool)] = &[
+    ("mcp_server", false),
+    ("client", false),
+    ("client_grant", false),
+    ("client_secret", false),
+    ("signing_key", false),
+    ("revoked_token", false),
+    ("void_token", false),
+    ("retired_url", false),
+    ("admin", false),
+    ("admin_session", false),
+    ("admin_invitation", false),
+    ("token_minute", false),
+    ("client_hour", false),
+    ("client_use", false),
+    ("secret_use", false),
+    ("client_refusal", false),
+    ("statistics_progress", false),
+    ("audit_event", true),
+    ("audit_client_span", false),
+    ("audit_checkpoint", false),
+    ("audit_key", false),
+    ("audit_note", false),
+    ("audit_note_forward", false),
+    ("audit_clock", false),
+    ("audit_clock_step", true),
+    ("audit_forward", false),
+    ("server_clock", false),
+];
+
+/// What each database has for itself.
+const NOT_MOVED: &[&str] = &["_sqlx_migrations", "audit_head", "write_probe"];
+
+/// A table as the schema has it.
 struct Table {
     name: &'static str,
-    key: &'static [Column],
-    others: &'static [Column],
-    /// Rows that are there are never changed, and need not be read again.
+    /// In the order of its primary key.
+    key: Vec<Column>,
+    others: Vec<Column>,
     append_only: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Column {
-    Text(&'static str),
-    Number(&'static str),
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Column {
+    name: String,
+    is_text: bool,
 }
-
-use Column::{Number, Text};
-
-impl Column {
-    fn name(self) -> &'static str {
-        match self {
-            Text(name) | Number(name) => name,
-        }
-    }
-}
-
-/// Everything, in an order in which what is referred to comes first.
-const TABLES: &[Table] = &[
-    Table {
-        name: "mcp_server",
-        key: &[Text("id")],
-        others: &[
-            Text("name"),
-            Text("description"),
-            Text("url"),
-            Text("url_key"),
-            Text("scopes"),
-            Number("token_ttl"),
-            Text("signing_alg"),
-            Text("token_profile"),
-            Number("own_issuer"),
-            Number("system"),
-            Number("created_at"),
-            Number("updated_at"),
-            Number("version"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "client",
-        key: &[Text("id")],
-        others: &[
-            Text("name"),
-            Text("description"),
-            Text("status"),
-            Number("token_ttl"),
-            Text("custom_claims"),
-            Number("created_at"),
-            Number("updated_at"),
-            Number("version"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "client_grant",
-        key: &[Text("client_id"), Text("mcp_server_id")],
-        others: &[Text("scopes"), Number("created_at"), Number("version")],
-        append_only: false,
-    },
-    Table {
-        name: "client_secret",
-        key: &[Text("id")],
-        others: &[
-            Text("owner"),
-            Text("digest"),
-            Text("suffix"),
-            Number("created_at"),
-            Number("expires_at"),
-            Number("revoked_at"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "signing_key",
-        key: &[Text("id")],
-        others: &[
-            Text("algorithm"),
-            Text("state"),
-            Text("sealed"),
-            Number("created_at"),
-            Number("activated_at"),
-            Number("retired_at"),
-            Number("published_until"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "revoked_token",
-        key: &[Text("jti")],
-        others: &[Number("expires_at"), Number("revoked_at")],
-        append_only: false,
-    },
-    Table {
-        name: "void_token",
-        key: &[Text("subject")],
-        others: &[Text("owner"), Number("issued_until"), Number("forget_at")],
-        append_only: false,
-    },
-    Table {
-        name: "retired_url",
-        key: &[Text("url_key")],
-        others: &[
-            Text("url"),
-            Text("mcp_server_id"),
-            Text("name"),
-            Number("retired_at"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "admin",
-        key: &[Text("id")],
-        others: &[
-            Text("name"),
-            Text("email"),
-            Text("email_key"),
-            Text("role"),
-            Text("password_hash"),
-            Text("oidc_issuer"),
-            Text("oidc_subject"),
-            Text("role_source"),
-            Number("created_at"),
-            Number("last_sign_in_at"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "admin_session",
-        key: &[Text("digest")],
-        others: &[Text("admin_id"), Number("created_at"), Number("seen_at")],
-        append_only: false,
-    },
-    Table {
-        name: "admin_invitation",
-        key: &[Text("id")],
-        others: &[
-            Text("digest"),
-            Text("role"),
-            Text("note"),
-            Number("first"),
-            Number("created_at"),
-            Number("expires_at"),
-            Number("used_at"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "token_minute",
-        key: &[Number("minute")],
-        others: &[Number("issued"), Number("refused")],
-        append_only: false,
-    },
-    Table {
-        name: "client_hour",
-        key: &[Number("hour"), Text("client_id")],
-        others: &[Number("issued"), Number("refused"), Number("counted_seq")],
-        append_only: false,
-    },
-    Table {
-        name: "client_use",
-        key: &[Text("client_id")],
-        others: &[Number("last_issued_at")],
-        append_only: false,
-    },
-    Table {
-        name: "secret_use",
-        key: &[Text("secret_id")],
-        others: &[Number("last_used_at")],
-        append_only: false,
-    },
-    Table {
-        name: "client_refusal",
-        key: &[Text("client_id")],
-        others: &[Number("at"), Text("reason")],
-        append_only: false,
-    },
-    Table {
-        name: "statistics_progress",
-        key: &[Number("id")],
-        others: &[Number("seq"), Number("until")],
-        append_only: false,
-    },
-    Table {
-        name: "audit_event",
-        key: &[Number("seq")],
-        others: &[
-            Text("id"),
-            Number("at"),
-            Text("kind"),
-            Text("outcome"),
-            Text("reason"),
-            Text("actor"),
-            Text("client_id"),
-            Text("mcp_server_id"),
-            Text("secret_id"),
-            Text("scope"),
-            Text("resource"),
-            Text("jti"),
-            Text("source"),
-            Text("request_id"),
-            Text("detail"),
-            Text("batch_hash"),
-        ],
-        append_only: true,
-    },
-    Table {
-        name: "audit_client_span",
-        key: &[Number("span"), Text("client_id")],
-        others: &[Number("first_seq"), Number("last_seq")],
-        append_only: false,
-    },
-    Table {
-        name: "audit_checkpoint",
-        key: &[Number("seq")],
-        others: &[
-            Text("batch_hash"),
-            Number("at"),
-            Text("signature"),
-            Number("pruned_at"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "audit_key",
-        key: &[Text("id")],
-        others: &[Text("purpose"), Text("sealed"), Number("created_at")],
-        append_only: false,
-    },
-    Table {
-        name: "audit_note",
-        key: &[Number("number")],
-        others: &[
-            Number("seq"),
-            Text("batch_hash"),
-            Number("pruned_seq"),
-            Text("pruned_hash"),
-            Text("leaf"),
-            Text("note"),
-            Number("keep"),
-        ],
-        append_only: false,
-    },
-    Table {
-        name: "audit_note_forward",
-        key: &[Text("destination")],
-        others: &[Number("number")],
-        append_only: false,
-    },
-    Table {
-        name: "audit_clock",
-        key: &[Number("id")],
-        others: &[Number("seq"), Number("latest")],
-        append_only: false,
-    },
-    Table {
-        name: "audit_clock_step",
-        key: &[Number("seq")],
-        others: &[],
-        append_only: true,
-    },
-    Table {
-        name: "audit_forward",
-        key: &[Text("destination")],
-        others: &[Number("seq")],
-        append_only: false,
-    },
-];
 
 /// Rows of one step.
 const STEP: usize = 200;
@@ -306,6 +79,12 @@ pub enum CopyError {
         "the database to move to holds another installation: it has signing keys that the other has not. Name an empty one"
     )]
     Occupied,
+    /// A table that a newer or older version made.
+    #[error("the database has a table that this version does not move: {table}")]
+    UnknownTable {
+        /// Which.
+        table: String,
+    },
     /// It was changed meanwhile.
     #[error(
         "after copying, {table} has {found} rows and not {expected}: the source was changed meanwhile, or the target before. Stop every server, empty the target and run this again"
@@ -346,7 +125,8 @@ pub async fn copy_everything(
     mut progress: impl FnMut(&'static str, u64),
 ) -> Result<Copied, CopyError> {
     refuse_another(from, to).await?;
-    for table in TABLES {
+    let tables = tables(from).await?;
+    for table in &tables {
         let mut rows = 0;
         let mut after = if table.append_only {
             last_key(to, table).await?
@@ -366,8 +146,8 @@ pub async fn copy_everything(
         }
     }
     set_audit_head(to).await?;
-    let mut tables = Vec::new();
-    for table in TABLES {
+    let mut counted = Vec::new();
+    for table in &tables {
         let (expected, found) = (count(from, table).await?, count(to, table).await?);
         if expected != found {
             return Err(CopyError::Count {
@@ -376,13 +156,13 @@ pub async fn copy_everything(
                 found,
             });
         }
-        tables.push((table.name, found));
+        counted.push((table.name, found));
     }
     let (audit_events, audit_end) = walk_audit(to)
         .await
         .map_err(|error| CopyError::Audit(Box::new(error)))?;
     Ok(Copied {
-        tables,
+        tables: counted,
         audit_events,
         audit_end,
     })
@@ -407,26 +187,59 @@ async fn refuse_another(from: &Store, to: &Store) -> Result<(), CopyError> {
     Ok(())
 }
 
-fn columns(table: &Table) -> impl Iterator<Item = Column> {
-    table.key.iter().chain(table.others).copied()
+/// The tables of `from`, each of which has to be known, with the columns that the schema gives them.
+async fn tables(from: &Store) -> Result<Vec<Table>, CopyError> {
+    for row in from.rows(sqlx::query(from.dialect.tables)).await? {
+        let name = row.text("name")?;
+        let is_known = TABLES.iter().any(|(known, _)| *known == name);
+        if !is_known && !NOT_MOVED.contains(&name.as_str()) {
+            return Err(CopyError::UnknownTable { table: name });
+        }
+    }
+    let mut tables = Vec::new();
+    for &(name, append_only) in TABLES {
+        let query = sqlx::query(from.dialect.columns).bind(name);
+        let (mut key, mut others) = (Vec::new(), Vec::new());
+        for row in from.rows(query).await? {
+            let column = Column {
+                name: row.text("name")?,
+                is_text: row.truth("is_text")?,
+            };
+            match row.integer("key_place")? {
+                0 => others.push(column),
+                place => key.push((place, column)),
+            }
+        }
+        key.sort_by_key(|(place, _)| *place);
+        tables.push(Table {
+            name,
+            key: key.into_iter().map(|(_, column)| column).collect(),
+            others,
+            append_only,
+        });
+    }
+    Ok(tables)
 }
 
-fn names(columns: impl Iterator<Item = Column>) -> String {
-    let mut list = String::new();
-    for column in columns {
-        if !list.is_empty() {
-            list.push_str(", ");
-        }
-        list.push_str(column.name());
-    }
-    list
+fn columns(table: &Table) -> impl Iterator<Item = &Column> {
+    table.key.iter().chain(&table.others)
+}
+
+fn names<'a>(columns: impl Iterator<Item = &'a Column>) -> String {
+    let names: Vec<_> = columns.map(|column| column.name.as_str()).collect();
+    names.join(", ")
 }
 
 fn read_row(row: &AnyRow, table: &Table) -> Result<Vec<Value>, StoreError> {
     columns(table)
-        .map(|column| match column {
-            Text(name) => row.optional_text(name).map(Value::Text),
-            Number(name) => row.optional_integer(name).map(Value::Number),
+        .enumerate()
+        .map(|(place, column)| {
+            let value = if column.is_text {
+                row.try_get(place).map(Value::Text)
+            } else {
+                row.try_get(place).map(Value::Number)
+            };
+            value.map_err(|_| StoreError::Corrupt { column: table.name })
         })
         .collect()
 }
@@ -443,14 +256,14 @@ async fn next_rows(
     table: &Table,
     after: Option<&Vec<Value>>,
 ) -> Result<Vec<Vec<Value>>, StoreError> {
-    let key = names(table.key.iter().copied());
+    let key = names(table.key.iter());
     let mut sql = format!("SELECT {} FROM {}", names(columns(table)), table.name);
     if after.is_some() {
         let places: Vec<_> = (1..=table.key.len()).map(|n| format!("${n}")).collect();
         let _ = write!(sql, " WHERE ({key}) > ({})", places.join(", "));
     }
     let _ = write!(sql, " ORDER BY {key} LIMIT {STEP}");
-    // Nothing but names of this file is in the text.
+    // Nothing but names of the schema is in the text.
     let query = sqlx::query(AssertSqlSafe(sql));
     let query = bind(query, after.map_or(&[][..], Vec::as_slice));
     let rows = from.rows(query).await?;
@@ -465,18 +278,14 @@ async fn put_rows(to: &Store, table: &Table, rows: &[Vec<Value>]) -> Result<(), 
         names(columns(table)),
         placeholders(rows.len(), width)
     );
-    let _ = write!(
-        sql,
-        " ON CONFLICT ({}) DO ",
-        names(table.key.iter().copied())
-    );
+    let _ = write!(sql, " ON CONFLICT ({}) DO ", names(table.key.iter()));
     if table.append_only {
         sql.push_str("NOTHING");
     } else {
         sql.push_str("UPDATE SET ");
         for (index, column) in table.others.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            let _ = write!(sql, "{comma}{0} = excluded.{0}", column.name());
+            let _ = write!(sql, "{comma}{0} = excluded.{0}", column.name);
         }
     }
     let query = sqlx::query(AssertSqlSafe(sql));
@@ -490,7 +299,7 @@ async fn last_key(to: &Store, table: &Table) -> Result<Option<Vec<Value>>, Store
     let descending: Vec<_> = table
         .key
         .iter()
-        .map(|column| format!("{} DESC", column.name()))
+        .map(|column| format!("{} DESC", column.name))
         .collect();
     let sql = format!(
         "SELECT {} FROM {} ORDER BY {} LIMIT 1",

@@ -8,6 +8,8 @@ use crate::row::placeholders;
 /// What the SQL of one database has that the other's has not.
 #[derive(Debug)]
 pub(crate) struct Dialect {
+    /// What people call it.
+    pub(crate) name: &'static str,
     /// What a primary key of 64 bits is called.
     pub(crate) row_number: &'static str,
     /// What stands behind a table that is kept in the order of its key.
@@ -29,9 +31,14 @@ pub(crate) struct Dialect {
     pub(crate) detail_count: &'static str,
     /// Takes the same lock as `taken`, if it is free.
     pub(crate) try_lock: Option<&'static str>,
+    /// Every table, as `name`.
+    pub(crate) tables: &'static str,
+    /// Every column of a table, as `name`, `is_text`, and its place in the primary key, from 1, as `key_place`.
+    pub(crate) columns: &'static str,
 }
 
 pub(crate) static SQLITE: Dialect = Dialect {
+    name: "SQLite",
     // SQLite keeps this without an index of its own.
     row_number: "INTEGER PRIMARY KEY",
     clustered: "WITHOUT ROWID",
@@ -43,9 +50,13 @@ pub(crate) static SQLITE: Dialect = Dialect {
     lock: None,
     detail_count: "json_extract(detail, '$.count')",
     try_lock: None,
+    tables: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    columns: "SELECT name, CASE WHEN type = 'TEXT' THEN 1 ELSE 0 END AS is_text, pk AS key_place \
+              FROM pragma_table_info($1) ORDER BY cid",
 };
 
 pub(crate) static POSTGRES: Dialect = Dialect {
+    name: "PostgreSQL",
     row_number: "BIGINT PRIMARY KEY",
     clustered: "",
     lock_audit_head: "SELECT last_seq, head_hash FROM audit_head WHERE id = 1 FOR UPDATE",
@@ -59,6 +70,15 @@ pub(crate) static POSTGRES: Dialect = Dialect {
         "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN CAST(1 AS BIGINT) \
          ELSE CAST(0 AS BIGINT) END AS taken",
     ),
+    tables: "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.tables \
+             WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'",
+    columns: "SELECT CAST(a.attname AS TEXT) AS name, \
+              CAST(CASE WHEN a.atttypid = 'text'::regtype THEN 1 ELSE 0 END AS BIGINT) AS is_text, \
+              CAST(COALESCE(array_position(CAST(i.indkey AS SMALLINT[]), a.attnum) + 1, 0) AS BIGINT) \
+              AS key_place FROM pg_attribute a \
+              LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary \
+              WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
+              ORDER BY a.attnum",
 };
 
 /// Anonymous placeholders: SQLite looks named ones up one by one, which for hundreds of them costs

@@ -19,7 +19,7 @@ impl Store {
 }
 
 impl Transaction {
-    /// Revokes a token once; says whether this call did it. Forgets those that expired meanwhile.
+    /// Revokes a token once; says whether this call did it.
     ///
     /// # Errors
     ///
@@ -30,12 +30,6 @@ impl Transaction {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        // An hour of grace, for clocks that disagree.
-        self.execute(
-            sqlx::query("DELETE FROM revoked_token WHERE expires_at < $1")
-                .bind(now.as_millis().saturating_sub(3_600_000)),
-        )
-        .await?;
         let inserted = self
             .execute(
                 sqlx::query(

@@ -103,7 +103,7 @@ pub(crate) async fn bring_up_to_date(
             lock.persistent(false).execute(&mut *transaction).await?;
         }
         migrator
-            .run_to(migration.version, &mut *transaction)
+            .run_direct(Some(migration.version), &mut *transaction, false)
             .await?;
         transaction.commit().await?;
     }

@@ -322,6 +322,11 @@ impl Store {
         Ok(())
     }
 
+    /// What people call the database: `SQLite` or `PostgreSQL`.
+    pub fn database_name(&self) -> &'static str {
+        self.dialect.name
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
@@ -401,6 +406,11 @@ impl Transaction {
         let query = query.persistent(!self.pooled);
         let done = limited(query.execute(&mut *self.connection)).await?;
         Ok(done.rows_affected())
+    }
+
+    pub(crate) async fn rows(&mut self, query: Query<'_>) -> Result<Vec<AnyRow>, StoreError> {
+        let query = query.persistent(!self.pooled);
+        limited(query.fetch_all(&mut *self.connection)).await
     }
 
     pub(crate) async fn row(&mut self, query: Query<'_>) -> Result<Option<AnyRow>, StoreError> {

@@ -18,18 +18,23 @@ pub struct WholeClient {
     pub grants: Vec<Grant>,
 }
 
-/// One row a secret and grant; a column's alias says whose it is where the names are alike.
+/// A row a secret, and a row a grant: joined with one another they would be as many as their product. A column's
+/// alias says whose it is where the names are alike.
 macro_rules! whole_clients {
-    ($from:literal) => {
+    ($which:literal) => {
         concat!(
-            "SELECT c.*, s.id AS secret_id, s.owner, s.digest, s.suffix, \
-             s.created_at AS secret_created_at, s.expires_at, CAST(NULL AS BIGINT) AS last_used_at, s.revoked_at, \
-             g.mcp_server_id, g.scopes, g.created_at AS grant_created_at, \
-             g.version AS grant_version FROM ",
-            $from,
-            " LEFT JOIN client_secret s ON s.owner = c.id \
-             LEFT JOIN client_grant g ON g.client_id = c.id \
-             ORDER BY c.id, s.id, g.created_at, g.mcp_server_id"
+            "WITH c AS (",
+            $which,
+            ") SELECT c.*, s.id AS secret_id, s.owner, s.digest, s.suffix, \
+             s.created_at AS secret_created_at, s.expires_at, CAST(NULL AS BIGINT) AS last_used_at, \
+             s.revoked_at, CAST(NULL AS TEXT) AS mcp_server_id, CAST(NULL AS TEXT) AS scopes, \
+             CAST(NULL AS BIGINT) AS grant_created_at, CAST(NULL AS BIGINT) AS grant_version \
+             FROM c LEFT JOIN client_secret s ON s.owner = c.id \
+             UNION ALL SELECT c.*, CAST(NULL AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT), \
+             CAST(NULL AS TEXT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), \
+             CAST(NULL AS BIGINT), g.mcp_server_id, g.scopes, g.created_at, g.version \
+             FROM c JOIN client_grant g ON g.client_id = c.id \
+             ORDER BY id, secret_id, grant_created_at, mcp_server_id"
         )
     };
 }
@@ -85,7 +90,7 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_whole_client(&self, id: ClientId) -> Result<Option<WholeClient>, StoreError> {
-        let statement = whole_clients!("(SELECT * FROM client WHERE id = $1) AS c");
+        let statement = whole_clients!("SELECT * FROM client WHERE id = $1");
         let rows = self
             .rows(sqlx::query(statement).bind(id.to_string()))
             .await?;
@@ -102,8 +107,7 @@ impl Store {
         after: Option<ClientId>,
         limit: u32,
     ) -> Result<Vec<WholeClient>, StoreError> {
-        let statement =
-            whole_clients!("(SELECT * FROM client WHERE id > $1 ORDER BY id LIMIT $2) AS c");
+        let statement = whole_clients!("SELECT * FROM client WHERE id > $1 ORDER BY id LIMIT $2");
         let query = sqlx::query(statement)
             .bind(after.map_or_else(String::new, |id| id.to_string()))
             .bind(i64::from(limit));

@@ -1,7 +1,8 @@
 //! Signing in, sessions, and who may what.
 
 use jeton_tests::{
-    Admin, Jeton, JetonOptions, PASSWORD, csrf_in, eventually, first_admin_path, http, set_cookie,
+    Admin, HeldLog, Jeton, JetonOptions, PASSWORD, TestDatabase, csrf_in, eventually,
+    first_admin_path, http, set_cookie,
 };
 
 use crate::world::World;
@@ -277,4 +278,49 @@ async fn pages_and_cookies_are_protected_by_their_headers() {
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     assert_eq!(answer.headers()["x-frame-options"], "DENY");
     assert_eq!(answer.headers()["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn two_admins_who_demote_each_other_at_once_do_not_leave_nobody() {
+    let world = World::new().await;
+    if !matches!(world.jeton.database(), TestDatabase::Postgres(_)) {
+        // SQLite has one writer at a time.
+        return;
+    }
+    let viewer = world.viewer().await;
+    let role = "/dashboard/settings/admins/";
+    let own = world
+        .jeton
+        .operator()
+        .await
+        .audit("kind=admin.created")
+        .await;
+    let id = |event: &serde_json::Value| event["detail"]["admin_id"].as_str().unwrap().to_owned();
+    let (vera, ada) = (id(&own[0]), id(own.last().unwrap()));
+    let of = |id: &str| format!("{role}{id}/role");
+    let made = world.admin.post(&of(&vera), &[("role", "admin")]).await;
+    assert_eq!(made.status(), 303);
+    // Both are held up at the same place: the end of the audit log.
+    let database = world.jeton.database();
+    let held = HeldLog::hold(database).await;
+    let demote = async |who: &Admin, id: &str| {
+        who.post(&of(id), &[("role", "viewer")])
+            .await
+            .status()
+            .as_u16()
+    };
+    let releasing = async {
+        eventually("both wait", async || database.waiting().await >= 2).await;
+        held.release().await;
+    };
+    let (first, second, ()) = tokio::join!(
+        demote(&world.admin, &vera),
+        demote(&viewer, &ada),
+        releasing
+    );
+    let mut outcomes = [first, second];
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, [303, 409]);
+    let admins = "SELECT COUNT(*) FROM admin WHERE role = 'admin'";
+    assert_eq!(database.sql(admins).await.trim(), "1");
 }

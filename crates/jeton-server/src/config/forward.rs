@@ -28,6 +28,9 @@ pub struct RawForward {
     /// Absent, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kinds: Option<Vec<String>>,
+    /// Webhooks: the most events in one request, 1 to 200. Absent, one, as Standard Webhooks has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
     /// Webhooks: the variable of the environment that holds the secret, `whsec_…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_env: Option<String>,
@@ -42,6 +45,8 @@ pub(crate) struct Forward {
     pub(crate) name: String,
     pub(crate) kinds: Vec<AuditKind>,
     pub(crate) to: Destination,
+    /// The most events in one request; nothing means that requests have one event and its form.
+    pub(crate) batch: Option<usize>,
 }
 
 /// Where to.
@@ -56,6 +61,8 @@ pub(crate) enum Destination {
     SyslogUnix(PathBuf),
 }
 
+/// The most events in one request.
+const MAX_BATCH: usize = 200;
 /// The shortest secret, in bytes (Standard Webhooks).
 const MIN_SECRET: usize = 24;
 
@@ -80,7 +87,15 @@ impl Forward {
         } else {
             return Err(wrong(format!("url is https://… for webhooks, or {SYSLOG}")));
         };
+        let batch = raw.batch.filter(|most| *most != 1);
+        if batch.is_some_and(|most| !(1..=MAX_BATCH).contains(&most)) {
+            return Err(wrong(format!("batch is 1 to {MAX_BATCH}")));
+        }
+        if batch.is_some() && !matches!(to, Destination::Webhook { .. }) {
+            return Err(wrong("batch is for webhooks".into()));
+        }
         Ok(Self {
+            batch,
             kinds: kinds(raw.kinds.as_deref()).map_err(wrong)?,
             name: raw.name,
             to,

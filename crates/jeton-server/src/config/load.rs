@@ -132,6 +132,11 @@ impl Config {
             )
             .merge(
                 Env::prefixed("JETON_")
+                    .only(&["audit_forward_wait_days"])
+                    .map(|_| "audit.forward_wait_days".into()),
+            )
+            .merge(
+                Env::prefixed("JETON_")
                     .only(&["trusted_proxy"])
                     .map(|_| "trusted_proxies".into()),
             )
@@ -226,7 +231,9 @@ impl Config {
             audit_retention: audit_retention(audit.retention_days)?,
             audit_reserve: audit_reserve(audit.reserve_mib),
             on_discontinuity: audit.on_discontinuity.unwrap_or_default(),
+            audit_forward_wait: DAY * audit.forward_wait_days.unwrap_or(FORWARD_WAIT),
             audit_forward: audit_forward(audit.forward)?,
+            trust_clock: false,
             data_dir,
             oidc: None,
             settings: Vec::new(),
@@ -277,6 +284,8 @@ fn proxy_protocol(wanted: Option<bool>, proxies: &[String]) -> Result<bool, Conf
         wanted => Ok(wanted),
     }
 }
+/// A destination that is away for longer than a week is not waited for.
+const FORWARD_WAIT: u32 = 7;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -142,6 +142,9 @@ pub struct RawAudit {
     /// `continue` or `stop`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_discontinuity: Option<OnDiscontinuity>,
+    /// How many days longer they are kept for a destination that is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward_wait_days: Option<u32>,
     /// Where else events go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forward: Vec<RawForward>,
@@ -192,8 +195,11 @@ pub struct Config {
     /// The room, in bytes, that is kept for tokens and changes.
     pub(crate) audit_reserve: Option<u64>,
     pub(crate) on_discontinuity: OnDiscontinuity,
+    pub(crate) audit_forward_wait: Duration,
     pub(crate) audit_forward: Vec<Forward>,
     pub(crate) oidc: Option<OidcConfig>,
+    /// The operator says that the clock is right: for one start, and not a setting.
+    pub trust_clock: bool,
     /// Each setting as it took effect, for people to read.
     pub(crate) settings: Vec<Setting>,
 }

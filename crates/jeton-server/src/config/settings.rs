@@ -157,6 +157,7 @@ fn audit(config: &Config) -> Vec<Named> {
                 .audit_retention
                 .map_or_else(|| "for ever".to_owned(), days),
         ),
+        ("audit.forward_wait_days", days(config.audit_forward_wait)),
         (
             "audit.reserve_mib",
             config

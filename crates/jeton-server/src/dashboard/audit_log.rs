@@ -41,6 +41,8 @@ pub(crate) struct AuditForm {
 #[template(path = "audit.html")]
 struct AuditPage {
     page: Page,
+    /// How many days events are kept, where they are not kept indefinitely.
+    kept_days: Option<u64>,
     form: AuditForm,
     errors: Errors,
     kinds: Vec<&'static str>,
@@ -166,6 +168,7 @@ pub(crate) async fn list(
     let live = switch("live", form.live.as_deref())? && before.is_none();
     let page = AuditPage {
         page: Page::new(&signed_in, Nav::AuditLog, "Audit log"),
+        kept_days: app.audit_retention.map(|kept| kept.as_secs() / 86_400),
         kinds: AuditKind::ALL.iter().map(|kind| kind.as_str()).collect(),
         servers: app
             .directory

@@ -20,8 +20,6 @@ use crate::service::statistics;
 
 /// Secrets that expire within this are worth a look.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// A key that signs for longer should be rotated.
-const KEY_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -41,6 +39,7 @@ struct OverviewPage {
     unused: Vec<UnusedClient>,
     keys: Vec<KeyView>,
     started: When,
+    database: &'static str,
     database_ok: bool,
     jeton_version: &'static str,
 }
@@ -120,8 +119,9 @@ pub(crate) async fn overview(
         busiest: busiest(&app, &outstanding.busiest).await?,
         expiring: expiring(&app, now).await?,
         unused: unused(&outstanding.never_used, now),
-        keys: keys(&app.store.signing_keys().await?, now),
+        keys: keys(&app.store.signing_keys().await?, app.key_rotation, now),
         started: when(app.started_at, now),
+        database: app.store.database_name(),
         database_ok: app.store.ping().await.is_ok(),
         jeton_version: env!("CARGO_PKG_VERSION"),
     };
@@ -193,12 +193,16 @@ fn unused(clients: &[Client], now: Timestamp) -> Vec<UnusedClient> {
         .collect()
 }
 
-fn keys(keys: &[StoredKey], now: Timestamp) -> Vec<KeyView> {
+/// A key is due once it has signed for longer than the configured interval.
+fn keys(keys: &[StoredKey], rotation: Option<Duration>, now: Timestamp) -> Vec<KeyView> {
     keys.iter()
         .filter(|key| key.state == KeyState::Active)
         .map(|key| KeyView {
             algorithm: key.algorithm,
-            due: key.activated_at.is_some_and(|at| now.since(at) > KEY_AGE),
+            due: key
+                .activated_at
+                .zip(rotation)
+                .is_some_and(|(at, rotation)| now.since(at) > rotation),
             since: key.activated_at.map(|at| when(at, now)),
         })
         .collect()

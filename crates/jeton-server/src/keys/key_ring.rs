@@ -7,7 +7,9 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::HeaderValue;
 use jeton_core::{Entropy, KeyId, KeyState, SigningAlgorithm, Timestamp, hex};
-use jeton_jose::{JwkError, KeySet, MasterKey, SealError, SigningError, SigningKey, VerifyingKey};
+use jeton_jose::{
+    Jwk, JwkError, KeySet, MasterKey, SealError, SigningError, SigningKey, VerifyingKey,
+};
 use jeton_store::{Store, StoreError, StoredKey};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -186,13 +188,33 @@ impl KeyRing {
         master_keys: &MasterKeys,
         entropy: &dyn Entropy,
     ) -> Result<Option<String>, KeyRingError> {
-        let context = seal_context(stored.id, stored.algorithm);
+        let (before, sealed, context) = sealed_part(stored);
         let sealing = Purpose::SigningKeys.sealing_key(&master_keys.current)?;
-        if sealing.open(&stored.sealed, &context).is_ok() {
+        if sealing.open(sealed, &context).is_ok() {
             return Ok(None);
         }
         let plain = open_sealed(stored, master_keys)?;
-        Ok(Some(sealing.seal(&plain, &context, entropy)?))
+        Ok(Some(format!(
+            "{before}{}",
+            sealing.seal(&plain, &context, entropy)?
+        )))
+    }
+
+    /// What is kept of a key that signs no more and is published no more: its public half, sealed as the private
+    /// one was, since what it signed long ago is still verified by it. Nothing where that is all already.
+    pub(crate) fn without_private_half(
+        stored: &StoredKey,
+        master_keys: &MasterKeys,
+        entropy: &dyn Entropy,
+    ) -> Result<Option<String>, KeyRingError> {
+        let OpenKey::Private(key) = open_key(stored, master_keys)? else {
+            return Ok(None);
+        };
+        let public = json!(key.public_jwk()).to_string();
+        let sealing = Purpose::SigningKeys.sealing_key(&master_keys.current)?;
+        let context = public_context(stored.id, stored.algorithm);
+        let sealed = sealing.seal(public.as_bytes(), &context, entropy)?;
+        Ok(Some(format!("{PUBLIC}{sealed}")))
     }
 
     /// Whether one of the stored keys is this one.
@@ -249,11 +271,14 @@ async fn load(
     let mut ever = Vec::new();
     for stored in store.signing_keys().await? {
         let key = open_key(&stored, master_keys)?;
-        ever.push(VerifyingKey::from_jwk(&key.public_jwk())?);
+        let public = key.public_jwk();
+        ever.push(VerifyingKey::from_jwk(&public)?);
         if stored.is_published(now) {
-            jwks.push(key.public_jwk());
+            jwks.push(public);
         }
-        if stored.state == KeyState::Active {
+        if stored.state == KeyState::Active
+            && let OpenKey::Private(key) = key
+        {
             active.push(Arc::new(key));
         }
     }
@@ -283,23 +308,60 @@ fn seal_context(id: KeyId, algorithm: SigningAlgorithm) -> String {
     format!("jeton signing key {id} {algorithm}")
 }
 
+/// What stands before the sealed public half of a key whose private half was deleted.
+const PUBLIC: &str = "public:";
+
+fn public_context(id: KeyId, algorithm: SigningAlgorithm) -> String {
+    format!("jeton public half of signing key {id} {algorithm}")
+}
+
+/// What stands before it, what is sealed, and for what.
+fn sealed_part(stored: &StoredKey) -> (&'static str, &str, String) {
+    match stored.sealed.strip_prefix(PUBLIC) {
+        Some(sealed) => (PUBLIC, sealed, public_context(stored.id, stored.algorithm)),
+        None => (
+            "",
+            &stored.sealed,
+            seal_context(stored.id, stored.algorithm),
+        ),
+    }
+}
+
 fn open_sealed(
     stored: &StoredKey,
     master_keys: &MasterKeys,
 ) -> Result<Zeroizing<Vec<u8>>, KeyRingError> {
+    let (_, sealed, context) = sealed_part(stored);
     master_keys
-        .open(
-            Purpose::SigningKeys,
-            &stored.sealed,
-            &seal_context(stored.id, stored.algorithm),
-        )
+        .open(Purpose::SigningKeys, sealed, &context)
         .map_err(|source| KeyRingError::Sealed {
             id: stored.id,
             source,
         })
 }
 
-fn open_key(stored: &StoredKey, master_keys: &MasterKeys) -> Result<SigningKey, KeyRingError> {
-    let pkcs8 = open_sealed(stored, master_keys)?;
-    Ok(SigningKey::from_pkcs8(stored.id, stored.algorithm, &pkcs8)?)
+/// A stored key, opened.
+enum OpenKey {
+    Private(SigningKey),
+    /// The private half was deleted.
+    Public(Jwk),
+}
+
+impl OpenKey {
+    fn public_jwk(&self) -> Jwk {
+        match self {
+            Self::Private(key) => key.public_jwk(),
+            Self::Public(jwk) => jwk.clone(),
+        }
+    }
+}
+
+fn open_key(stored: &StoredKey, master_keys: &MasterKeys) -> Result<OpenKey, KeyRingError> {
+    let plain = open_sealed(stored, master_keys)?;
+    if stored.sealed.starts_with(PUBLIC) {
+        let jwk = serde_json::from_slice(&plain).map_err(|_| JwkError::Invalid)?;
+        return Ok(OpenKey::Public(jwk));
+    }
+    let key = SigningKey::from_pkcs8(stored.id, stored.algorithm, &plain)?;
+    Ok(OpenKey::Private(key))
 }

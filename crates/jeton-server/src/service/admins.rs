@@ -6,7 +6,7 @@ use jeton_core::{
     Actor, Admin, AdminId, AuditKind, DisplayName, EmailAddress, Invitation, InvitationId,
     PlainSecret, Role, RoleSource,
 };
-use jeton_store::{StoreError, Transaction, retry_on_conflict};
+use jeton_store::{Lock, StoreError, Transaction, retry_on_conflict};
 use secrecy::SecretString;
 
 use super::password::Queue;
@@ -165,6 +165,7 @@ pub(crate) async fn accept(
         .insert("invitation_id".into(), invitation.id.to_string().into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        tx.lock(Lock::Admins).await?;
         if !tx.use_admin_invitation(link.digest(), now).await? {
             return Err(gone());
         }
@@ -200,6 +201,7 @@ pub(crate) async fn set_role(
     event.detail.insert("role".into(), role.as_str().into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        tx.lock(Lock::Admins).await?;
         tx.set_admin_role(id, role).await?;
         require_an_admin(&mut tx).await?;
         tx.record(&event).await?;
@@ -222,6 +224,7 @@ pub(crate) async fn delete(
     let event = about(app, operator, AuditKind::AdminDeleted, id)?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        tx.lock(Lock::Admins).await?;
         if tx.delete_admin(id).await? {
             require_an_admin(&mut tx).await?;
             tx.record(&event).await?;
@@ -287,7 +290,8 @@ fn about(
     Ok(event)
 }
 
-/// Somebody has to be left who may change things.
+/// Somebody has to be left who may change things. Under the lock: two who demote each other at the same moment
+/// would each count the other.
 async fn require_an_admin(tx: &mut Transaction) -> Result<(), ServiceError> {
     if tx.count_admins().await? == 0 {
         return Err(ServiceError::Conflict(

@@ -7,14 +7,15 @@
 
 use std::time::Duration;
 
-use jeton_core::{Actor, AuditKind, Timestamp};
+use jeton_core::{Actor, AuditEvent, AuditKind, Timestamp};
 use jeton_jose::{UnverifiedToken, verify_statement};
 use jeton_store::{
-    AuditCheckpoint, AuditEnd, AuditSpan, AuditWalk, BrokenAudit, BrokenReason, Lock,
+    AuditCheckpoint, AuditEnd, AuditSpan, AuditWalk, BrokenAudit, BrokenReason, Lock, Locked,
 };
 use serde::Deserialize;
 
 use super::checkpoints::{self, Extra};
+use super::clock::{self, Trust};
 use super::{ServiceError, statistics};
 use crate::app::App;
 use crate::audit::{Chain, Known, WHAT_TO_DO, walk};
@@ -257,7 +258,14 @@ fn is_signed(app: &App, checkpoint: &AuditCheckpoint) -> bool {
 /// Removes events that are older than `retention`: first a signed checkpoint says so, from which the
 /// chain begins from then on, then they go a part at a time. Where the log does not continue what this
 /// server remembers, nothing is removed.
-pub(crate) async fn prune(app: &App, retention: Duration) -> Result<(), ServiceError> {
+pub(crate) async fn prune(
+    app: &App,
+    retention: Duration,
+    alone: &Locked,
+) -> Result<(), ServiceError> {
+    if clock::look(app).await? == Trust::Doubted {
+        return Ok(());
+    }
     let before = app.clock.now().minus(retention);
     // What is not counted yet is kept.
     statistics::count(app).await?;
@@ -268,6 +276,7 @@ pub(crate) async fn prune(app: &App, retention: Duration) -> Result<(), ServiceE
         while app.store.delete_pruned_audit(through).await? {
             // Others want to write too.
             tokio::time::sleep(Duration::from_millis(20)).await;
+            alone.check().await?;
         }
     }
     Ok(())
@@ -294,23 +303,51 @@ async fn prune_signed(app: &App, before: Timestamp) -> Result<Option<i64>, Servi
         .detail
         .insert("older_than".into(), before.to_string().into());
     let through = end.seq;
+    let mut events = skipped(app, through).await?;
+    for event in &events {
+        tracing::warn!(detail = ?event.detail, "retention removes events that a destination has not received");
+    }
+    events.push(event);
     let extra = Extra {
         pruned: Some(end),
-        events: vec![event],
+        events,
         ..Extra::default()
     };
     checkpoints::sign(app, &mut known, extra).await?;
+    let mut tx = app.store.begin().await?;
+    tx.skip_audit_forwards(through).await?;
+    tx.commit().await?;
     Ok(Some(through))
 }
 
-/// What is old enough, counted for the dashboard, and forwarded where it is to be.
+/// What is old enough, counted for the dashboard, and forwarded where it is to be, unless a destination has been
+/// away for too long.
 async fn prunable(app: &App, before: Timestamp) -> Result<Option<AuditEnd>, ServiceError> {
     let Some(end) = app.store.audit_batch_end_at(before).await? else {
         return Ok(None);
     };
-    let used = app.store.audit_used_through().await?;
+    let waited = app
+        .store
+        .audit_batch_end_at(before.minus(app.audit_forward_wait));
+    let waited = waited.await?.map_or(0, |end| end.seq);
+    let used = app.store.audit_used_through(waited).await?;
     if end.seq <= used {
         return Ok(Some(end));
     }
     Ok(app.store.audit_batch_end(used + 1).await?)
+}
+
+/// The destinations that have not received everything through `seq`, each as an event.
+async fn skipped(app: &App, seq: i64) -> Result<Vec<AuditEvent>, ServiceError> {
+    let mut events = Vec::new();
+    for (destination, received) in app.store.audit_forwards_behind(seq).await? {
+        let mut event = app.event(AuditKind::AuditForwardSkipped, Actor::System)?;
+        event
+            .detail
+            .insert("destination".into(), destination.into());
+        event.detail.insert("after_seq".into(), received.into());
+        event.detail.insert("through_seq".into(), seq.into());
+        events.push(event);
+    }
+    Ok(events)
 }

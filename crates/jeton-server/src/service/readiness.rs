@@ -141,6 +141,7 @@ async fn look(app: &App) -> Document {
         ("signing_keys", signing_keys(app)),
         ("signing", signing(app).await),
         ("directory", directory(app)),
+        ("clock", clock(app).await),
         ("jobs", jobs(app)),
     ])
 }
@@ -235,6 +236,14 @@ fn directory(app: &App) -> Part {
         Part::warning(
             "changes of other servers are not heard; everything is read from the database",
         )
+    }
+}
+
+async fn clock(app: &App) -> Part {
+    if super::clock::is_doubted(app).await {
+        Part::warning("the clock jumped; nothing is removed or rotated until its time has lasted")
+    } else {
+        Part::ok()
     }
 }
 

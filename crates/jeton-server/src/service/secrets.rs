@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use jeton_core::{
-    AuditEvent, AuditKind, ClientId, ClientSecret, PlainSecret, SecretId, SecretOwner, SecretState,
-    TokensOf,
+    AuditEvent, AuditKind, ClientId, ClientSecret, PlainSecret, SecretId, SecretOwner, TokensOf,
 };
-use jeton_store::retry_on_conflict;
+use jeton_store::{Lock, Transaction, retry_on_conflict};
 
 use super::void_tokens::ToVoid;
 use super::{Operator, ServiceError, clients, mcp_servers, statistics};
@@ -47,11 +46,11 @@ pub(crate) async fn create(
     expiry: Expiry,
 ) -> Result<(ClientSecret, PlainSecret), ServiceError> {
     require_owner(app, owner).await?;
-    refuse_too_many(app, owner).await?;
     let (secret, plain) = make_secret(app, owner, expiry)?;
     let event = about(operator.event(app, AuditKind::SecretCreated)?, &secret);
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        refuse_too_many(app, &mut tx, owner).await?;
         tx.insert_secret(&secret).await?;
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
@@ -77,7 +76,6 @@ pub(crate) async fn rotate(
     if there.iter().any(unseen) {
         return Err(ServiceError::Stale);
     }
-    refuse_too_many(app, owner).await?;
     let (secret, plain) = make_secret(app, owner, None)?;
     let old_expire_at = app.clock.now().plus(grace);
     let mut event = about(operator.event(app, AuditKind::SecretRotated)?, &secret);
@@ -87,6 +85,7 @@ pub(crate) async fn rotate(
     );
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        refuse_too_many(app, &mut tx, owner).await?;
         tx.expire_secrets(owner, old_expire_at).await?;
         tx.insert_secret(&secret).await?;
         tx.record(&event).await?;
@@ -118,11 +117,7 @@ pub(crate) async fn revoke(
     let Some(secret) = app.store.find_secret(id).await? else {
         return Ok(());
     };
-    if let SecretOwner::Client(owner) = secret.owner
-        && operator.is_client(owner)
-    {
-        refuse_last_own(app, &secret).await?;
-    }
+    let is_own = matches!(secret.owner, SecretOwner::Client(owner) if operator.is_client(owner));
     let void = match secret.owner {
         SecretOwner::Client(owner) if with_tokens => {
             Some(ToVoid::for_good(app, TokensOf::Secret(id), Some(owner)))
@@ -139,6 +134,9 @@ pub(crate) async fn revoke(
         .insert("tokens_revoked".into(), void.is_some().into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        if is_own {
+            refuse_last_own(app, &mut tx, &secret).await?;
+        }
         let is_news = tx.revoke_secret(id, app.clock.now()).await?;
         if let Some(void) = &void {
             void.declare(&mut tx).await?;
@@ -166,15 +164,22 @@ async fn require_owner(app: &App, owner: SecretOwner) -> Result<(), ServiceError
     }
 }
 
-async fn active(app: &App, owner: SecretOwner) -> Result<Vec<ClientSecret>, ServiceError> {
-    let now = app.clock.now();
-    let mut secrets = app.store.secrets_of(owner).await?;
-    secrets.retain(|secret| secret.state(now) == SecretState::Active);
-    Ok(secrets)
+/// The working secrets, whose number nobody else changes before the write ends.
+async fn active(
+    app: &App,
+    tx: &mut Transaction,
+    owner: SecretOwner,
+) -> Result<Vec<SecretId>, ServiceError> {
+    tx.lock(Lock::Secrets).await?;
+    Ok(tx.active_secrets(owner, app.clock.now()).await?)
 }
 
-async fn refuse_too_many(app: &App, owner: SecretOwner) -> Result<(), ServiceError> {
-    if active(app, owner).await?.len() >= MAX_ACTIVE {
+async fn refuse_too_many(
+    app: &App,
+    tx: &mut Transaction,
+    owner: SecretOwner,
+) -> Result<(), ServiceError> {
+    if active(app, tx, owner).await?.len() >= MAX_ACTIVE {
         return Err(ServiceError::Conflict(format!(
             "{owner} has {MAX_ACTIVE} working secrets, which is the most; revoke one first"
         )));
@@ -183,12 +188,13 @@ async fn refuse_too_many(app: &App, owner: SecretOwner) -> Result<(), ServiceErr
 }
 
 /// An operator that revokes the last secret of the client it works with has locked itself out.
-async fn refuse_last_own(app: &App, secret: &ClientSecret) -> Result<(), ServiceError> {
-    let others = active(app, secret.owner)
-        .await?
-        .iter()
-        .any(|other| other.id != secret.id);
-    if others {
+async fn refuse_last_own(
+    app: &App,
+    tx: &mut Transaction,
+    secret: &ClientSecret,
+) -> Result<(), ServiceError> {
+    let active = active(app, tx, secret.owner).await?;
+    if active.iter().any(|other| *other != secret.id) {
         return Ok(());
     }
     Err(ServiceError::Conflict(

@@ -17,6 +17,8 @@ use crate::request_context::RequestContext;
 pub(crate) const IDLE: Duration = Duration::from_secs(8 * 60 * 60);
 /// A session ends so long after it began, however much it is used.
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The clocks of several servers may differ by so much.
+const SKEW: Duration = Duration::from_secs(5 * 60);
 /// The last use is noted at most so often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
@@ -176,6 +178,10 @@ pub(crate) async fn find(
     };
     let now = app.clock.now();
     if now.since(session.seen_at) >= IDLE || now.since(session.created_at) >= ABSOLUTE {
+        return Ok(None);
+    }
+    // Begun while the clock was wrong: it would not end.
+    if session.created_at > now.plus(SKEW) {
         return Ok(None);
     }
     if used == Use::ByPerson && now.since(session.seen_at) >= TOUCH_EVERY {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jeton_core::{Actor, AuditEvent, AuditKind, KeyState, SigningAlgorithm};
 use jeton_store::{Lock, StoredKey, retry_on_conflict};
 
+use super::clock::{self, Trust};
 use super::{Operator, ServiceError};
 use crate::app::App;
 use crate::keys::{AuditKeys, KeyRing, KeyRingError};
@@ -17,6 +18,9 @@ pub(crate) const PUBLISHED_AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 /// A retired key stays published until the last token that it signed has expired: the longest
 /// lifetime, and an hour for clocks that are behind.
 pub(crate) const PUBLISHED_AFTER: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// The clocks of several servers may differ by so much.
+const SKEW: Duration = Duration::from_secs(60 * 60);
 
 /// Makes the next key of an algorithm. It begins to sign a day later, in place of today's.
 pub(crate) async fn rotate(
@@ -231,6 +235,11 @@ pub(crate) async fn advance(app: &Arc<App>) -> Result<(), ServiceError> {
     let Some(_alone) = app.store.try_lock(Lock::SigningKeys).await? else {
         return Ok(());
     };
+    if clock::look(app).await? == Trust::Doubted {
+        return Ok(());
+    }
+    set_right(app).await?;
+    erase_private_halves(app).await?;
     if let Some(rotation) = app.key_rotation {
         make_scheduled(app, rotation).await?;
     }
@@ -276,6 +285,58 @@ pub(crate) async fn advance(app: &Arc<App>) -> Result<(), ServiceError> {
         .await?;
     }
     if changed { reload(app).await } else { Ok(()) }
+}
+
+/// What was scheduled while the clock was wrong would otherwise wait until that time: nothing is more than a
+/// day ahead, and nothing has begun that begins later.
+async fn set_right(app: &App) -> Result<(), ServiceError> {
+    let now = app.clock.now();
+    for key in app.store.signing_keys().await? {
+        let mut right = key.clone();
+        match key.state {
+            KeyState::Pending if key.activated_at > Some(now.plus(PUBLISHED_AHEAD + SKEW)) => {
+                right.activated_at = Some(now.plus(PUBLISHED_AHEAD));
+            }
+            KeyState::Active if key.activated_at > Some(now.plus(SKEW)) => {
+                right.activated_at = Some(now);
+            }
+            KeyState::Retired if key.published_until > Some(now.plus(PUBLISHED_AFTER + SKEW)) => {
+                right.published_until = Some(now.plus(PUBLISHED_AFTER));
+            }
+            _ => continue,
+        }
+        tracing::warn!(key = %key.id, "a signing key was scheduled while the clock was wrong, and is scheduled anew");
+        retry_on_conflict(|| async {
+            let mut tx = app.store.begin().await?;
+            tx.update_signing_key(&right, key.state).await?;
+            Ok::<_, ServiceError>(tx.commit().await?)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// A key that signs no more and is published no more has no use for its private half.
+async fn erase_private_halves(app: &App) -> Result<(), ServiceError> {
+    let now = app.clock.now();
+    for key in app.store.signing_keys().await? {
+        if key.is_published(now) {
+            continue;
+        }
+        let entropy = app.entropy.as_ref();
+        let Some(public) = KeyRing::without_private_half(&key, &app.master_keys, entropy)? else {
+            continue;
+        };
+        let event = about(app.event(AuditKind::KeyErased, Actor::System)?, &key);
+        retry_on_conflict(|| async {
+            let mut tx = app.store.begin().await?;
+            tx.reseal_signing_key(key.id, &key.sealed, &public).await?;
+            tx.record(&event).await?;
+            Ok::<_, ServiceError>(tx.commit().await?)
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn reload(app: &App) -> Result<(), ServiceError> {

@@ -10,4 +10,5 @@ mod directory;
 mod revoked_token;
 mod samples;
 mod upgrade;
+mod upkeep;
 mod world;

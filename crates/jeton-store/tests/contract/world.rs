@@ -71,6 +71,20 @@ impl World {
 
     /// Behind the store's back.
     pub(crate) async fn sql(&self, statement: &str) {
+        self.try_sql(statement).await.unwrap();
+    }
+
+    /// The same, which may fail.
+    pub(crate) async fn try_sql(&self, statement: &str) -> Result<(), sqlx::Error> {
+        let mut connection = self.connect().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await?;
+        connection.close().await
+    }
+
+    /// A connection behind the store's back.
+    pub(crate) async fn connect(&self) -> sqlx::AnyConnection {
         let url = match &self.database {
             Database::Sqlite(file) => format!(
                 "sqlite://{}",
@@ -83,12 +97,7 @@ impl World {
                 direct.unwrap_or(&postgres.url).expose_secret().to_owned()
             }
         };
-        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
+        sqlx::AnyConnection::connect(&url).await.unwrap()
     }
 }
 

@@ -1,6 +1,9 @@
 //! `jeton admin`.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jeton_server::{Config, DatabaseUrl, RawConfig, recover_admin};
 use reqwest::Method;
 use serde_json::json;
 
@@ -19,11 +22,66 @@ pub(crate) enum AdminCommand {
         #[arg(long, default_value = "viewer")]
         role: String,
     },
+    /// Get back in when admin.json is lost or the password forgotten.
+    ///
+    /// Makes a new admin client and writes its credentials to admin.json, and prints a link that makes a new
+    /// admin of the dashboard, once, within an hour. It needs the database and the master key; with SQLite,
+    /// stop the server first. Existing admins and clients stay as they are. The audit log records it.
+    Recover(Recover),
+}
+
+#[derive(Args)]
+pub(crate) struct Recover {
+    /// The database, as for jeton serve [env: JETON_DATABASE_URL].
+    #[arg(long, value_name = "URL")]
+    database_url: Option<DatabaseUrl>,
+    /// The file with the master key, as for jeton serve [env: JETON_MASTER_KEY_FILE].
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
+    /// The issuer, where it is no longer the one that the server had [env: JETON_ISSUER].
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
 }
 
 pub(crate) async fn run(command: AdminCommand, global: &Global) -> anyhow::Result<()> {
+    match command {
+        AdminCommand::Invite { note, role } => invite(&note, &role, global).await,
+        AdminCommand::Recover(recover) => recovery(recover, global).await,
+    }
+}
+
+async fn recovery(recover: Recover, global: &Global) -> anyhow::Result<()> {
+    let flags = RawConfig {
+        data_dir: global.data_dir.clone(),
+        database_url: recover.database_url,
+        master_key_file: recover.master_key_file,
+        issuer: recover.issuer,
+        ..RawConfig::default()
+    };
+    let config = Config::load(global.config.as_deref(), &flags)?;
+    let recovered = recover_admin(&config).await?;
+    if global.json {
+        output::json(&json!({
+            "client_id": recovered.client_id,
+            "file": recovered.file,
+            "link": recovered.link,
+        }))?;
+    } else {
+        output::data(&recovered.link)?;
+    }
+    if let Some(replaced) = &recovered.replaced {
+        output::say(&format!("the old file is now {}", replaced.display()));
+    }
+    output::say(&format!(
+        "{} holds the credentials of a new admin client, {}. Start the server, then open the link within an hour: it makes one admin of the dashboard. Whoever was an admin before still is: if somebody else may have the old credentials, revoke them",
+        recovered.file.display(),
+        recovered.client_id
+    ));
+    Ok(())
+}
+
+async fn invite(note: &str, role: &str, global: &Global) -> anyhow::Result<()> {
     let admin = Admin::connect(global).await?;
-    let AdminCommand::Invite { note, role } = command;
     let body = json!({ "note": note, "role": role });
     let made = admin
         .send(Method::POST, "/admin-invitations", &body)

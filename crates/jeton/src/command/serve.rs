@@ -104,6 +104,14 @@ pub(crate) struct Serve {
     /// JETON_AUDIT_ON_DISCONTINUITY] [default: continue].
     #[arg(long, value_name = "WHAT")]
     audit_on_discontinuity: Option<Discontinuity>,
+    /// How many days longer audit events are kept for a destination that is away; then retention
+    /// removes them all the same [env: JETON_AUDIT_FORWARD_WAIT_DAYS] [default: 7].
+    #[arg(long, value_name = "DAYS")]
+    audit_forward_wait_days: Option<u32>,
+    /// The clock is right, although it is far from the last time at which a server is known to have
+    /// run: old events are removed and keys rotated at once, and not after six hours. For one start.
+    #[arg(long)]
+    trust_clock: bool,
     /// How log lines look.
     #[arg(
         long,
@@ -169,6 +177,7 @@ impl Serve {
                 retention_days: self.audit_retention_days,
                 reserve_mib: self.audit_reserve_mib,
                 on_discontinuity,
+                forward_wait_days: self.audit_forward_wait_days,
                 forward: Vec::new(),
             }),
             oidc: None,
@@ -182,7 +191,8 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
         Format::Json => LogFormat::Json,
     };
     init_telemetry(format, &serve.log);
-    let config = Config::load(global.config.as_deref(), &serve.flags(&global))?;
+    let mut config = Config::load(global.config.as_deref(), &serve.flags(&global))?;
+    config.trust_clock = serve.trust_clock;
     let mut signals = Signals::new()?;
     let server = Server::bind(&config).await?;
     let issuer = config.effective_issuer(server.address())?;

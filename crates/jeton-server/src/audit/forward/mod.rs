@@ -79,10 +79,15 @@ enum Sender {
 }
 
 impl Sender {
-    async fn send(&mut self, event: &RecordedEvent) -> Result<(), ForwardError> {
+    async fn send(&mut self, events: &[RecordedEvent]) -> Result<(), ForwardError> {
         match self {
-            Self::Webhook(webhook) => webhook.send(event).await,
-            Self::Syslog(syslog) => syslog.send(event).await,
+            Self::Webhook(webhook) => webhook.send(events).await,
+            Self::Syslog(syslog) => {
+                for event in events {
+                    syslog.send(event).await?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -91,7 +96,8 @@ impl Forwarding {
     pub(crate) fn to(forward: &Forward, host: &str) -> Result<Self, reqwest::Error> {
         let sender = match &forward.to {
             Destination::Webhook { url, secret } => {
-                Sender::Webhook(Webhook::new(url.clone(), secret.clone())?)
+                let is_batched = forward.batch.is_some();
+                Sender::Webhook(Webhook::new(url.clone(), secret.clone(), is_batched)?)
             }
             Destination::SyslogUdp(place) => Sender::Syslog(Syslog::udp(place, host)),
             Destination::SyslogTcp(place) => Sender::Syslog(Syslog::tcp(place, host)),
@@ -156,7 +162,7 @@ impl Forwarding {
         };
         for row in store.audit_notes(done + 1, STEP).await? {
             if let Some(event) = checkpoint_event(&row)
-                && let Err(error) = self.sender.send(&event).await
+                && let Err(error) = self.sender.send(std::slice::from_ref(&event)).await
             {
                 self.failed(&error);
                 return Ok(());
@@ -172,15 +178,29 @@ impl Forwarding {
         done: &mut i64,
         begin: Instant,
     ) -> Result<(), ForwardError> {
+        let most = self.forward.batch.unwrap_or(1);
+        let mut together = Vec::new();
+        let mut through = *done;
         for (event, _) in events {
+            through = event.seq;
             if self.forward.kinds.contains(&event.event.kind) {
+                together.push(event);
+            }
+            if together.len() >= most {
                 if begin.elapsed() >= ROUND {
                     return Ok(());
                 }
-                self.sender.send(&event).await?;
+                self.sender.send(&together).await?;
+                together.clear();
             }
-            *done = event.seq;
+            if together.is_empty() {
+                *done = through;
+            }
         }
+        if !together.is_empty() {
+            self.sender.send(&together).await?;
+        }
+        *done = through;
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! Signed webhooks, after the conventions of Standard Webhooks 1.0.0.
+//! Signed webhooks, after the conventions of Standard Webhooks 1.0.0: an event a request, or where the operator
+//! chose so, several in an `audit.batch`.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -18,6 +19,7 @@ pub(super) struct Webhook {
     client: Client,
     url: String,
     secret: SecretSlice<u8>,
+    is_batched: bool,
 }
 
 /// The body: `type`, `timestamp`, `data`.
@@ -28,25 +30,66 @@ struct Payload {
     data: AuditEventView,
 }
 
+impl From<&RecordedEvent> for Payload {
+    fn from(event: &RecordedEvent) -> Self {
+        Self {
+            r#type: event.event.kind.as_str(),
+            timestamp: event.event.at,
+            data: event.clone().into(),
+        }
+    }
+}
+
+/// The body of several.
+#[derive(Serialize)]
+struct Batch {
+    r#type: &'static str,
+    timestamp: Timestamp,
+    data: BatchData,
+}
+
+#[derive(Serialize)]
+struct BatchData {
+    /// Oldest first.
+    events: Vec<Payload>,
+}
+
 impl Webhook {
-    pub(super) fn new(url: String, secret: SecretSlice<u8>) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(
+        url: String,
+        secret: SecretSlice<u8>,
+        is_batched: bool,
+    ) -> Result<Self, reqwest::Error> {
         Ok(Self {
             client: http_client()?,
             url,
             secret,
+            is_batched,
         })
     }
 
-    /// The ID is the event's, the same at every attempt, so that a receiver knows what it has.
-    pub(super) async fn send(&self, event: &RecordedEvent) -> Result<(), ForwardError> {
-        let payload = Payload {
-            r#type: event.event.kind.as_str(),
-            timestamp: event.event.at,
-            data: event.clone().into(),
+    /// The ID is the event's, or that of a batch's first event with the number of events, so that a receiver
+    /// knows what it has: a batch that was sent again may have more events, each with its own ID.
+    pub(super) async fn send(&self, events: &[RecordedEvent]) -> Result<(), ForwardError> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return Ok(());
         };
         // An event has a JSON form without exception.
-        let body = serde_json::to_string(&payload).unwrap_or_default();
-        let id = event.event.id.to_string();
+        let (id, body) = if self.is_batched {
+            let batch = Batch {
+                r#type: "audit.batch",
+                timestamp: last.event.at,
+                data: BatchData {
+                    events: events.iter().map(Payload::from).collect(),
+                },
+            };
+            let id = format!("{}-{}", first.event.id, events.len());
+            (id, serde_json::to_string(&batch))
+        } else {
+            let body = serde_json::to_string(&Payload::from(first));
+            (first.event.id.to_string(), body)
+        };
+        let body = body.unwrap_or_default();
         let now = SystemClock.now().as_seconds().to_string();
         let response = self
             .client

@@ -1,0 +1,234 @@
+//! `jeton admin recover`: new admin credentials for somebody who is locked out, and holds the machine, the
+//! database and the master key.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jeton_core::{
+    Actor, AuditEvent, AuditKind, ClientSecret, Clock as _, EntropyError, EventId, Grant,
+    Invitation, InvitationId, McpServer, PlainSecret, Role, SecretId, SecretOwner, SystemClock,
+};
+use jeton_jose::OsEntropy;
+use jeton_store::{Database, PageRequest, Store, StoreError};
+
+use crate::app::{OpenError, open_store};
+use crate::config::Config;
+use crate::data_dir::{DataDirError, lock_data_dir};
+use crate::first_start::{AdminCredentials, FirstStartError, admin_client};
+use crate::keys::{KeyRing, KeyRingError, MasterKeyFileError, load_all};
+use crate::private_file::write_private_file;
+
+/// How long the link works.
+const LINK: Duration = Duration::from_secs(60 * 60);
+
+/// Why there are no new credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// There is nothing to recover.
+    #[error(
+        "{0} holds no Jeton installation; name the right one with --data-dir or --database-url"
+    )]
+    NoInstallation(String),
+    /// The data directory, which may be in use.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The master key is missing.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyFileError),
+    /// The master key is another.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The client cannot be made.
+    #[error(transparent)]
+    FirstStart(#[from] FirstStartError),
+    /// `admin.json`.
+    #[error("{path} cannot be written")]
+    AdminFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What was made.
+pub struct Recovered {
+    /// The file with the new credentials.
+    pub file: PathBuf,
+    /// Where the file that was there before is now.
+    pub replaced: Option<PathBuf>,
+    /// The new admin client.
+    pub client_id: String,
+    /// Makes an admin of the dashboard, once, within an hour.
+    pub link: String,
+}
+
+impl std::fmt::Debug for Recovered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recovered")
+            .field("file", &self.file)
+            .field("client_id", &self.client_id)
+            .field("link", &"[redacted]")
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a new admin client with `admin.json`, and a link for a new admin of the dashboard. On SQLite no server
+/// may be running. Whoever was an admin before still is.
+///
+/// # Errors
+///
+/// [`RecoveryError`].
+pub async fn recover_admin(config: &Config) -> Result<Recovered, RecoveryError> {
+    let mut locks = Vec::new();
+    if let Database::Sqlite(file) = &config.database {
+        if !file.is_file() {
+            return Err(RecoveryError::NoInstallation(config.database.redacted()));
+        }
+        locks.push(lock_data_dir(&config.data_dir)?);
+        let folder = file.parent().unwrap_or(Path::new("."));
+        if folder != config.data_dir && folder.join("jeton.lock").exists() {
+            locks.push(lock_data_dir(folder)?);
+        }
+    }
+    let store = open_store(config).await?;
+    let recovered = recover(config, &store).await;
+    store.close().await;
+    drop(locks);
+    recovered
+}
+
+async fn recover(config: &Config, store: &Store) -> Result<Recovered, RecoveryError> {
+    let nothing = || RecoveryError::NoInstallation(config.database.redacted());
+    if store.signing_keys().await?.is_empty() {
+        return Err(nothing());
+    }
+    // Who cannot open the keys has no right to this.
+    let (clock, entropy) = (SystemClock, OsEntropy);
+    let master_keys = load_all(config, true, &entropy)?;
+    KeyRing::open(store, &master_keys, clock.now()).await?;
+    let page = PageRequest {
+        after: None,
+        limit: 1,
+    };
+    let servers = store.mcp_servers(true, page).await?.items;
+    let server = servers.into_iter().next().ok_or_else(nothing)?;
+    let issuer = match &config.issuer {
+        Some(issuer) => issuer.to_string(),
+        None => server.url.as_given().trim_end_matches("/api").to_owned(),
+    };
+    Recovery {
+        store,
+        server: &server,
+        issuer,
+        file: config.data_dir.join("admin.json"),
+    }
+    .make()
+    .await
+}
+
+struct Recovery<'a> {
+    store: &'a Store,
+    server: &'a McpServer,
+    issuer: String,
+    file: PathBuf,
+}
+
+impl Recovery<'_> {
+    async fn make(self) -> Result<Recovered, RecoveryError> {
+        let (now, entropy) = (SystemClock.now(), OsEntropy);
+        let client = admin_client("Recovered admin", now, &entropy)?;
+        let (plain, link) = (
+            PlainSecret::generate(&entropy)?,
+            PlainSecret::generate(&entropy)?,
+        );
+        let secret = ClientSecret {
+            id: SecretId::generate(now, &entropy)?,
+            owner: SecretOwner::Client(client.id),
+            digest: plain.digest(),
+            suffix: plain.suffix(),
+            created_at: now,
+            expires_at: None,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        let grant = Grant {
+            client_id: client.id,
+            mcp_server_id: self.server.id,
+            scopes: self.server.scope_set(),
+            created_at: now,
+            version: 1,
+        };
+        let invitation = Invitation {
+            id: InvitationId::generate(now, &entropy)?,
+            role: Role::Admin,
+            note: "recovery".to_owned(),
+            first: false,
+            created_at: now,
+            expires_at: now.plus(LINK),
+        };
+        let id = EventId::generate(now, &entropy)?;
+        let mut event = AuditEvent::new(id, now, AuditKind::AdminRecovered, Actor::System);
+        event.client_id = Some(client.id);
+        event.mcp_server_id = Some(self.server.id);
+        event.secret_id = Some(secret.id);
+        event.scope = Some(grant.scopes.clone());
+        let invitation_id = invitation.id.to_string();
+        event
+            .detail
+            .insert("invitation_id".into(), invitation_id.into());
+        let replaced = self.write_admin_file(&AdminCredentials {
+            issuer: self.issuer.clone(),
+            client_id: client.id.to_string(),
+            client_secret: plain.expose().to_owned(),
+        })?;
+        let mut tx = self.store.begin().await?;
+        tx.insert_client(&client).await?;
+        tx.insert_secret(&secret).await?;
+        tx.put_grant(&grant).await?;
+        tx.insert_admin_invitation(link.digest(), &invitation)
+            .await?;
+        tx.record(&event).await?;
+        tx.commit().await?;
+        Ok(Recovered {
+            file: self.file,
+            replaced,
+            client_id: client.id.to_string(),
+            link: format!("{}/dashboard/join/{}", self.issuer, link.expose()),
+        })
+    }
+
+    /// A file that is there is kept beside the new one; gives where.
+    fn write_admin_file(
+        &self,
+        credentials: &AdminCredentials,
+    ) -> Result<Option<PathBuf>, RecoveryError> {
+        let path = &self.file;
+        let failed = |source| RecoveryError::AdminFile {
+            path: path.clone(),
+            source,
+        };
+        let mut replaced = None;
+        if path.exists() {
+            let kept = path.with_file_name("admin.json.replaced");
+            fs::rename(path, &kept).map_err(failed)?;
+            replaced = Some(kept);
+        }
+        let json =
+            serde_json::to_string_pretty(credentials).map_err(|error| failed(error.into()))?;
+        write_private_file(path, format!("{json}\n").as_bytes()).map_err(failed)?;
+        Ok(replaced)
+    }
+}
