@@ -160,7 +160,16 @@ async fn what_admin_json_says_is_compared_with_the_server() {
         .await;
     assert_eq!(elsewhere.status.code(), Some(1));
     assert!(!impostor.was_sent_credentials());
-    // A server reached at another address than its issuer's is still itself.
+    // Elsewhere, claiming to be the issuer is not enough: nothing is even fetched.
+    let claimed = ["token", "--server", "https://impostor.invalid"];
+    let elsewhere = jeton.command(&claimed).await;
+    assert_eq!(elsewhere.status.code(), Some(1));
+    let words = err(&elsewhere);
+    assert!(
+        words.contains("were not sent") && words.contains("impostor.invalid"),
+        "{words}"
+    );
+    // On this machine, a server reached at another port than its issuer's is still itself.
     let through = Impostor::start(Some(&jeton.url)).await;
     let reached = jeton.command(&["token", "--server", &through.url]).await;
     assert!(reached.status.success(), "{}", err(&reached));

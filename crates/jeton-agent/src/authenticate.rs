@@ -21,6 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long all attempts and pauses may take.
 const ALL_ATTEMPTS: Duration = Duration::from_secs(30);
+/// The longest pause that a server is granted, whatever it asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 /// The largest answer read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 /// How much of a server's explanation is kept, in characters.
@@ -281,12 +283,6 @@ fn printable(text: &str) -> String {
 
 /// RFC 9110 §10.2.3, in seconds.
 fn asked_pause(response: &Response) -> Option<Duration> {
-    let seconds = response
-        .headers()
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.parse().ok()?).min(LONGEST_PAUSE))
 }

@@ -30,6 +30,8 @@ pub(crate) enum HeaderMismatch {
     Method,
     #[error("the header Mcp-Name does not match the body's params.{0}")]
     Name(&'static str),
+    #[error("the header Mcp-Name was sent, and the body names nothing")]
+    NoName,
     #[error("the header Mcp-Name is not valid Base64")]
     Encoding,
     #[error("a batch cannot have Mcp-Method and Mcp-Name headers; send one message a request")]
@@ -57,7 +59,11 @@ pub(crate) fn check(headers: &HeaderMap, body: &Body<'_>) -> Result<(), HeaderMi
         };
     }
     let Some(call) = body.calls.first() else {
-        return method.map_or(Ok(()), |_| Err(HeaderMismatch::Method));
+        return match (method, name) {
+            (Some(_), _) => Err(HeaderMismatch::Method),
+            (None, Some(_)) => Err(HeaderMismatch::NoName),
+            (None, None) => Ok(()),
+        };
     };
     // Notifications have no required headers. `initialize` comes before a revision is agreed on.
     let is_required = is_required && call.is_request && call.method != "initialize";
@@ -74,9 +80,14 @@ fn check_name(
     header: Option<&str>,
     is_required: bool,
 ) -> Result<(), HeaderMismatch> {
-    // Of other methods it says nothing that could be compared.
     let Some(member) = name_member(&call.method) else {
-        return Ok(());
+        // What an extension's method puts there cannot be compared.
+        let is_nameless = header.is_some() && is_of_the_specification(&call.method);
+        return if is_nameless {
+            Err(HeaderMismatch::NoName)
+        } else {
+            Ok(())
+        };
     };
     let Some(header) = header else {
         let methods = ["tools/call", "prompts/get", "resources/read"];
@@ -91,6 +102,25 @@ fn check_name(
     } else {
         Err(HeaderMismatch::Name(member))
     }
+}
+
+/// Whether the specification, and no extension, defines a method of this name.
+fn is_of_the_specification(method: &str) -> bool {
+    const FAMILIES: [&str; 11] = [
+        "completion",
+        "elicitation",
+        "initialize",
+        "logging",
+        "notifications",
+        "ping",
+        "prompts",
+        "resources",
+        "roots",
+        "server",
+        "tools",
+    ];
+    let family = method.split('/').next().unwrap_or(method);
+    FAMILIES.contains(&family)
 }
 
 /// Names that a header cannot carry are sent as `=?base64?…?=`, markers in lower case (Value
@@ -257,6 +287,21 @@ mod tests {
             assert_eq!(
                 checked(&[version, CALL], response),
                 Err(HeaderMismatch::Method)
+            );
+            for nameless in [
+                r#"{"id":1,"method":"tools/list","params":{"name":"a"}}"#,
+                r#"{"id":1,"method":"ping"}"#,
+            ] {
+                let method = mcp_message::read(nameless.as_bytes()).unwrap();
+                let method = method.calls[0].method.to_string();
+                assert_eq!(
+                    checked(&[version, ("mcp-method", &method), name], nameless),
+                    Err(HeaderMismatch::NoName)
+                );
+            }
+            assert_eq!(
+                checked(&[version, name], response),
+                Err(HeaderMismatch::NoName)
             );
             let nameless = r#"{"id":1,"method":"resources/read","params":{}}"#;
             assert_eq!(

@@ -40,7 +40,7 @@ pub use mcp_probe::{McpProbe, probe_mcp_server};
 pub use merkle::{MerkleTree, TreeHash, consistency_proof, leaf_hash};
 pub use note::{NoteError, NoteSigner, NoteVerifier, UnverifiedNote, sign_note};
 pub use os_entropy::OsEntropy;
-pub use place::check_link;
+pub use place::{check_link, is_loopback_url};
 pub use remote_keys::{KeysLocation, RemoteKeys, RemoteKeysBuilder, RemoteKeysError};
 pub use seal::{MasterKey, MasterKeyError, SealError, SealingKey};
 pub use signing_key::{SigningError, SigningKey};

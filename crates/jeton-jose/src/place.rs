@@ -76,6 +76,11 @@ impl Place {
     }
 }
 
+/// Whether the host of `url` is this machine: `localhost`, or an address that connects to it.
+pub fn is_loopback_url(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| Place::of(&url) == Place::Loopback)
+}
+
 /// Whether the server at `from`, a URL that a person gave, may lead to `to`: a secure URL, and no
 /// address of this machine or its networks unless `from` is one as well. Otherwise a server
 /// elsewhere could make this machine send requests to services that only it can reach.

@@ -93,7 +93,7 @@ pub(crate) fn ended(as_json: bool, id: &str, how: &str, words: &str) -> anyhow::
 /// Says which tokens are revoked; with `--json` as one document too.
 pub(crate) fn revoked(document: &Value, as_json: bool) -> anyhow::Result<()> {
     say(&format!(
-        "tokens of {} issued until {} are revoked: inactive at introspection, and elsewhere until they expire",
+        "tokens of {} issued until {} are revoked: introspection calls them inactive; servers that only check signatures accept them until they expire",
         cell(document, "id"),
         cell(document, "issued_until")
     ));

@@ -1,9 +1,11 @@
 //! The server that a command talks to, and whether it may have the credentials.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use jeton_agent::ClientCredentials;
 use jeton_core::{ScopeSet, ServerMetadata};
-use jeton_jose::{FetchError, fetch_json, is_same_issuer, is_trustworthy_url, metadata_urls};
+use jeton_jose::{
+    FetchError, fetch_json, is_loopback_url, is_same_issuer, is_trustworthy_url, metadata_urls,
+};
 use reqwest::Client;
 
 use crate::command::credentials::FoundCredentials;
@@ -17,7 +19,8 @@ pub(crate) struct Reached {
 }
 
 /// Asks the server at `url` who it is. Where it is known which issuer the credentials belong to, it
-/// has to be that one; otherwise they belong to the server that the person named.
+/// has to be that one, at the issuer's own URL or on this machine; otherwise they belong to the
+/// server that the person named.
 pub(crate) async fn reach(
     client: &Client,
     url: &str,
@@ -27,6 +30,13 @@ pub(crate) async fn reach(
     if !is_trustworthy_url(url) {
         return Err(FetchError::Insecure(url.to_owned()).into());
     }
+    // Anybody can claim to be an issuer: only at its own URL does TLS prove it.
+    if let Some(expected) = credentials.issuer()
+        && !is_same_issuer(expected, url)
+        && !is_loopback_url(url)
+    {
+        return Err(not_sent(&credentials, expected, url, "another server"));
+    }
     let issuer = metadata(client, url)
         .await
         .with_context(|| format!("no Jeton server at {url}; is jeton serve running?"))?
@@ -34,15 +44,7 @@ pub(crate) async fn reach(
     if let Some(expected) = credentials.issuer()
         && !is_same_issuer(expected, &issuer)
     {
-        match credentials.file() {
-            Some(file) => bail!(
-                "the credentials in {} belong to {expected}, but the server at {url} is {issuer}: they were not sent. Name that server's data directory with --data-dir (JETON_DATA_DIR), or leave out --server (JETON_URL) to talk to {expected}",
-                file.display()
-            ),
-            None => bail!(
-                "the credentials belong to {expected}, but the server at {url} is {issuer}: they were not sent. If {issuer} issued them, name it with --issuer (JETON_ISSUER)"
-            ),
-        }
+        return Err(not_sent(&credentials, expected, url, &issuer));
     }
     let mut server = ServerMetadata::for_issuer(url, url, &ScopeSet::empty());
     server.issuer.clone_from(&issuer);
@@ -50,6 +52,24 @@ pub(crate) async fn reach(
         server,
         credentials: credentials.of_issuer(issuer),
     })
+}
+
+/// The credentials belong to the issuer `expected`, and the server at `url` is `found`.
+fn not_sent(
+    credentials: &FoundCredentials,
+    expected: &str,
+    url: &str,
+    found: &str,
+) -> anyhow::Error {
+    match credentials.file() {
+        Some(file) => anyhow!(
+            "the credentials in {} belong to {expected}, but the server at {url} is {found}: they were not sent. Name that server's data directory with --data-dir (JETON_DATA_DIR), or leave out --server (JETON_URL) to talk to {expected}",
+            file.display()
+        ),
+        None => anyhow!(
+            "the credentials belong to {expected}, but the server at {url} is {found}: they were not sent. If that server issued them, name it with --issuer (JETON_ISSUER)"
+        ),
+    }
 }
 
 /// Its metadata, below its URL or where RFC 8414 §3.1 puts it.

@@ -45,6 +45,21 @@ async fn a_server_that_fails_is_asked_some_times_and_no_more() {
     assert_eq!(world.auth.token_requests().len(), 4);
 }
 
+#[tokio::test]
+async fn a_server_that_asks_for_a_pause_of_ages_gets_no_second_request() {
+    let world = World::new().await;
+    world.auth.set(Mode::Busy(u64::MAX));
+    let error = world.source().token().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            AgentError::Token(TokenError::Unreadable { status: 503, .. })
+        ),
+        "{error}"
+    );
+    assert_eq!(world.auth.token_requests().len(), 1);
+}
+
 /// An agent whose MCP server answers calls with a token as `answer` says.
 async fn agent(answer: fn() -> Response) -> TokenSource {
     let auth = AuthorizationServer::start().await;

@@ -25,6 +25,8 @@ pub(crate) enum Mode {
     RefuseScope(&'static str),
     /// With this status.
     Fail(u16),
+    /// With 503 and this `Retry-After`.
+    Busy(u64),
     /// Never.
     Hang,
     /// With a body that does not end.
@@ -96,6 +98,11 @@ async fn answer(asked: &Asked, mode: Mode) -> Response {
     match mode {
         Mode::Hang => std::future::pending().await,
         Mode::Fail(code) => status(code),
+        Mode::Busy(seconds) => {
+            let mut busy = status(503);
+            busy.headers_mut().insert("retry-after", seconds.into());
+            busy
+        }
         Mode::Refuse(code) => refuse(code),
         Mode::RefuseScope(refused) if scope.split(' ').any(|scope| scope == refused) => {
             refuse("invalid_scope")
