@@ -172,6 +172,7 @@ mod tests {
         let raw = |url: &str, kinds: Option<&[&str]>| RawForward {
             name: "siem".into(),
             url: url.into(),
+            batch: None,
             kinds: kinds.map(|kinds| kinds.iter().map(ToString::to_string).collect()),
             secret_env: None,
             secret_file: None,
