@@ -174,9 +174,9 @@ equal((await requestToken(url, rotated)).status, 200, "tokens are issued as befo
 
 // A viewer joins by a link, sees everything and finds nothing to change.
 await page.getByRole("link", { name: "Settings", exact: true }).first().click();
-await page.getByText("Invite somebody").click();
-await page.getByLabel("For whom").fill("Vera");
-await page.getByRole("button", { name: "Make a link" }).click();
+await page.getByText("Invite someone").click();
+await page.getByLabel("Who is it for?").fill("Vera");
+await page.getByRole("button", { name: "Create invitation link" }).click();
 const invitation = (await page.locator("#invitation-link").textContent()).trim();
 const viewer = await open(await browser.newContext({ javaScriptEnabled }));
 await setUp(viewer, invitation, { name: "Vera Viewer", email: "vera@example.com" });

@@ -6,6 +6,8 @@ import { check, equal, launch, open } from "./dashboard.mjs";
 
 const [url, port, clientSecret] = process.argv.slice(2);
 console.warn = () => {}; // The provider warns that its keys and pages are for development.
+// What the provider says of an account later.
+const changed = {};
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [{ client_id: "jeton", client_secret: clientSecret, redirect_uris: [`${url}/dashboard/oidc/callback`] }],
   claims: { email: ["email", "email_verified"], profile: ["name"] },
@@ -15,7 +17,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   // and "heir-of-vera" is another account, which was given the same address.
   findAccount: (_, id) => ({
     accountId: id,
-    claims: () => ({ sub: id, name: `Name of ${id}`, email: `${id.replace(/^(unverified-|heir-of-)/, "")}@${id.includes("stranger") ? "elsewhere.test" : "example.com"}`, email_verified: !id.startsWith("unverified") }),
+    claims: () => changed[id] ?? ({ sub: id, name: `Name of ${id}`, email: `${id.replace(/^(unverified-|heir-of-)/, "")}@${id.includes("stranger") ? "elsewhere.test" : "example.com"}`, email_verified: !id.startsWith("unverified") }),
   }),
 });
 // How often its metadata and keys are fetched.
@@ -52,6 +54,22 @@ await unverified.getByText("may not use this dashboard").waitFor();
 const heir = await signInAs("heir-of-vera");
 await heir.getByText("may not use this dashboard").waitFor();
 
+// A provider that leaves the address out once takes nothing away; one that says another address does, until it
+// says the listed one again.
+for (const claims of [{ sub: "vera" }, { sub: "vera", email: "vera@example.com" }]) {
+  changed.vera = claims;
+  await (await signInAs("vera")).getByText("may not use this dashboard").waitFor();
+  await vera.reload();
+  check((await vera.textContent(".who")).includes("Viewer"), "her session goes on");
+}
+changed.vera = { sub: "vera", email: "vera@elsewhere.test", email_verified: true };
+await (await signInAs("vera")).getByText("may not use this dashboard").waitFor();
+await vera.reload();
+await vera.getByRole("heading", { name: "Sign in" }).waitFor();
+delete changed.vera;
+const back = await signInAs("vera");
+check((await back.textContent(".who")).includes("Viewer"), "she is back on the list");
+
 // However many begin to sign in, the provider is asked once for its metadata, and once for its keys.
 for (let hits = 0; hits < 50; hits++) {
   const answer = await fetch(`${url}/dashboard/oidc/start`, { redirect: "manual" });
@@ -67,7 +85,7 @@ equal((await forged.goto(`${url}/dashboard/oidc/callback?code=x&state=y`)).statu
 await forged.goto(`${url}/dashboard`);
 await forged.getByRole("heading", { name: "Sign in" }).waitFor();
 const sessions = {};
-for (const [name, page] of Object.entries({ ada, vera })) {
+for (const [name, page] of Object.entries({ ada, vera: back })) {
   const cookie = (await page.context().cookies()).find(({ name }) => name.endsWith("jeton_session"));
   sessions[name] = `${cookie.name}=${cookie.value}`;
 }

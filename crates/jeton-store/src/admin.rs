@@ -1,6 +1,6 @@
 //! Admins of the dashboard, with their passwords' hashes.
 
-use jeton_core::{Admin, AdminId, EmailAddress, ProviderIdentity, Role, Timestamp};
+use jeton_core::{Admin, AdminId, EmailAddress, ProviderIdentity, Role, RoleSource, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::AnyRow;
 
@@ -120,21 +120,21 @@ impl Transaction {
         Ok(())
     }
 
-    /// How many admins may change things.
+    /// All admins as this write sees them, oldest first. Under [`Lock::Admins`](crate::Lock::Admins)
+    /// nobody else changes them meanwhile.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`].
-    pub async fn count_admins(&mut self) -> Result<i64, StoreError> {
-        let row = self
-            .one(sqlx::query(
-                "SELECT COUNT(*) AS n FROM admin WHERE role = 'admin'",
-            ))
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn admins(&mut self) -> Result<Vec<Admin>, StoreError> {
+        let rows = self
+            .rows(sqlx::query("SELECT * FROM admin ORDER BY id"))
             .await?;
-        row.integer("n")
+        rows.iter().map(from_row).collect()
     }
 
-    /// Binds an admin to who they are to a provider; says whether it did: else they are bound.
+    /// Binds an admin to who they are to a provider, and notes where their role comes from; says
+    /// whether it did: else they are bound already.
     ///
     /// # Errors
     ///
@@ -143,12 +143,14 @@ impl Transaction {
         &mut self,
         id: AdminId,
         identity: &ProviderIdentity,
+        source: RoleSource,
     ) -> Result<bool, StoreError> {
-        let statement = "UPDATE admin SET oidc_issuer = $1, oidc_subject = $2 \
-                         WHERE id = $3 AND oidc_subject IS NULL";
+        let statement = "UPDATE admin SET oidc_issuer = $1, oidc_subject = $2, role_source = $3 \
+                         WHERE id = $4 AND oidc_subject IS NULL";
         let query = sqlx::query(statement)
             .bind(identity.issuer.as_str())
             .bind(identity.subject.as_str())
+            .bind(source.as_str())
             .bind(id.to_string());
         Ok(self.execute(query).await? == 1)
     }

@@ -101,17 +101,17 @@ impl Transaction {
         Ok(())
     }
 
-    /// Ends all sessions of an admin.
+    /// Ends all sessions of an admin; says whether there were any.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
-    pub async fn delete_admin_sessions_of(&mut self, id: AdminId) -> Result<(), StoreError> {
-        self.execute(
-            sqlx::query("DELETE FROM admin_session WHERE admin_id = $1").bind(id.to_string()),
-        )
-        .await?;
-        Ok(())
+    pub async fn delete_admin_sessions_of(&mut self, id: AdminId) -> Result<bool, StoreError> {
+        let statement = "DELETE FROM admin_session WHERE admin_id = $1";
+        let ended = self
+            .execute(sqlx::query(statement).bind(id.to_string()))
+            .await?;
+        Ok(ended > 0)
     }
 
     /// Forgets sessions that were begun before `begun` or last used before `seen`.

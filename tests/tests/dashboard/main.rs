@@ -1,5 +1,6 @@
 //! The dashboard: by a real browser, and by those who send what no browser would.
 
+mod admins;
 mod audit_log;
 mod browser;
 mod changes;

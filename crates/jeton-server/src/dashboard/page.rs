@@ -126,7 +126,7 @@ fn notice(done: &str) -> Option<&'static str> {
         "url-released" => "The URL is released.",
         "revoked" => "The secret is revoked and works no more.",
         "rotating" => "The next key is published. It begins to sign in 24 hours.",
-        "invitation-revoked" => "The invitation is taken back.",
+        "invitation-revoked" => "The invitation was cancelled.",
         "admin-removed" => "The admin is removed and signed out everywhere.",
         "password" => "Your password is changed. Sign in again with the new one.",
         "signed-out" => "You are signed out.",

@@ -16,7 +16,7 @@ use super::view::{ScopeView, chosen_scopes, id};
 use super::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::config::Setting;
-use crate::service::{ServiceError, admins};
+use crate::service::{ServiceError, admins, oidc};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -40,6 +40,7 @@ struct AdminRow {
     other_role: &'static str,
     last_sign_in: Option<When>,
     is_self: bool,
+    has_access: bool,
 }
 
 struct InvitationRow {
@@ -173,6 +174,7 @@ async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageE
         admins: admins
             .into_iter()
             .map(|admin| AdminRow {
+                has_access: oidc::admits(app, &admin),
                 id: admin.id.to_string(),
                 name: admin.name.to_string(),
                 email: admin.email.to_string(),

@@ -6,11 +6,11 @@ use jeton_core::{
     Actor, Admin, AdminId, AuditKind, DisplayName, EmailAddress, Invitation, InvitationId,
     PlainSecret, Role, RoleSource,
 };
-use jeton_store::{Lock, StoreError, Transaction, retry_on_conflict};
+use jeton_store::{Lock, StoreError, retry_on_conflict};
 use secrecy::SecretString;
 
 use super::password::Queue;
-use super::{Operator, OperatorId, ServiceError, password};
+use super::{Operator, OperatorId, ServiceError, oidc, password};
 use crate::app::App;
 use crate::request_context::RequestContext;
 
@@ -65,6 +65,8 @@ pub(crate) async fn invite(
     event.detail.insert("note".into(), note.as_str().into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        tx.lock(Lock::Admins).await?;
+        require_role(operator, &tx.admins().await?)?;
         tx.insert_admin_invitation(link.digest(), &invitation)
             .await?;
         tx.record(&event).await?;
@@ -97,7 +99,7 @@ fn make(
     Ok((invitation, PlainSecret::generate(app.entropy.as_ref())?))
 }
 
-/// Takes an invitation back.
+/// Cancels an invitation.
 pub(crate) async fn revoke_invitation(
     app: &App,
     operator: &Operator,
@@ -135,7 +137,7 @@ pub(crate) async fn accept(
 ) -> Result<Admin, ServiceError> {
     let gone = || {
         ServiceError::Conflict(
-            "this link does not work any more: it was used, or its time is over".into(),
+            "this link isn't valid: it was already used, or it has expired".into(),
         )
     };
     let invitation = find_invitation(app, link).await?.ok_or_else(gone)?;
@@ -173,7 +175,7 @@ pub(crate) async fn accept(
             Err(StoreError::Exists) => {
                 return Err(ServiceError::Invalid {
                     parameter: "email",
-                    detail: "somebody with this e-mail address is an admin already".into(),
+                    detail: "someone with this email address is already an admin".into(),
                 });
             }
             inserted => inserted?,
@@ -193,17 +195,20 @@ pub(crate) async fn set_role(
     role: Role,
     seen: Option<Role>,
 ) -> Result<(), ServiceError> {
-    let before = find(app, id).await?;
-    if seen.is_some_and(|seen| seen != before.role) {
-        return Err(ServiceError::Stale);
-    }
     let mut event = about(app, operator, AuditKind::AdminUpdated, id)?;
     event.detail.insert("role".into(), role.as_str().into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.lock(Lock::Admins).await?;
+        let before = tx.admins().await?;
+        require_role(operator, &before)?;
+        let admin = before.iter().find(|admin| admin.id == id);
+        let admin = admin.ok_or_else(|| ServiceError::not_found("admin", &id))?;
+        if seen.is_some_and(|seen| seen != admin.role) {
+            return Err(ServiceError::Stale);
+        }
         tx.set_admin_role(id, role).await?;
-        require_an_admin(&mut tx).await?;
+        require_an_admin(app, &before, &tx.admins().await?)?;
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
@@ -225,8 +230,10 @@ pub(crate) async fn delete(
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.lock(Lock::Admins).await?;
+        let before = tx.admins().await?;
+        require_role(operator, &before)?;
         if tx.delete_admin(id).await? {
-            require_an_admin(&mut tx).await?;
+            require_an_admin(app, &before, &tx.admins().await?)?;
             tx.record(&event).await?;
         }
         Ok::<_, ServiceError>(tx.commit().await?)
@@ -290,13 +297,36 @@ fn about(
     Ok(event)
 }
 
-/// Somebody has to be left who may change things. Under the lock: two who demote each other at the same moment
-/// would each count the other.
-async fn require_an_admin(tx: &mut Transaction) -> Result<(), ServiceError> {
-    if tx.count_admins().await? == 0 {
-        return Err(ServiceError::Conflict(
-            "this is the last admin; make another one first".into(),
-        ));
+/// The operator has to be an admin still: of two who take the role from each other at the same moment, the
+/// second has none any more.
+fn require_role(operator: &Operator, admins: &[Admin]) -> Result<(), ServiceError> {
+    let OperatorId::Admin(id) = operator.id else {
+        return Ok(());
+    };
+    let mut allowed = admins.iter().filter(|admin| admin.role == Role::Admin);
+    if allowed.any(|admin| admin.id == id) {
+        return Ok(());
     }
-    Ok(())
+    Err(ServiceError::Conflict(
+        "you are no longer an admin, so nothing was changed".into(),
+    ))
+}
+
+/// Somebody has to be left who may change things.
+fn require_an_admin(app: &App, before: &[Admin], after: &[Admin]) -> Result<(), ServiceError> {
+    if is_one_left(app, before, after) {
+        return Ok(());
+    }
+    Err(ServiceError::Conflict(
+        "this is the last admin; make another one first".into(),
+    ))
+}
+
+/// Whether a change leaves somebody who may change things and may sign in, or there was nobody before.
+pub(super) fn is_one_left(app: &App, before: &[Admin], after: &[Admin]) -> bool {
+    let any = |admins: &[Admin]| {
+        let mut admins = admins.iter();
+        admins.any(|admin| admin.role == Role::Admin && oidc::admits(app, admin))
+    };
+    any(after) || !any(before)
 }

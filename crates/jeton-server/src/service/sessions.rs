@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::password::Queue;
 use super::sign_in_throttle::{Account, Attempt};
-use super::{Operator, OperatorId, ServiceError, device, password};
+use super::{Operator, OperatorId, ServiceError, device, oidc, password};
 use crate::app::App;
 use crate::audit::Refused;
 use crate::request_context::RequestContext;
@@ -189,7 +189,8 @@ pub(crate) async fn find(
         tx.touch_admin_session(digest, now).await?;
         tx.commit().await?;
     }
-    Ok(app.store.find_admin(session.admin_id).await?)
+    let admin = app.store.find_admin(session.admin_id).await?;
+    Ok(admin.filter(|admin| oidc::admits(app, admin)))
 }
 
 /// Ends a session.

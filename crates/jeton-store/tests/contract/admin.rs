@@ -83,8 +83,11 @@ async fn an_admin_is_bound_to_one_account_of_a_provider_and_the_account_to_one_a
     let mut tx = world.store.begin().await.unwrap();
     tx.insert_admin(&ada, None).await.unwrap();
     tx.insert_admin(&eve, None).await.unwrap();
-    assert!(tx.bind_admin(ada.id, &identity("8")).await.unwrap());
-    assert!(!tx.bind_admin(ada.id, &identity("9")).await.unwrap());
+    let source = RoleSource::Provider;
+    let bound = tx.bind_admin(ada.id, &identity("8"), source).await;
+    assert!(bound.unwrap());
+    let bound = tx.bind_admin(ada.id, &identity("9"), source).await;
+    assert!(!bound.unwrap());
     tx.commit().await.unwrap();
     let found = world.store.find_admin_by_identity(&identity("8")).await;
     assert_eq!(found.unwrap().unwrap().id, ada.id);

@@ -188,16 +188,21 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
 }
 
 #[tokio::test]
-async fn admins_without_a_password_came_by_the_provider() {
+async fn the_upgrade_keeps_every_role_that_another_admin_may_have_given() {
     use jeton_core::{Admin, AdminId, Role, RoleSource};
     let world = World::new().await;
     let mut tx = world.store.begin().await.unwrap();
-    for (name, hash) in [("ada", None), ("eve", Some("hash"))] {
+    for (name, role, hash) in [
+        ("ada", Role::Admin, None),
+        ("eve", Role::Admin, Some("hash")),
+        ("vera", Role::Viewer, None),
+        ("walt", Role::Viewer, Some("hash")),
+    ] {
         let admin = Admin {
             id: AdminId::generate(now(), &OsEntropy).unwrap(),
             name: name.parse().unwrap(),
             email: format!("{name}@example.com").parse().unwrap(),
-            role: Role::Admin,
+            role,
             role_source: RoleSource::Manual,
             identity: None,
             created_at: now(),
@@ -210,6 +215,18 @@ async fn admins_without_a_password_came_by_the_provider() {
     world.sql(UNDO_ADMIN_IDENTITY).await;
     let store = Store::open(&world.database).await.unwrap();
     let admins = store.admins().await.unwrap();
-    let sources: Vec<_> = admins.iter().map(|admin| admin.role_source).collect();
-    assert_eq!(sources, [RoleSource::Provider, RoleSource::Manual]);
+    let mut sources: Vec<_> = admins
+        .iter()
+        .map(|admin| (admin.name.as_str(), admin.role_source.as_str()))
+        .collect();
+    sources.sort_unstable();
+    assert_eq!(
+        sources,
+        [
+            ("ada", "manual"),
+            ("eve", "manual"),
+            ("vera", "provider"),
+            ("walt", "manual")
+        ]
+    );
 }

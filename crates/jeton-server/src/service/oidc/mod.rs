@@ -4,6 +4,7 @@
 mod pending;
 mod people;
 mod provider;
+mod standing;
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use crate::source_network::SourceNetwork;
 use people::Found;
 
 pub(crate) use pending::{PENDING_FOR, Pending};
-pub(crate) use people::reconcile;
 pub(crate) use provider::Provider;
+pub(crate) use standing::{admits, reconcile};
 
 /// Why somebody is not signed in.
 #[derive(Debug, thiserror::Error)]

@@ -2,16 +2,16 @@
 //! only the first time.
 //!
 //! An address may be given to somebody else; a subject never is (`OpenID` Connect Core §2). What the
-//! configured lists gave, an address that is no longer on them loses: at the next sign-in, and when
-//! a server starts, with all sessions.
+//! configured lists gave, an address that is no longer on them loses (`standing.rs`).
 
 use jeton_core::{
     Actor, Admin, AdminId, AuditEvent, AuditKind, DisplayName, EmailAddress, ProviderIdentity,
     Role, RoleSource,
 };
 use jeton_jose::IdTokenClaims;
-use jeton_store::retry_on_conflict;
+use jeton_store::{Lock, StoreError, retry_on_conflict};
 
+use super::standing;
 use crate::app::App;
 use crate::config::OidcConfig;
 use crate::request_context::RequestContext;
@@ -49,11 +49,11 @@ pub(super) async fn find(
         .and_then(|email| email.parse::<EmailAddress>().ok());
     let listed = email.as_ref().and_then(|email| config.role_of(email));
     if let Some(admin) = app.store.find_admin_by_identity(&identity).await? {
-        return known(app, context, admin, email.zip(listed)).await;
+        return known(app, context, admin, (email, listed)).await;
     }
     let Some(email) = email else {
         return Ok(Found::Refused {
-            who: "Somebody without a verified e-mail address".into(),
+            who: "Someone without a verified e-mail address".into(),
             reason: "no verified e-mail address".into(),
         });
     };
@@ -70,7 +70,7 @@ pub(super) async fn find(
         (Some((admin, _)), listed)
             if admin.role_source == RoleSource::Manual || listed.is_some() =>
         {
-            bind(app, context, admin, identity).await
+            bind(app, context, admin, (identity, listed)).await
         }
         (None, Some(role)) => {
             let name = display_name(claims, &email)?;
@@ -81,65 +81,77 @@ pub(super) async fn find(
     }
 }
 
-/// Somebody who is bound. Whom the lists made an admin has to be on them still.
+/// Somebody who is bound. Whom the lists made an admin has to be on them still; that a provider leaves the
+/// address out says nothing about the lists.
 async fn known(
     app: &App,
     context: &RequestContext,
-    mut admin: Admin,
-    listed: Option<(EmailAddress, Role)>,
+    admin: Admin,
+    (email, listed): (Option<EmailAddress>, Option<Role>),
 ) -> Result<Found, ServiceError> {
     if admin.role_source == RoleSource::Manual {
         return Ok(Found::Admin(admin));
     }
-    let Some((email, role)) = listed else {
-        let event = about(app, context, AuditKind::AdminDeleted, admin.id)?;
-        remove(app, &admin, event).await?;
-        return Ok(Found::Refused {
-            who: admin.email.to_string(),
-            reason: format!("{} is no longer on the lists of [oidc]", admin.email),
-        });
+    let who = admin.email.to_string();
+    let refused = |reason: String| {
+        let who = who.clone();
+        Ok(Found::Refused { who, reason })
     };
-    if (role, &email) != (admin.role, &admin.email) {
-        let mut event = about(app, context, AuditKind::AdminUpdated, admin.id)?;
-        event.detail.insert("role".into(), role.as_str().into());
-        event.detail.insert("email".into(), email.as_str().into());
-        retry_on_conflict(|| async {
-            let mut tx = app.store.begin().await?;
-            tx.set_listed_admin(admin.id, role, &email).await?;
-            tx.record(&event).await?;
-            Ok::<_, ServiceError>(tx.commit().await?)
-        })
-        .await?;
-        (admin.role, admin.email) = (role, email);
+    let Some(email) = email else {
+        return refused("the provider sent no verified e-mail address".into());
+    };
+    let Some(role) = listed else {
+        standing::end_sessions(app, &admin).await?;
+        return refused(format!("{email} is not on the lists of [oidc]"));
+    };
+    if (role, &email) == (admin.role, &admin.email) {
+        return Ok(Found::Admin(admin));
     }
-    Ok(Found::Admin(admin))
+    let event = about(app, context, AuditKind::AdminUpdated, admin.id)?;
+    match standing::follow(app, admin.id, (role, &email), event).await {
+        Ok(Some(admin)) => Ok(Found::Admin(admin)),
+        Ok(None) => refused(format!("{who} was removed meanwhile")),
+        Err(ServiceError::Store(StoreError::Exists)) => {
+            refused(format!("{email} is the address of another admin"))
+        }
+        Err(error) => Err(error),
+    }
 }
 
+/// Binds an admin to an account. A role that the lists would not give was given by hand.
 async fn bind(
     app: &App,
     context: &RequestContext,
     admin: Admin,
-    identity: ProviderIdentity,
+    (identity, listed): (ProviderIdentity, Option<Role>),
 ) -> Result<Found, ServiceError> {
     let mut event = about(app, context, AuditKind::AdminUpdated, admin.id)?;
     describe(&mut event, &identity);
     let bound = retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
-        let bound = tx.bind_admin(admin.id, &identity).await?;
-        if bound {
-            tx.record(&event).await?;
-            tx.commit().await?;
+        tx.lock(Lock::Admins).await?;
+        let admins = tx.admins().await?;
+        let Some(mut now) = admins.into_iter().find(|now| now.id == admin.id) else {
+            return Ok(None);
+        };
+        if listed != Some(now.role) {
+            now.role_source = RoleSource::Manual;
         }
-        Ok::<_, ServiceError>(bound)
+        if !tx.bind_admin(now.id, &identity, now.role_source).await? {
+            return Ok(None);
+        }
+        tx.record(&event).await?;
+        tx.commit().await?;
+        now.identity = Some(identity.clone());
+        Ok::<_, ServiceError>(Some(now))
     })
     .await?;
-    Ok(if bound {
-        Found::Admin(admin)
-    } else {
-        Found::Refused {
+    Ok(match bound {
+        Some(admin) => Found::Admin(admin),
+        None => Found::Refused {
             who: admin.email.to_string(),
             reason: format!("{} was bound to another account meanwhile", admin.email),
-        }
+        },
     })
 }
 
@@ -171,59 +183,6 @@ async fn make(
     })
     .await?;
     Ok(admin)
-}
-
-/// Takes away, at the start, what the lists gave to addresses that are no longer on them.
-pub(crate) async fn reconcile(app: &App) -> Result<(), ServiceError> {
-    let config = app.oidc.as_ref().map(|provider| &provider.config);
-    for admin in app.store.admins().await? {
-        if admin.role_source == RoleSource::Manual {
-            continue;
-        }
-        let is_of = |config: &&OidcConfig| {
-            let identity = admin.identity.as_ref();
-            identity.is_none_or(|identity| identity.issuer == config.issuer)
-        };
-        let listed = config
-            .filter(is_of)
-            .and_then(|config| config.role_of(&admin.email));
-        let event = |kind| -> Result<AuditEvent, ServiceError> {
-            let mut event = app.event(kind, Actor::System)?;
-            let id = admin.id.to_string();
-            event.detail.insert("admin_id".into(), id.into());
-            Ok(event)
-        };
-        match listed {
-            None => remove(app, &admin, event(AuditKind::AdminDeleted)?).await?,
-            Some(role) if role != admin.role => {
-                let mut event = event(AuditKind::AdminUpdated)?;
-                event.detail.insert("role".into(), role.as_str().into());
-                retry_on_conflict(|| async {
-                    let mut tx = app.store.begin().await?;
-                    tx.set_listed_admin(admin.id, role, &admin.email).await?;
-                    tx.record(&event).await?;
-                    Ok::<_, ServiceError>(tx.commit().await?)
-                })
-                .await?;
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-async fn remove(app: &App, admin: &Admin, mut event: AuditEvent) -> Result<(), ServiceError> {
-    let reason = "no longer on the lists of [oidc]";
-    event.detail.insert("because".into(), reason.into());
-    tracing::warn!(admin = %admin.email, "removed an admin who is no longer on the lists of [oidc]");
-    retry_on_conflict(|| async {
-        let mut tx = app.store.begin().await?;
-        if tx.delete_admin(admin.id).await? {
-            tx.record(&event).await?;
-        }
-        Ok::<_, ServiceError>(tx.commit().await?)
-    })
-    .await
 }
 
 fn about(

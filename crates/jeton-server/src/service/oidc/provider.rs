@@ -130,13 +130,7 @@ impl Provider {
                 metadata.issuer
             ));
         }
-        for endpoint in [
-            &metadata.authorization_endpoint,
-            &metadata.token_endpoint,
-            &metadata.jwks_uri,
-        ] {
-            check_link(configured, endpoint).map_err(|error| error.to_string())?;
-        }
+        check_endpoints(configured, &metadata)?;
         let keys = before
             .filter(|before| before.metadata.jwks_uri == metadata.jwks_uri)
             .map_or_else(
@@ -239,10 +233,60 @@ impl Provider {
     }
 }
 
+/// A provider elsewhere leads nobody to where only this machine, or the browser's network, can reach.
+fn check_endpoints(issuer: &str, metadata: &ProviderMetadata) -> Result<(), String> {
+    for (name, url) in [
+        ("authorization_endpoint", &metadata.authorization_endpoint),
+        ("token_endpoint", &metadata.token_endpoint),
+        ("jwks_uri", &metadata.jwks_uri),
+    ] {
+        check_link(issuer, url).map_err(|error| format!("its {name}: {error}"))?;
+    }
+    Ok(())
+}
+
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Provider")
             .field(&self.config.issuer)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(of: &str, token: &str, keys: &str) -> ProviderMetadata {
+        ProviderMetadata {
+            issuer: of.into(),
+            authorization_endpoint: format!("{of}/auth"),
+            token_endpoint: token.into(),
+            jwks_uri: keys.into(),
+        }
+    }
+
+    #[test]
+    fn a_provider_elsewhere_leads_to_no_address_that_only_this_machine_reaches() {
+        let issuer = "https://login.example.com";
+        let good = "https://keys.example.com/x";
+        let check = |of, token, keys| check_endpoints(of, &metadata(of, token, keys));
+        assert_eq!(check(issuer, good, good), Ok(()));
+        for inward in [
+            "http://127.0.0.1:1/x",
+            "https://localhost/x",
+            "https://169.254.169.254/x",
+            "https://10.0.0.1/x",
+            "http://login.example.com/x",
+        ] {
+            let token = check(issuer, inward, good).unwrap_err();
+            assert!(token.contains("token_endpoint"), "{token}");
+            let keys = check(issuer, good, inward).unwrap_err();
+            assert!(keys.contains("jwks_uri"), "{keys}");
+        }
+        // One that runs here may stay here.
+        let here = "http://127.0.0.1:1";
+        let own = "http://127.0.0.1:1/x";
+        assert_eq!(check(here, own, own), Ok(()));
     }
 }
