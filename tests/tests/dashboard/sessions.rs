@@ -125,7 +125,7 @@ async fn failed_sign_ins_are_slowed_down_recorded_and_tell_nothing() {
 async fn whoever_attacks_an_account_does_not_lock_its_admin_out() {
     let world = World::new().await;
     let first = sign_in(&world.jeton, "ada@example.com", PASSWORD).await;
-    let device = set_cookie(&first, "jeton_device").unwrap();
+    let device = device_in(&first).unwrap();
     let jeton = &world.jeton;
     // Guesses until there is a wait that is longer than what follows takes.
     let guess = async |device: Option<&str>, email: &str| {
@@ -152,6 +152,50 @@ async fn whoever_attacks_an_account_does_not_lock_its_admin_out() {
     guess(Some(&device), "ada@example.com").await;
     let answer = sign_in_on(jeton, Some(&device), "ada@example.com", PASSWORD).await;
     assert_eq!(answer.status(), 429, "a cookie that was stolen");
+}
+
+/// `name=value` of a device cookie that is set.
+fn device_in(answer: &reqwest::Response) -> Option<String> {
+    let set = answer.headers().get_all("set-cookie").iter();
+    set.filter_map(|value| value.to_str().unwrap().split(';').next())
+        .find(|pair| pair.starts_with("jeton_device_adm_"))
+        .map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_session_makes_its_browser_known_beside_those_of_other_admins() {
+    let world = World::new().await;
+    let vera = world.viewer().await;
+    // As a browser comes whose session is older than these cookies.
+    let visit = async |cookies: String| {
+        let request = http().get(format!("{}/dashboard/settings", world.jeton.url));
+        let answer = request.header("cookie", cookies).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        device_in(&answer)
+    };
+    let ada = world.admin.session.clone();
+    let device = visit(ada.clone()).await.unwrap();
+    let held = format!("{ada}; {device}");
+    assert_eq!(visit(held).await, None, "it has one");
+    // However often one asks, a session is one device.
+    let again = visit(ada).await.unwrap();
+    let number = |device: &str| device.split('.').nth(2).unwrap().to_owned();
+    assert_eq!(number(&again), number(&device));
+    // Vera uses the same browser.
+    let both = format!("{}; {device}", vera.session);
+    let hers = visit(both).await.unwrap();
+    let jeton = &world.jeton;
+    eventually("guessing is slowed down", async || {
+        let answer = sign_in(jeton, "ada@example.com", "wrong").await;
+        let wait = answer.headers().get("retry-after");
+        wait.is_some_and(|wait| wait.to_str().unwrap().parse::<u32>().unwrap() >= 4)
+    })
+    .await;
+    let answer = sign_in(jeton, "ada@example.com", PASSWORD).await;
+    assert_eq!(answer.status(), 429, "a browser that is not known");
+    let both = format!("{hers}; {device}");
+    let answer = sign_in_on(jeton, Some(&both), "ada@example.com", PASSWORD).await;
+    assert_eq!(answer.status(), 303);
 }
 
 #[tokio::test]

@@ -14,14 +14,13 @@ use super::assets::VERSION;
 use super::error::sentence;
 use super::page::notice_for;
 use super::session::{
-    EarlyForm, OwnChange, cookie, csrf_token, device_cookie, early_cookie, see, session_cookie,
-    set_cookie,
+    EarlyForm, OwnChange, cookie, csrf_token, early_cookie, see, session_cookie, set_cookie,
 };
-use super::{Errors, PageError, PageResult, html};
+use super::{Errors, PageError, PageResult, html, remember};
 use crate::app::App;
 use crate::service::admins::NewAdmin;
 use crate::service::sessions::{ABSOLUTE, Presented, SignInError};
-use crate::service::{admins, device, sessions};
+use crate::service::{admins, sessions};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -71,7 +70,7 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
     let presented = Presented {
         email: email.clone(),
         password: early.form.secret("password"),
-        device: early.device,
+        devices: early.devices,
     };
     let outcome = sessions::sign_in(&app, &early.context, presented).await;
     let (status, wait, problem) = match outcome {
@@ -107,13 +106,7 @@ fn provider(app: &App) -> Option<String> {
 
 /// Sets the cookies of a session that just began, and of the browser it began in.
 pub(super) fn begin(app: &App, admin: AdminId, token: &PlainSecret, path: &str) -> PageResult {
-    let remembered = device::remember(app, admin)?;
-    let device = set_cookie(
-        app,
-        &device_cookie(app),
-        &remembered,
-        device::REMEMBERED.as_secs(),
-    )?;
+    let device = remember::of_session(app, admin, token)?;
     let cookie = set_cookie(
         app,
         &session_cookie(app),
@@ -179,7 +172,7 @@ struct JoinPage {
 
 const DEAD_LINK: PageError = PageError::Refused(
     StatusCode::GONE,
-    "This link does not work: it was used already, or its time is over. Ask an admin for a new one; if there is no admin yet, start the server again, and it prints one.",
+    "This link isn't valid: it was already used, or it has expired. Ask an admin for a new one. If there is no admin yet, restart the server and it prints one.",
 );
 
 /// The page behind a link.

@@ -19,6 +19,7 @@ pub(crate) mod oidc;
 pub(crate) mod overview;
 mod page;
 mod query;
+pub(crate) mod remember;
 mod reveal;
 mod session;
 pub(crate) mod settings;

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jeton_core::{Admin, PlainSecret, Role, hex};
 
 use super::form::PostedForm;
+use super::remember::Seen;
 use super::{PageError, page};
 use crate::app::App;
 use crate::request_context::RequestContext;
@@ -69,6 +70,9 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         let admin = sessions::find(app, &token, used)
             .await?
             .ok_or_else(not_signed_in)?;
+        if let Some(seen) = parts.extensions.get::<Seen>() {
+            seen.note(admin.id, &token);
+        }
         let context = context(parts)?;
         let query = parts.uri.query().unwrap_or("");
         let done = url::form_urlencoded::parse(query.as_bytes())
@@ -119,8 +123,8 @@ impl FromRequest<Arc<App>> for Change {
 pub(crate) struct EarlyForm {
     pub(crate) context: RequestContext,
     pub(crate) form: PostedForm,
-    /// The device cookie.
-    pub(crate) device: Option<String>,
+    /// The device cookies.
+    pub(crate) devices: Vec<String>,
 }
 
 impl FromRequest<Arc<App>> for EarlyForm {
@@ -134,7 +138,7 @@ impl FromRequest<Arc<App>> for EarlyForm {
         require_csrf(&form, &csrf_token(&held))?;
         Ok(Self {
             context: context(&parts)?,
-            device: cookie(&parts.headers, &device_cookie(app)),
+            devices: cookies(&parts.headers, &device_cookie(app), DEVICES),
             form,
         })
     }
@@ -198,6 +202,7 @@ pub(super) fn early_cookie(app: &App) -> String {
     named(app, "jeton_form")
 }
 
+/// What the names of device cookies begin with; the admin's ID follows.
 pub(super) fn device_cookie(app: &App) -> String {
     named(app, "jeton_device")
 }
@@ -212,14 +217,30 @@ pub(super) fn reveal_cookie(app: &App) -> String {
 
 /// A cookie's value.
 pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    pairs(headers)
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(found, _)| *found == name)
+}
+
+/// How many device cookies are looked at.
+pub(super) const DEVICES: usize = 32;
+
+/// The values of at most `limit` cookies whose names begin so.
+pub(super) fn cookies(headers: &HeaderMap, name: &str, limit: usize) -> Vec<String> {
+    pairs(headers)
+        .filter(|(found, _)| found.starts_with(name))
         .map(|(_, value)| value.to_owned())
+        .take(limit)
+        .collect()
 }
 
 /// Sets a cookie for `seconds`; zero takes it away.

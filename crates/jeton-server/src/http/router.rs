@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use utoipa::OpenApi as _;
@@ -63,7 +64,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(public)
         .merge(operations)
         .merge(admin.method_not_allowed_fallback(api::method_not_allowed))
-        .merge(dashboard())
+        .merge(dashboard(&app))
         .fallback(api::no_such_path)
         .with_state(app)
 }
@@ -79,7 +80,7 @@ fn health() -> Router<Arc<App>> {
         .route("/readyz", get(api::health::ready))
 }
 
-fn dashboard() -> Router<Arc<App>> {
+fn dashboard(app: &Arc<App>) -> Router<Arc<App>> {
     let server = "/dashboard/mcp-servers/{id}";
     let client = "/dashboard/clients/{id}";
     Router::new()
@@ -109,6 +110,10 @@ fn dashboard() -> Router<Arc<App>> {
         .merge(dashboard_operations())
         .route("/dashboard/{*path}", any(dashboard::error::no_such_page))
         .method_not_allowed_fallback(dashboard::error::no_such_page)
+        .layer(from_fn_with_state(
+            Arc::clone(app),
+            dashboard::remember::remember,
+        ))
         .layer(Extension(dashboard::TokenRules(oauth::token::preview)))
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use jeton_core::{AdminId, Timestamp, hex};
+use jeton_core::{AdminId, PlainSecret, Timestamp, hex};
 
 use super::ServiceError;
 use crate::app::App;
@@ -24,18 +24,27 @@ impl Device {
     }
 }
 
-/// The value of the cookie for a browser in which this admin just signed in.
-pub(crate) fn remember(app: &App, admin: AdminId) -> Result<String, ServiceError> {
-    let mut number = [0_u8; 16];
-    app.entropy.fill(&mut number)?;
+/// The value of the cookie for a browser in which this admin is signed in. A session is one device, however
+/// often it is asked for: otherwise whoever steals it could guess the password without end.
+pub(crate) fn remember(
+    app: &App,
+    admin: AdminId,
+    session: &PlainSecret,
+) -> Result<String, ServiceError> {
+    let key = key(app)?;
+    let number = hmac::sign(&key, format!("number {}", session.expose()).as_bytes());
     let until = app.clock.now().plus(REMEMBERED).as_millis();
-    let text = format!("{admin}.{until}.{}", hex::encode(&number));
-    let tag = hmac::sign(&key(app)?, text.as_bytes());
+    let text = format!("{admin}.{until}.{}", hex::encode(number.as_ref()));
+    let tag = hmac::sign(&key, text.as_bytes());
     Ok(format!("{text}.{}", hex::encode(tag.as_ref())))
 }
 
-/// The device of a cookie, if this admin signed in on it.
-pub(super) fn find(app: &App, cookie: &str, admin: AdminId) -> Option<Device> {
+/// The device of these cookies on which this admin signed in, if there is one.
+pub(crate) fn find(app: &App, cookies: &[String], admin: AdminId) -> Option<Device> {
+    cookies.iter().find_map(|cookie| read(app, cookie, admin))
+}
+
+fn read(app: &App, cookie: &str, admin: AdminId) -> Option<Device> {
     let (text, tag) = cookie.rsplit_once('.')?;
     let tag: [u8; 32] = hex::decode(tag)?;
     hmac::verify(&key(app).ok()?, text.as_bytes(), &tag).ok()?;

@@ -44,8 +44,8 @@ pub(crate) enum SignInError {
 pub(crate) struct Presented {
     pub(crate) email: String,
     pub(crate) password: SecretString,
-    /// The device cookie.
-    pub(crate) device: Option<String>,
+    /// The device cookies, one for each admin who signed in in this browser.
+    pub(crate) devices: Vec<String>,
 }
 
 /// Checks address and password and begins a session; gives whose it is, and its token.
@@ -95,14 +95,13 @@ fn attempt(
     admin: Option<&Admin>,
     presented: &Presented,
 ) -> Attempt {
-    let cookie = presented.device.as_deref();
     Attempt {
         account: match admin {
             Some(admin) => Account::Known(admin.id),
             None => Account::Unknown(presented.email.trim().chars().take(254).collect()),
         },
         source: context.source.into(),
-        device: admin.and_then(|admin| device::find(app, cookie?, admin.id)),
+        device: admin.and_then(|admin| device::find(app, &presented.devices, admin.id)),
     }
 }
 
