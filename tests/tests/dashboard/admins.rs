@@ -43,9 +43,8 @@ async fn with_a_listed_viewer() -> (Jeton, Admin, Admin, String) {
              (SELECT id FROM admin WHERE email = 'vera@example.com')"
         ))
         .await;
-    let [digest, admin, created, seen] = found.trim().split('|').collect::<Vec<_>>()[..] else {
-        panic!("{found}");
-    };
+    let row = found.trim().split('|').collect::<Vec<_>>();
+    let [digest, admin, created, seen]: [&str; 4] = row.try_into().unwrap();
     let again = format!(
         "INSERT INTO admin_session ({columns}) VALUES ('{digest}', '{admin}', {created}, {seen})"
     );
