@@ -150,10 +150,8 @@ impl Recovery<'_> {
     async fn make(self) -> Result<Recovered, RecoveryError> {
         let (now, entropy) = (SystemClock.now(), OsEntropy);
         let client = admin_client("Recovered admin", now, &entropy)?;
-        let (plain, link) = (
-            PlainSecret::generate(&entropy)?,
-            PlainSecret::generate(&entropy)?,
-        );
+        let plain = PlainSecret::generate(&entropy)?;
+        let link = PlainSecret::generate(&entropy)?;
         let secret = ClientSecret {
             id: SecretId::generate(now, &entropy)?,
             owner: SecretOwner::Client(client.id),
@@ -185,10 +183,8 @@ impl Recovery<'_> {
         event.mcp_server_id = Some(self.server.id);
         event.secret_id = Some(secret.id);
         event.scope = Some(grant.scopes.clone());
-        let invitation_id = invitation.id.to_string();
-        event
-            .detail
-            .insert("invitation_id".into(), invitation_id.into());
+        let invitation_id = invitation.id.to_string().into();
+        event.detail.insert("invitation_id".into(), invitation_id);
         let replaced = self.write_admin_file(&AdminCredentials {
             issuer: self.issuer.clone(),
             client_id: client.id.to_string(),

@@ -178,11 +178,7 @@ impl Config {
 
     fn check(raw: RawConfig) -> Result<Self, ConfigError> {
         let data_dir = raw.data_dir.unwrap_or_else(|| "jeton-data".into());
-        let tls = match (raw.tls_cert, raw.tls_key) {
-            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-            (None, None) => None,
-            _ => return Err(ConfigError::Tls),
-        };
+        let tls = tls_files(raw.tls_cert, raw.tls_key)?;
         let issuer = raw
             .issuer
             .map(|issuer| issuer.parse::<Issuer>())
@@ -254,6 +250,14 @@ impl Config {
             issuer.require_secure()?;
         }
         Ok(issuer)
+    }
+}
+
+fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (None, None) => Ok(None),
+        _ => Err(ConfigError::Tls),
     }
 }
 

@@ -159,6 +159,10 @@ pub(crate) struct TlsFiles {
 
 /// Settings that were checked.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, named as in jeton.toml"
+)]
 pub struct Config {
     /// Where the database, the master key and `admin.json` are.
     pub data_dir: PathBuf,

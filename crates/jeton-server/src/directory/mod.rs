@@ -366,7 +366,7 @@ impl Directory {
 
     /// To be called after an MCP server was registered or changed, and perhaps left a URL. Its own is
     /// not retired any more.
-    pub(crate) fn mcp_server_changed(&self, server: McpServer, left: Option<RetiredUrl>) {
+    pub(crate) fn mcp_server_changed(&self, server: McpServer, left: Option<&RetiredUrl>) {
         let url = server.url.clone();
         self.change_retired(left, None);
         self.replace_mcp_server(server.id, Some(&Arc::new(server)));
@@ -375,7 +375,7 @@ impl Directory {
 
     /// To be called after an MCP server was deleted. Its URL is retired first: in between nobody gets a
     /// token for it.
-    pub(crate) fn mcp_server_deleted(&self, id: McpServerId, left: RetiredUrl) {
+    pub(crate) fn mcp_server_deleted(&self, id: McpServerId, left: &RetiredUrl) {
         self.change_retired(Some(left), None);
         self.replace_mcp_server(id, None);
     }
@@ -385,11 +385,11 @@ impl Directory {
         self.change_retired(None, Some(url));
     }
 
-    fn change_retired(&self, retire: Option<RetiredUrl>, release: Option<&ResourceUri>) {
+    fn change_retired(&self, retire: Option<&RetiredUrl>, release: Option<&ResourceUri>) {
         self.mcp_servers.rcu(|current| {
             let mut servers = McpServers::clone(current);
             let retired = Arc::make_mut(&mut servers.retired);
-            retired.extend(by_key(retire.clone().into_iter().collect()));
+            retired.extend(by_key(retire.cloned().into_iter().collect()));
             if let Some(url) = release {
                 retired.remove(url.comparison_key());
             }

@@ -193,7 +193,8 @@ pub(crate) async fn update(
     })
     .await?;
     let left = retired.map(|(retired, _)| retired);
-    app.directory.mcp_server_changed(after.clone(), left);
+    app.directory
+        .mcp_server_changed(after.clone(), left.as_ref());
     announce(app, changed.iter().map(|one| one.grant.client_id));
     Ok(after)
 }
@@ -229,7 +230,7 @@ pub(crate) async fn delete(
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
-    app.directory.mcp_server_deleted(id, retired);
+    app.directory.mcp_server_deleted(id, &retired);
     announce(app, grants.iter().map(|grant| grant.client_id));
     Ok(())
 }
