@@ -35,7 +35,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return output::failed(&anyhow::Error::new(error).context("no runtime")),
     };
-    match runtime.block_on(run(arguments)) {
+    // Boxed: the commands' futures are large.
+    match runtime.block_on(Box::pin(run(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::failed(&error),
     }
