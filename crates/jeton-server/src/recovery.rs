@@ -17,7 +17,7 @@ use crate::app::{OpenError, open_store};
 use crate::config::Config;
 use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::first_start::{AdminCredentials, FirstStartError, admin_client};
-use crate::keys::{KeyRing, KeyRingError, MasterKeyFileError, load_all};
+use crate::keys::{AuditKeys, AuditKeysError, KeyRing, KeyRingError, MasterKeyFileError, load_all};
 use crate::private_file::write_private_file;
 
 /// How long the link works.
@@ -46,6 +46,9 @@ pub enum RecoveryError {
     /// The master key is another.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
+    /// The keys of the audit log.
+    #[error(transparent)]
+    AuditKeys(#[from] AuditKeysError),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -119,6 +122,8 @@ async fn recover(config: &Config, store: &Store) -> Result<Recovered, RecoveryEr
     let (clock, entropy) = (SystemClock, OsEntropy);
     let master_keys = load_all(config, true, &entropy)?;
     KeyRing::open(store, &master_keys, clock.now()).await?;
+    // What is recorded here continues the log like a server's own events.
+    AuditKeys::open(store, &master_keys).await?.hand_to(store);
     let page = PageRequest {
         after: None,
         limit: 1,

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { global, command } = arguments;
     match command {
-        Command::Serve(serve) => command::serve::run(serve, global).await,
+        Command::Serve(serve) => Box::pin(command::serve::run(serve, global)).await,
         Command::Demo(demo) => demo::run(demo).await,
         Command::McpServer { command } => command::mcp_server::run(command, &global).await,
         Command::Client { command } => command::client::run(command, &global).await,
