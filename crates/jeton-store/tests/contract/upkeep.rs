@@ -12,14 +12,10 @@ use jeton_store::{
 use crate::samples::{client, event, mcp_server, now};
 use crate::world::World;
 
-/// PostgreSQL itself, with nothing between.
+/// PostgreSQL itself, with no pooler between, whose own connections would be ended.
 async fn on_postgres() -> Option<World> {
-    let world = World::new().await;
-    let direct = match &world.database {
-        Database::Postgres(postgres) => postgres.notification_url.is_none(),
-        Database::Sqlite(_) => false,
-    };
-    direct.then_some(world)
+    let world = World::without_pooler().await;
+    matches!(world.database, Database::Postgres(_)).then_some(world)
 }
 
 #[expect(clippy::panic, reason = "a failed step is a failed test")]

@@ -17,12 +17,20 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::through(variable("TEST_PGBOUNCER_URL")).await
+    }
+
+    pub(crate) async fn without_pooler() -> Self {
+        Self::through(None).await
+    }
+
+    async fn through(pooler: Option<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = match variable("TEST_POSTGRES_URL") {
             Some(cluster) => {
                 let url = new_postgres_database(&cluster).await;
                 // Through PgBouncer in transaction mode, where it is there.
-                let pooler = variable("TEST_PGBOUNCER_URL").map(|pooler| {
+                let pooler = pooler.map(|pooler| {
                     let (base, _) = pooler.rsplit_once('/').unwrap();
                     let (_, name) = url.rsplit_once('/').unwrap();
                     format!("{base}/{name}")
