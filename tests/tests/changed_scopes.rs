@@ -191,6 +191,67 @@ async fn a_renamed_scope_is_renamed_in_the_grants() {
 }
 
 #[tokio::test]
+async fn renames_that_follow_each_other_happen_at_once() {
+    let world = World::new().await;
+    let chain = ["--rename-scope", "a=b", "--rename-scope", "b=x"];
+    let (code, words) = world.update(&chain).await;
+    assert_eq!(code, Some(0), "{words}");
+    assert_eq!(world.defined().await, ["b", "x", "c"]);
+    assert_eq!(world.granted(&world.both).await, "b x");
+    assert_eq!(world.granted(&world.one).await, "x");
+    let twice = ["--rename-scope", "b=y", "--rename-scope", "b=z"];
+    let (code, words) = world.update(&twice).await;
+    assert_ne!(code, Some(0));
+    assert!(words.contains("renamed twice"), "{words}");
+}
+
+#[tokio::test]
+async fn scopes_that_several_people_add_at_once_are_all_there() {
+    let world = World::new().await;
+    let admin = Admin::first(&world.jeton).await;
+    let path = format!("/dashboard/mcp-servers/{}/scopes", world.todo);
+    let add = async |name: &str| {
+        let fields = [("scope_name", name), ("scope_description", "")];
+        assert_eq!(admin.post(&path, &fields).await.status(), 303, "{name}");
+    };
+    for round in 0..5 {
+        let names = ["k", "l", "m", "n"].map(|name| format!("{name}{round}"));
+        tokio::join!(
+            add(&names[0]),
+            add(&names[1]),
+            add(&names[2]),
+            add(&names[3])
+        );
+        let defined = world.defined().await;
+        for name in names {
+            assert!(defined.contains(&name), "{name}: {defined:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_made_while_a_scope_goes_does_not_keep_it() {
+    let world = World::new().await;
+    let path = format!("{}?confirm=true", world.path());
+    for round in 0..10 {
+        let body = json!({ "name": "agent", "scopes": ["a", "c"] });
+        let clients = format!("{}/clients", world.path());
+        let made = world.operator.send(Method::POST, &clients, Some(body));
+        let removed = world
+            .operator
+            .patch(&path, json!({ "remove_scopes": ["c"] }));
+        let ((status, made), _) = tokio::join!(made, removed);
+        if status == 201 {
+            let id = made["client_id"].as_str().unwrap();
+            let client = world.operator.get(&format!("/clients/{id}")).await;
+            assert_eq!(client["grants"][0]["scopes"], json!(["a"]), "{round}");
+        }
+        let back = json!({ "add_scopes": [{ "name": "c", "description": "" }] });
+        world.operator.patch(&path, back).await;
+    }
+}
+
+#[tokio::test]
 async fn apply_says_who_loses_what_and_wants_yes() {
     let world = World::new().await;
     let file = world.jeton.folder().join("jeton.yaml");
@@ -273,4 +334,32 @@ fn hidden(page: &str, name: &str) -> String {
     let start = format!("name=\"{name}\" value=\"");
     let rest = page.split(&start).nth(1).expect("the field is there");
     rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn apply_replaces_scopes_where_there_is_no_room_for_one_more() {
+    let world = World::new().await;
+    let names = (0..197).map(|number| json!({ "name": format!("s{number}") }));
+    let body = json!({ "add_scopes": names.collect::<Vec<_>>() });
+    world.operator.patch(&world.path(), body).await;
+    assert_eq!(world.defined().await.len(), 200);
+    let kept: String = (1..197).map(|number| format!(", s{number}: ")).collect();
+    let text = format!(
+        "mcp_servers: [{{name: Todo, url: \"http://localhost:3002/mcp\", \
+         scopes: {{a: , b: , c: , new: New{kept}}}}}]\n"
+    );
+    std::fs::write(world.jeton.folder().join("jeton.yaml"), text).unwrap();
+    let apply = ["apply", "-f", "jeton.yaml"];
+    let done = world.jeton.command(&apply).await;
+    assert!(done.status.success(), "{done:?}");
+    let defined = world.defined().await;
+    let has = |name: &str| defined.iter().any(|defined| defined == name);
+    assert!(
+        defined.len() == 200 && has("new") && !has("s0"),
+        "{defined:?}"
+    );
+    assert_eq!(world.granted(&world.both).await, "a b");
+    let again = world.jeton.command(&apply).await;
+    let words = String::from_utf8(again.stderr).unwrap();
+    assert!(words.contains("everything is as declared"), "{words}");
 }

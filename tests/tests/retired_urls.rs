@@ -1,6 +1,6 @@
 //! URLs of MCP servers that are gone: nobody gets tokens for them.
 
-use jeton_tests::{Admin, Answer, Credentials, Jeton, Operator, claims};
+use jeton_tests::{Admin, Answer, Credentials, Jeton, JetonOptions, Operator, claims};
 use reqwest::Method;
 use serde_json::json;
 
@@ -180,7 +180,26 @@ async fn the_dashboard_warns_before_a_deletion_and_releases_the_url() {
     let page = admin.page("/dashboard/mcp-servers").await;
     assert!(page.contains("Retired URLs") && page.contains(CHILD));
     let release = "/dashboard/retired-urls/release";
-    assert_eq!(admin.post(release, &[("url", CHILD)]).await.status(), 303);
+    let retired_at = async || {
+        let list = world.operator.get("/retired-urls").await;
+        list["items"][0]["retired_at"].as_str().unwrap().to_owned()
+    };
+    let stale = retired_at().await;
+    assert!(page.contains(&stale), "{page}");
+    // Registered and deleted again since the page was opened: that is another one.
+    let again = world.operator.mcp_server(CHILD, &["pay"]).await;
+    let again = format!("/mcp-servers/{again}?confirm=true");
+    world.operator.delete(&again).await;
+    let fields = [("url", CHILD), ("retired_at", stale.as_str())];
+    assert_eq!(admin.post(release, &fields).await.status(), 409);
+    let body = json!({ "url": CHILD, "retired_at": stale });
+    let path = "/retired-urls/release";
+    let (status, _) = world.operator.send(Method::POST, path, Some(body)).await;
+    assert_eq!(status, 412);
+    world.assert_refused(CHILD).await;
+    let now = retired_at().await;
+    let fields = [("url", CHILD), ("retired_at", now.as_str())];
+    assert_eq!(admin.post(release, &fields).await.status(), 303);
     assert_eq!(world.ask(CHILD).await.status, 200);
     let page = admin.page("/dashboard/mcp-servers").await;
     assert!(!page.contains("Retired URLs"));
@@ -226,4 +245,99 @@ async fn other_spellings_of_a_registered_path_are_refused_with_the_normal_one() 
     // What the parent's client gets still names its own server only.
     let token = world.client.token(&world.jeton.url, &[]).await;
     assert_eq!(claims(&token)["aud"][0], PARENT);
+}
+
+#[tokio::test]
+async fn a_server_that_moves_above_its_parent_does_not_open_its_url_to_the_parent() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (above, parent, left) = (
+        "https://h.example.com/a",
+        "https://h.example.com/a/b",
+        "https://h.example.com/a/b/c",
+    );
+    let settings = json!({ "name": "Parent" });
+    let id = operator.mcp_server_with(parent, &["a"], settings).await;
+    let client = operator.client(&id, &["a"]).await;
+    let settings = json!({ "name": "Mover" });
+    let mover = operator.mcp_server_with(left, &["m"], settings).await;
+    let text = format!(
+        "mcp_servers:\n- {{name: Parent, url: \"{parent}\", scopes: {{a: }}}}\n\
+         - {{name: Mover, url: \"{above}\", scopes: {{m: }}}}\n"
+    );
+    std::fs::write(jeton.folder().join("jeton.yaml"), text).unwrap();
+    let refused = jeton.command(&["apply", "-f", "jeton.yaml"]).await;
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert!(words.contains(left) && words.contains("--yes"), "{words}");
+    let body = json!({ "url": above });
+    let path = format!("/mcp-servers/{mover}");
+    let (status, problem) = operator
+        .send(Method::PATCH, &path, Some(body.clone()))
+        .await;
+    assert_eq!(status, 409, "{problem}");
+    let path = format!("{path}?confirm=true");
+    operator.patch(&path, body).await;
+    let answer = client.ask(&jeton.url, &[("resource", left)]).await;
+    assert_eq!(answer.error(), "invalid_target", "{}", answer.body);
+    let list = operator.get("/retired-urls").await;
+    assert_eq!(list["items"][0]["url"], left);
+}
+
+#[tokio::test]
+async fn a_change_with_two_consequences_tells_both() {
+    let world = World::new().await;
+    world.operator.client(&world.child, &["pay"]).await;
+    let path = world.child_path();
+    let body = json!({ "url": "https://payments.example.com/mcp", "remove_scopes": ["pay"] });
+    let (status, problem) = world.operator.send(Method::PATCH, &path, Some(body)).await;
+    assert_eq!(status, 409, "{problem}");
+    let words = problem["detail"].as_str().unwrap();
+    assert!(
+        words.contains("1 client loses") && words.contains(PARENT),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn a_url_that_is_refused_today_is_named_at_start_and_may_stay() {
+    let world = World::new().await;
+    let old = "https://tools.example.com//payments";
+    let spell = format!(
+        "UPDATE mcp_server SET url = '{old}', url_key = '{old}' WHERE id = '{}'",
+        world.child
+    );
+    world.jeton.database().sql(&spell).await;
+    let World { jeton, child, .. } = world;
+    let port = jeton.url.rsplit(':').next().unwrap().parse().unwrap();
+    let options = JetonOptions {
+        port: Some(port),
+        ..JetonOptions::default()
+    };
+    let jeton = jeton.crash_and_restart(options).await;
+    let log = jeton.log();
+    assert!(log.contains(&child) && log.contains(CHILD), "{log}");
+    let operator = jeton.operator().await;
+    let path = format!("/mcp-servers/{child}");
+    let body = json!({ "url": old, "description": "changed" });
+    let changed = operator.patch(&path, body).await;
+    assert_eq!(changed["url"], old);
+    let admin = Admin::first(&jeton).await;
+    let fields = [
+        ("name", "Todo"),
+        ("url", old),
+        ("description", "again"),
+        ("token_ttl", "1"),
+        ("token_ttl_unit", "hours"),
+        ("signing_alg", "RS256"),
+        ("token_profile", "compatible"),
+    ];
+    let settings = format!("/dashboard{path}/settings");
+    let answer = admin.post(&settings, &fields).await;
+    assert_eq!(answer.status(), 303);
+    let body = json!({ "url": "https://tools.example.com//other" });
+    let (status, problem) = operator.send(Method::PATCH, &path, Some(body)).await;
+    assert_eq!((status, &problem["parameter"]), (400, &json!("url")));
+    let body = json!({ "url": CHILD });
+    let path = format!("{path}?confirm=true");
+    assert_eq!(operator.patch(&path, body).await["url"], CHILD);
 }

@@ -256,11 +256,11 @@ async fn a_secret_that_was_not_seen_does_not_expire_by_a_rotation() {
     let path = format!("/dashboard{}", world.client_path());
     let rotate = format!("{path}/secrets/rotate");
     let page = world.admin.page(&path).await;
-    let newest = hidden(&page, &rotate, "newest");
+    let seen = hidden(&page, &rotate, "seen");
     let secrets = format!("{}/secrets", world.client_path());
     world.operator.post(&secrets, json!({})).await;
     let fields = [
-        ("newest", newest.as_str()),
+        ("seen", seen.as_str()),
         ("grace", "1"),
         ("grace_unit", "hours"),
     ];
@@ -270,10 +270,19 @@ async fn a_secret_that_was_not_seen_does_not_expire_by_a_rotation() {
     for secret in list["items"].as_array().unwrap() {
         assert_eq!(secret["expires_at"], Value::Null);
     }
-    let body = json!({ "newest_secret_id": newest });
+    let body = json!({ "seen_secret_ids": [seen] });
     let path = format!("{secrets}/rotate");
     let (status, _) = world.operator.send(Method::POST, &path, Some(body)).await;
     assert_eq!(status, 412);
+    // Of two that saw the same, one rotates.
+    let list = list["items"].as_array().unwrap();
+    let seen: Vec<_> = list.iter().map(|secret| &secret["id"]).collect();
+    let body = json!({ "seen_secret_ids": seen });
+    let rotate = || world.operator.send(Method::POST, &path, Some(body.clone()));
+    let (one, other) = tokio::join!(rotate(), rotate());
+    let mut statuses = [one.0, other.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 412]);
 }
 
 #[tokio::test]

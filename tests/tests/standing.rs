@@ -181,6 +181,21 @@ async fn revoking_a_secret_can_revoke_the_tokens_that_were_issued_with_it() {
     assert!(world.standing(&with_second).await.is_some());
     let events = world.operator.audit("kind=secret.tokens_revoked").await;
     assert_eq!(events.len(), 1);
+    let third = Credentials::of(&world.operator.post(&path, json!({})).await);
+    let with_third = third.token(&world.jeton.url, &[]).await;
+    let list = world.operator.get(&path).await;
+    let second = list["items"].as_array().unwrap().iter().find(|secret| {
+        let suffix = secret["suffix"].as_str().unwrap();
+        second.client_secret.ends_with(suffix)
+    });
+    let id = second.unwrap()["id"].as_str().unwrap();
+    world
+        .jeton
+        .json(&["secret", "revoke", id, "--tokens"])
+        .await;
+    assert_eq!(world.standing(&with_second).await, None);
+    assert_eq!(world.standing(&with_first).await, None);
+    assert!(world.standing(&with_third).await.is_some());
     assert_eq!(events[0]["secret_id"], first.as_str());
 }
 

@@ -236,6 +236,7 @@ impl App {
         service::audit_start::begin(&app, outcome)
             .await
             .map_err(|error| OpenError::AuditStart(error.into()))?;
+        service::mcp_servers::warn_of_refused_urls(&app);
         background::start(&app);
         propagation::start(&app, &config.database);
         Ok(app)

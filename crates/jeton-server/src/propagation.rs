@@ -109,7 +109,7 @@ async fn apply(app: &App, change: Change) -> Result<(), Lost> {
         Change::McpServer(id) => {
             app.directory.read_mcp_server(id).await?;
         }
-        Change::RetiredUrls => app.directory.read_retired_urls().await?,
+        Change::RetiredUrls => app.directory.read_mcp_servers().await?,
         Change::SigningKeys => read_keys(app).await?,
         Change::Everything => read_all(app).await?,
     }

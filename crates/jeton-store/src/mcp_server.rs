@@ -3,6 +3,7 @@
 use jeton_core::{McpServer, McpServerId, ResourceUri, TokenTtl};
 use sqlx::any::AnyRow;
 
+use crate::retired_url::{self, RetiredUrl};
 use crate::row::{Columns, to_json};
 use crate::{Change, Page, PageRequest, Store, StoreError, Transaction};
 
@@ -70,6 +71,31 @@ impl Store {
     pub async fn all_mcp_servers(&self) -> Result<Vec<McpServer>, StoreError> {
         let rows = self.rows(sqlx::query("SELECT * FROM mcp_server")).await?;
         rows.iter().map(from_row).collect()
+    }
+
+    /// Every MCP server and every retired URL, as they were at one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn mcp_servers_and_retired_urls(
+        &self,
+    ) -> Result<(Vec<McpServer>, Vec<RetiredUrl>), StoreError> {
+        // One statement sees one moment.
+        let statement = "SELECT CAST(0 AS BIGINT) AS is_retired, id, name, description, url, scopes, token_ttl, \
+             signing_alg, token_profile, own_issuer, system, created_at, updated_at, version, \
+             id AS mcp_server_id, created_at AS retired_at FROM mcp_server \
+             UNION ALL SELECT CAST(1 AS BIGINT), url_key, name, '', url, '', 0, '', '', 0, 0, 0, 0, 0, \
+             mcp_server_id, retired_at FROM retired_url";
+        let (mut servers, mut retired) = (Vec::new(), Vec::new());
+        for row in self.rows(sqlx::query(statement)).await? {
+            if row.truth("is_retired")? {
+                retired.push(retired_url::from_row(&row)?);
+            } else {
+                servers.push(from_row(&row)?);
+            }
+        }
+        Ok((servers, retired))
     }
 
     /// A page of the MCP servers that operators registered, or of Jeton's own, newest first.

@@ -20,7 +20,7 @@ pub struct RetiredUrl {
     pub retired_at: Timestamp,
 }
 
-fn from_row(row: &AnyRow) -> Result<RetiredUrl, StoreError> {
+pub(crate) fn from_row(row: &AnyRow) -> Result<RetiredUrl, StoreError> {
     Ok(RetiredUrl {
         url: registered_url(row)?,
         mcp_server_id: row.parsed("mcp_server_id")?,
@@ -74,5 +74,18 @@ impl Transaction {
         self.changed(Change::RetiredUrls);
         let query = sqlx::query("DELETE FROM retired_url WHERE url_key = $1");
         Ok(self.execute(query.bind(url.comparison_key())).await? == 1)
+    }
+
+    /// Releases a URL that was retired just then, and not again since; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn release_retired(&mut self, retired: &RetiredUrl) -> Result<bool, StoreError> {
+        self.changed(Change::RetiredUrls);
+        let query = sqlx::query("DELETE FROM retired_url WHERE url_key = $1 AND retired_at = $2")
+            .bind(retired.url.comparison_key())
+            .bind(retired.retired_at.as_millis());
+        Ok(self.execute(query).await? == 1)
     }
 }

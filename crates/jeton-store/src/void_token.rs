@@ -56,18 +56,20 @@ impl Store {
             .collect()
     }
 
-    /// The time of the newest events: that of the server whose clock is furthest ahead. Nothing
-    /// where there is no event.
+    /// The latest time among the newest 10,000 events, that of the server whose clock is furthest ahead. What is
+    /// later than `until` comes from a clock that was wrong, and does not count.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn newest_event_time(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn latest_event_time(
+        &self,
+        until: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let statement = "SELECT MAX(at) AS at FROM \
+             (SELECT at FROM audit_event ORDER BY seq DESC LIMIT 10000) AS newest WHERE at <= $1";
         let row = self
-            .one(sqlx::query(
-                "SELECT MAX(at) AS at FROM \
-                 (SELECT at FROM audit_event ORDER BY seq DESC LIMIT 200) AS newest",
-            ))
+            .one(sqlx::query(statement).bind(until.as_millis()))
             .await?;
         row.optional_time("at")
     }

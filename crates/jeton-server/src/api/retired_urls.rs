@@ -9,7 +9,7 @@ use jeton_core::{DisplayName, ResourceUri, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AdminRead, AdminWrite, ChangeErrors, PageOf, ReadErrors};
+use super::{AdminRead, AdminWrite, ChangeErrors, PageOf, ReadErrors, UpdateErrors};
 use crate::app::App;
 use crate::http::{ApiJson, Problem};
 use crate::service::retired_urls;
@@ -37,6 +37,10 @@ pub(crate) struct ReleaseUrl {
     /// The URL.
     #[schema(value_type = String, format = "uri")]
     url: String,
+    /// When it was retired, as the list says; where it was retired again since, it is not released. Absent, it
+    /// is released whenever that was.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    retired_at: Option<Timestamp>,
 }
 
 /// List retired URLs, newest first.
@@ -74,7 +78,7 @@ pub(crate) async fn list(
     tag = "MCP servers",
     request_body = ReleaseUrl,
     security(("oauth2" = ["admin:write"])),
-    responses((status = 204, description = "It is not retired any more"), ChangeErrors)
+    responses((status = 204, description = "It is not retired any more"), ChangeErrors, UpdateErrors)
 )]
 pub(crate) async fn release(
     AdminWrite(operator): AdminWrite,
@@ -83,6 +87,6 @@ pub(crate) async fn release(
 ) -> Result<StatusCode, Problem> {
     let url = ResourceUri::from_registered(&body.url)
         .map_err(|error| Problem::invalid("url", error.to_string()))?;
-    retired_urls::release(&app, &operator, &url).await?;
+    retired_urls::release(&app, &operator, &url, body.retired_at).await?;
     Ok(StatusCode::NO_CONTENT)
 }

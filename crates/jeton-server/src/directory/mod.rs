@@ -67,6 +67,8 @@ struct McpServers {
     /// Every scope that an operator's MCP server defines, once somebody asked.
     scopes: OnceLock<Arc<ScopeSet>>,
     retired: Arc<HashMap<String, RetiredUrl>>,
+    /// Counts the changes.
+    generation: u64,
 }
 
 /// To what a resource belongs.
@@ -90,6 +92,22 @@ impl McpServers {
         self.by_url
             .insert(server.url.comparison_key().to_owned(), Arc::clone(&server));
         self.by_id.insert(server.id, server);
+    }
+
+    /// Takes the server with this ID out, and puts `server` there.
+    fn replace(&mut self, id: McpServerId, server: Option<Arc<McpServer>>) {
+        self.scopes = OnceLock::new();
+        if let Some(before) = self.by_id.remove(&id)
+            && self
+                .by_url
+                .get(before.url.comparison_key())
+                .is_some_and(|there| there.id == id)
+        {
+            self.by_url.remove(before.url.comparison_key());
+        }
+        if let Some(server) = server {
+            self.insert(server);
+        }
     }
 
     fn all_scopes(&self) -> ScopeSet {
@@ -307,27 +325,37 @@ impl Directory {
         })
     }
 
-    /// Reads all MCP servers anew.
+    /// Reads all MCP servers and retired URLs anew, as they were at one moment.
     pub(crate) async fn read_mcp_servers(&self) -> Result<(), StoreError> {
-        let mut servers = McpServers {
-            retired: Arc::new(by_key(self.store.retired_urls().await?)),
-            ..McpServers::default()
-        };
-        for server in self.store.all_mcp_servers().await? {
-            servers.insert(Arc::new(server));
+        loop {
+            let seen = self.mcp_servers.load().generation;
+            let (all, retired) = self.store.mcp_servers_and_retired_urls().await?;
+            let mut servers = McpServers {
+                retired: Arc::new(by_key(retired)),
+                ..McpServers::default()
+            };
+            for server in all {
+                servers.insert(Arc::new(server));
+            }
+            if self.put_unless_changed(seen, |current| *current = servers.clone()) {
+                return Ok(());
+            }
         }
-        self.mcp_servers.store(Arc::new(servers));
-        Ok(())
     }
 
-    /// Reads the retired URLs anew, after they changed.
-    pub(crate) async fn read_retired_urls(&self) -> Result<(), StoreError> {
-        let retired = Arc::new(by_key(self.store.retired_urls().await?));
-        self.mcp_servers.rcu(|current| McpServers {
-            retired: Arc::clone(&retired),
-            ..McpServers::clone(current)
+    /// Puts what was read, unless something was put since `seen`: that may be missing in it.
+    fn put_unless_changed(&self, seen: u64, put: impl Fn(&mut McpServers)) -> bool {
+        let mut is_put = false;
+        self.mcp_servers.rcu(|current| {
+            let mut servers = McpServers::clone(current);
+            is_put = servers.generation == seen;
+            if is_put {
+                put(&mut servers);
+                servers.generation = seen + 1;
+            }
+            servers
         });
-        Ok(())
+        is_put
     }
 
     /// The retired URL that a resource belongs to.
@@ -354,14 +382,31 @@ impl Directory {
         }
     }
 
+    /// Whether `url` would belong to `changed`, once that is as it says.
+    pub(crate) fn would_keep(&self, changed: &McpServer, url: &ResourceUri) -> bool {
+        let mut servers = McpServers::clone(&self.mcp_servers.load());
+        servers.replace(changed.id, Some(Arc::new(changed.clone())));
+        match servers.covering(url) {
+            Some(Covering::Server(server)) => server.id == changed.id,
+            Some(Covering::Retired(_)) | None => false,
+        }
+    }
+
     /// Reads one MCP server anew, after somebody else changed it.
     pub(crate) async fn read_mcp_server(
         &self,
         id: McpServerId,
     ) -> Result<Option<Arc<McpServer>>, StoreError> {
-        let server = self.store.find_mcp_server(id).await?.map(Arc::new);
-        self.replace_mcp_server(id, server.as_ref());
-        Ok(server)
+        loop {
+            let current = self.mcp_servers.load_full();
+            let server = self.store.find_mcp_server(id).await?.map(Arc::new);
+            let replace = |servers: &mut McpServers| servers.replace(id, server.clone());
+            if current.by_id.get(&id) == server.as_ref()
+                || self.put_unless_changed(current.generation, replace)
+            {
+                return Ok(server);
+            }
+        }
     }
 
     /// To be called after an MCP server was registered or changed, and perhaps left a URL. Its own is
@@ -388,6 +433,7 @@ impl Directory {
     fn change_retired(&self, retire: Option<&RetiredUrl>, release: Option<&ResourceUri>) {
         self.mcp_servers.rcu(|current| {
             let mut servers = McpServers::clone(current);
+            servers.generation += 1;
             let retired = Arc::make_mut(&mut servers.retired);
             retired.extend(by_key(retire.cloned().into_iter().collect()));
             if let Some(url) = release {
@@ -399,16 +445,9 @@ impl Directory {
 
     fn replace_mcp_server(&self, id: McpServerId, server: Option<&Arc<McpServer>>) {
         self.mcp_servers.rcu(|current| {
-            let mut servers = McpServers {
-                scopes: OnceLock::new(),
-                ..McpServers::clone(current)
-            };
-            if let Some(before) = servers.by_id.remove(&id) {
-                servers.by_url.remove(before.url.comparison_key());
-            }
-            if let Some(server) = server {
-                servers.insert(Arc::clone(server));
-            }
+            let mut servers = McpServers::clone(current);
+            servers.generation += 1;
+            servers.replace(id, server.cloned());
             servers
         });
     }

@@ -1,8 +1,12 @@
 //! Registering, changing and deleting clients.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use jeton_core::{
     AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus, CustomClaims, Description,
-    DisplayName, Grant, McpServerId, PlainSecret, ScopeSet, SecretOwner, TokenTtl, TokensOf,
+    DisplayName, Grant, McpServer, McpServerId, PlainSecret, ScopeSet, SecretOwner, TokenTtl,
+    TokensOf,
 };
 
 use jeton_store::{WholeClient, retry_on_conflict};
@@ -60,7 +64,9 @@ pub(crate) async fn create(
     operator: &Operator,
     new: NewClient,
 ) -> Result<CreatedClient, ServiceError> {
-    let (created, event) = prepare(app, operator, new).await?;
+    let _in_order = app.directory.changing_mcp_servers().await?;
+    let server = mcp_servers::find_now(app, new.mcp_server_id).await?;
+    let (created, event) = prepare(app, operator, &server, new)?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.insert_client(&created.client).await?;
@@ -81,8 +87,16 @@ pub(crate) async fn create_many(
     new: Vec<NewClient>,
 ) -> Result<Vec<CreatedClient>, ServiceError> {
     let (mut all, mut events) = (Vec::new(), Vec::new());
+    let _in_order = app.directory.changing_mcp_servers().await?;
+    let mut servers = HashMap::new();
     for new in new {
-        let (created, event) = prepare(app, operator, new).await?;
+        let server = match servers.entry(new.mcp_server_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                unknown.insert(mcp_servers::find_now(app, new.mcp_server_id).await?)
+            }
+        };
+        let (created, event) = prepare(app, operator, server, new)?;
         all.push(created);
         events.push(event);
     }
@@ -105,14 +119,15 @@ pub(crate) async fn create_many(
     Ok(all)
 }
 
-async fn prepare(
+/// `server` is as it is while nobody else changes MCP servers.
+fn prepare(
     app: &App,
     operator: &Operator,
+    server: &McpServer,
     new: NewClient,
 ) -> Result<(CreatedClient, AuditEvent), ServiceError> {
-    let server = mcp_servers::find(app, new.mcp_server_id).await?;
     let scopes = match new.scopes {
-        Some(scopes) => check_scopes(&server, scopes)?,
+        Some(scopes) => check_scopes(server, scopes)?,
         None => server.scope_set(),
     };
     let now = app.clock.now();

@@ -60,6 +60,21 @@ pub(crate) struct Confirmation {
     pub(crate) losses: Vec<Loss>,
 }
 
+impl Confirmation {
+    /// Of a change that has both consequences, or one of them, or none.
+    pub(crate) fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let (one, other) = match (one, other) {
+            (Some(one), Some(other)) => (one, other),
+            (one, other) => return one.or(other),
+        };
+        Some(Self {
+            detail: format!("{}; and {}", one.detail, other.detail),
+            clients: one.clients + other.clients,
+            losses: one.losses.into_iter().chain(other.losses).collect(),
+        })
+    }
+}
+
 /// What a client would lose.
 #[derive(Debug, Clone)]
 pub(crate) struct Loss {

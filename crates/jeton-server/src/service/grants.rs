@@ -54,7 +54,7 @@ pub(crate) async fn put(
     let _in_order = app.directory.changing_mcp_servers().await?;
     let (client_id, mcp_server_id) = between;
     clients::find(app, client_id).await?;
-    let server = mcp_servers::find(app, mcp_server_id).await?;
+    let server = mcp_servers::find_now(app, mcp_server_id).await?;
     let scopes = check_scopes(&server, scopes)?;
     let before = find(app, between).await?;
     seen.check(before.as_ref())?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jeton_core::{
     AuditEvent, AuditKind, ClientId, Description, DisplayName, McpServer, McpServerId, ResourceUri,
-    Scope, ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl, TokensOf,
+    ResourceUriError, Scope, ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl, TokensOf,
 };
 use jeton_store::{RetiredUrl, StoreError, retry_on_conflict};
 
@@ -36,6 +36,8 @@ pub(crate) struct McpServerChange {
     pub(crate) scopes: Option<Vec<ScopeDefinition>>,
     /// Scopes to add, or to describe anew.
     pub(crate) add_scopes: Vec<ScopeDefinition>,
+    /// Whether an empty description among these takes the one that is there away.
+    pub(crate) clear_descriptions: bool,
     pub(crate) remove_scopes: Vec<Scope>,
     pub(crate) rename_scopes: Vec<ScopeRename>,
     pub(crate) token_ttl: Option<TokenTtl>,
@@ -50,6 +52,14 @@ pub(crate) async fn find(app: &App, id: McpServerId) -> Result<Arc<McpServer>, S
         return Ok(server);
     }
     // Registered on another server a moment ago, perhaps.
+    app.directory
+        .read_mcp_server(id)
+        .await?
+        .ok_or_else(|| ServiceError::not_found("MCP server", &id))
+}
+
+/// Finds one as it is now, for a change of what belongs to it.
+pub(super) async fn find_now(app: &App, id: McpServerId) -> Result<Arc<McpServer>, ServiceError> {
     app.directory
         .read_mcp_server(id)
         .await?
@@ -103,6 +113,34 @@ pub(crate) async fn create(
     Ok(server)
 }
 
+/// The URL that `text` gives a server, if it is another than `before` has: that may be spelled as it is refused
+/// today.
+pub(crate) fn new_url(
+    before: &McpServer,
+    text: &str,
+) -> Result<Option<ResourceUri>, ResourceUriError> {
+    if text == before.url.as_given() {
+        return Ok(None);
+    }
+    text.parse().map(Some)
+}
+
+/// Says which URLs an earlier version registered in a spelling that is refused today: token requests for them
+/// are.
+pub(crate) fn warn_of_refused_urls(app: &App) {
+    for server in app.directory.mcp_servers() {
+        if let Err(error) = server.url.as_given().parse::<ResourceUri>() {
+            tracing::warn!(
+                mcp_server = %server.id,
+                name = %server.name,
+                url = %server.url,
+                error = %error,
+                "token requests for this MCP server's URL are refused: change it to its normal spelling"
+            );
+        }
+    }
+}
+
 /// What an operator says about a change beside the change itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Consent {
@@ -154,10 +192,10 @@ pub(crate) async fn update(
     let renames = std::mem::take(&mut change.rename_scopes);
     let after = apply(app, &before, change);
     let changed = scope_change::changed_grants(app, &after, &renames).await?;
-    let left = (!after.url.covers(&before.url)).then_some(&before);
+    let left = leaves(app, &before, &after).await?.then_some(&before);
     let opened = left.and_then(|left| opened_by_leaving(app, left));
     let lost = scope_change::losses(app, &after, &changed).await?;
-    consent.require(lost.or(opened))?;
+    consent.require(Confirmation::both(lost, opened))?;
     let mut event = about(operator.event(app, AuditKind::McpServerUpdated)?, &after);
     event
         .detail
@@ -213,6 +251,7 @@ pub(crate) async fn delete(
     };
     refuse_system(&server)?;
     consent.check_version(server.version)?;
+    app.directory.read_mcp_servers().await?;
     consent.require(opened_by_leaving(app, &server))?;
     let event = about(operator.event(app, AuditKind::McpServerDeleted)?, &server);
     let grants = app.store.grants_on_mcp_server(id).await?;
@@ -233,6 +272,16 @@ pub(crate) async fn delete(
     app.directory.mcp_server_deleted(id, &retired);
     announce(app, grants.iter().map(|grant| grant.client_id));
     Ok(())
+}
+
+/// Whether the URL of `before` belongs to that server no more once it is as `after` says.
+async fn leaves(app: &App, before: &McpServer, after: &McpServer) -> Result<bool, ServiceError> {
+    if after.url == before.url {
+        return Ok(false);
+    }
+    // It is decided by what is registered now, here and elsewhere.
+    app.directory.read_mcp_servers().await?;
+    Ok(!app.directory.would_keep(after, &before.url))
 }
 
 fn about(mut event: AuditEvent, server: &McpServer) -> AuditEvent {

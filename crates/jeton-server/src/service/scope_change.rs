@@ -67,12 +67,7 @@ pub(super) fn scopes_after(
             format!("at most {MAX_SCOPES} at once, not {count}"),
         );
     }
-    for rename in &change.rename_scopes {
-        let Some(scope) = scopes.iter_mut().find(|scope| scope.name == rename.from) else {
-            return invalid("rename_scopes", not_defined(before, &rename.from));
-        };
-        scope.name = rename.to.clone();
-    }
+    rename(before, &mut scopes, &change.rename_scopes)?;
     for name in &change.remove_scopes {
         let count = scopes.len();
         scopes.retain(|scope| scope.name != *name);
@@ -82,13 +77,37 @@ pub(super) fn scopes_after(
     }
     for added in std::mem::take(&mut change.add_scopes) {
         match scopes.iter_mut().find(|scope| scope.name == added.name) {
-            Some(_) if added.description.as_str().is_empty() => {}
+            Some(_) if added.description.as_str().is_empty() && !change.clear_descriptions => {}
             Some(there) => there.description = added.description,
             None => scopes.push(added),
         }
     }
     check(&scopes)?;
     Ok(scopes)
+}
+
+/// All at once, as in the grants: what one rename makes is not renamed by another.
+fn rename(
+    before: &McpServer,
+    scopes: &mut [ScopeDefinition],
+    renames: &[ScopeRename],
+) -> Result<(), ServiceError> {
+    let mut new_names = HashMap::new();
+    for rename in renames {
+        if !before.defines(&rename.from) {
+            return invalid("rename_scopes", not_defined(before, &rename.from));
+        }
+        if new_names.insert(&rename.from, &rename.to).is_some() {
+            let detail = format!("the scope {} is renamed twice", rename.from);
+            return invalid("rename_scopes", detail);
+        }
+    }
+    for scope in &mut *scopes {
+        if let Some(new_name) = new_names.get(&scope.name) {
+            scope.name = Scope::clone(new_name);
+        }
+    }
+    check(scopes)
 }
 
 fn not_defined(server: &McpServer, scope: &Scope) -> String {

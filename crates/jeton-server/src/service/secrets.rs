@@ -60,22 +60,17 @@ pub(crate) async fn create(
     Ok((secret, plain))
 }
 
-/// Makes a new secret, and lets those that work now expire after `grace`. `newest` is the newest secret
-/// that the operator saw, if it said so: one made since would expire unseen.
+/// Makes a new secret, and lets those that work now expire after `grace`. `seen` are the secrets that the
+/// operator saw, if it said so: another would expire unseen.
 pub(crate) async fn rotate(
     app: &App,
     operator: &Operator,
     client_id: ClientId,
     grace: Duration,
-    newest: Option<SecretId>,
+    seen: Option<&[SecretId]>,
 ) -> Result<(ClientSecret, PlainSecret), ServiceError> {
     let owner = SecretOwner::Client(client_id);
     require_owner(app, owner).await?;
-    let there = app.store.secrets_of(owner).await?;
-    let unseen = |secret: &ClientSecret| newest.is_some_and(|newest| secret.id > newest);
-    if there.iter().any(unseen) {
-        return Err(ServiceError::Stale);
-    }
     let (secret, plain) = make_secret(app, owner, None)?;
     let old_expire_at = app.clock.now().plus(grace);
     let mut event = about(operator.event(app, AuditKind::SecretRotated)?, &secret);
@@ -85,7 +80,10 @@ pub(crate) async fn rotate(
     );
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
-        refuse_too_many(app, &mut tx, owner).await?;
+        let active = refuse_too_many(app, &mut tx, owner).await?;
+        if seen.is_some_and(|seen| active.iter().any(|id| !seen.contains(id))) {
+            return Err(ServiceError::Stale);
+        }
         tx.expire_secrets(owner, old_expire_at).await?;
         tx.insert_secret(&secret).await?;
         tx.record(&event).await?;
@@ -174,17 +172,19 @@ async fn active(
     Ok(tx.active_secrets(owner, app.clock.now()).await?)
 }
 
+/// Gives those that work.
 async fn refuse_too_many(
     app: &App,
     tx: &mut Transaction,
     owner: SecretOwner,
-) -> Result<(), ServiceError> {
-    if active(app, tx, owner).await?.len() >= MAX_ACTIVE {
+) -> Result<Vec<SecretId>, ServiceError> {
+    let active = active(app, tx, owner).await?;
+    if active.len() >= MAX_ACTIVE {
         return Err(ServiceError::Conflict(format!(
             "{owner} has {MAX_ACTIVE} working secrets, which is the most; revoke one first"
         )));
     }
-    Ok(())
+    Ok(active)
 }
 
 /// An operator that revokes the last secret of the client it works with has locked itself out.

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use jeton_core::{
-    AccessTokenClaims, Audience, McpServer, McpServerId, ResourceUri, ScopeSet, Timestamp, TokenId,
-    TokensOf,
+    AccessTokenClaims, Audience, McpServer, McpServerId, ResourceUri, ScopeSet, SecretId,
+    Timestamp, TokenId, TokensOf,
 };
-use jeton_store::{StoreError, VoidTokens};
+use jeton_store::StoreError;
 
 use crate::app::App;
 
@@ -83,20 +83,20 @@ async fn is_void(
         );
     }
     let issued_at = issued_at(claims);
+    let mut secrets = Vec::new();
     for void in app.store.void_tokens(client_id, &others).await? {
         if void.issued_until < issued_at {
             continue;
         }
-        let is_meant = match void.of {
-            TokensOf::Client(_) | TokensOf::McpServer(_) | TokensOf::Url(_) => true,
-            TokensOf::Grant(_, granted) => granted == server.id,
-            TokensOf::Secret(_) => was_got_with(app, claims, &void).await?,
-        };
-        if is_meant {
-            return Ok(true);
+        match void.of {
+            TokensOf::Client(_) | TokensOf::McpServer(_) | TokensOf::Url(_) => return Ok(true),
+            TokensOf::Grant(_, granted) if granted == server.id => return Ok(true),
+            TokensOf::Grant(..) => {}
+            TokensOf::Secret(secret) => secrets.push(secret),
         }
     }
-    Ok(false)
+    // Looked up once, however many secrets there are.
+    Ok(!secrets.is_empty() && was_got_with(app, claims, &secrets).await?)
 }
 
 /// To the millisecond, by the token's ID; by `iat`, in seconds, where the ID does not say.
@@ -107,14 +107,14 @@ fn issued_at(claims: &AccessTokenClaims) -> Timestamp {
     }
 }
 
-/// Whether the record of the token's issue names the secret. A token whose record is not found counts
-/// as one that was got with it.
+/// Whether the record of the token's issue names one of the secrets. A token whose record is not found counts
+/// as one that was got with them.
 async fn was_got_with(
     app: &App,
     claims: &AccessTokenClaims,
-    void: &VoidTokens,
+    secrets: &[SecretId],
 ) -> Result<bool, StoreError> {
     let found = app.store.find_issue(&claims.jti).await?;
-    let secret = found.and_then(|record| record.event.secret_id);
-    Ok(secret.is_none_or(|secret| TokensOf::Secret(secret) == void.of))
+    let used = found.and_then(|record| record.event.secret_id);
+    Ok(used.is_none_or(|used| secrets.contains(&used)))
 }

@@ -25,19 +25,20 @@ pub(super) struct ToVoid {
 }
 
 impl ToVoid {
-    /// All that were issued so far, by the clock of the server that is furthest ahead.
+    /// All that were issued so far, by the clock of the server that is furthest ahead, if by less than a
+    /// minute.
     pub(super) async fn so_far(
         app: &App,
         of: TokensOf,
         owner: Option<ClientId>,
     ) -> Result<Self, ServiceError> {
         let now = app.clock.now();
-        let newest = app.store.newest_event_time().await?.unwrap_or(now);
+        let latest = app.store.latest_event_time(now.plus(PROPAGATION)).await?;
         Ok(Self {
             of,
             owner,
             now,
-            issued_until: newest.clamp(now, now.plus(PROPAGATION)),
+            issued_until: latest.unwrap_or(now).max(now),
         })
     }
 

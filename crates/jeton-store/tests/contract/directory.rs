@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jeton_core::{
-    Client, ClientSecret, ClientStatus, Grant, PlainSecret, SecretId, SecretOwner, SecretState,
-    Timestamp, TokensOf,
+    AuditEvent, AuditKind, Client, ClientSecret, ClientStatus, Grant, PlainSecret, SecretId,
+    SecretOwner, SecretState, Timestamp, TokensOf,
 };
 use jeton_jose::OsEntropy;
 use jeton_store::{ClientFilter, ClientPart, RetiredUrl, StoreError, VoidTokens, WholeClient};
 
-use crate::samples::{client, first, mcp_server, now};
+use crate::samples::{client, event, first, mcp_server, now};
 use crate::world::World;
 
 #[tokio::test]
@@ -326,7 +326,20 @@ async fn a_retired_url_is_kept_until_it_is_released() {
     tx.retire_url(&retired).await.unwrap();
     tx.retire_url(&retired).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(world.store.retired_urls().await.unwrap(), [retired]);
+    let listed = world.store.retired_urls().await.unwrap();
+    assert_eq!(listed, std::slice::from_ref(&retired));
+    let other = mcp_server("https://there.example.com/mcp");
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&other).await.unwrap();
+    // It was retired again since.
+    let earlier = RetiredUrl {
+        retired_at: now().minus(Duration::from_secs(60)),
+        ..retired.clone()
+    };
+    assert!(!tx.release_retired(&earlier).await.unwrap());
+    tx.commit().await.unwrap();
+    let both = world.store.mcp_servers_and_retired_urls().await.unwrap();
+    assert_eq!(both, (vec![other], vec![retired]));
     // It is the same URL with a slash at its end.
     let url = "https://gone.example.com/mcp/".parse().unwrap();
     for was_there in [true, false] {
@@ -335,4 +348,23 @@ async fn a_retired_url_is_kept_until_it_is_released() {
         tx.commit().await.unwrap();
     }
     assert_eq!(world.store.retired_urls().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_latest_event_is_found_behind_many_and_no_wrong_clock_counts() {
+    let world = World::new().await;
+    let until = now().plus(Duration::from_secs(60));
+    let at = |at| AuditEvent {
+        at,
+        ..event(AuditKind::ClientCreated)
+    };
+    let ahead = now().plus(Duration::from_secs(30));
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    let mut events = vec![at(ahead), at(now().plus(year))];
+    events.extend((0..300).map(|_| at(now())));
+    let mut tx = world.store.begin().await.unwrap();
+    tx.append_audit(&events).await.unwrap();
+    tx.commit().await.unwrap();
+    let latest = world.store.latest_event_time(until).await.unwrap();
+    assert_eq!(latest, Some(ahead));
 }

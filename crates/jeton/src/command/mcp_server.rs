@@ -51,6 +51,9 @@ pub(crate) enum McpServer {
     ReleaseUrl {
         /// The URL, as retired-urls shows it.
         url: String,
+        /// When it was retired, as retired-urls shows it: one that was retired again since is not released.
+        #[arg(long, value_name = "TIME")]
+        retired_at: Option<String>,
     },
 }
 
@@ -191,8 +194,8 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
             )
         }
         McpServer::RetiredUrls => retired(&admin.list("/retired-urls", &[], None).await?, global),
-        McpServer::ReleaseUrl { url } => {
-            let body = json!({ "url": url });
+        McpServer::ReleaseUrl { url, retired_at } => {
+            let body = json!({ "url": url, "retired_at": retired_at });
             admin
                 .send(Method::POST, "/retired-urls/release", &body)
                 .await?;

@@ -71,8 +71,12 @@ pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> 
         Secret::Rotate { client_id, grace } => {
             let path = path(&client_id);
             let secrets = admin.list(&path, &[], None).await?;
-            let newest = secrets.iter().map(|secret| cell(secret, "id")).max();
-            let body = json!({ "grace": grace.as_secs(), "newest_secret_id": newest });
+            let seen: Vec<_> = secrets
+                .iter()
+                .filter(|secret| secret.get("revoked_at").is_none_or(Value::is_null))
+                .map(|secret| cell(secret, "id"))
+                .collect();
+            let body = json!({ "grace": grace.as_secs(), "seen_secret_ids": seen });
             let path = format!("{path}/rotate");
             created(&admin.send(Method::POST, &path, &body).await?, global)
         }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use jeton_core::{
-    Description, DisplayName, McpServerId, ResourceUri, Scope, SigningAlgorithm, TokenProfile,
-    TokenTtl,
+    Description, DisplayName, McpServerId, Scope, SigningAlgorithm, TokenProfile, TokenTtl,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -30,7 +29,7 @@ pub(crate) struct UpdateMcpServer {
     description: Option<Description>,
     /// Its URL, with the MCP path.
     #[schema(value_type = Option<String>, format = "uri")]
-    url: Option<ResourceUri>,
+    url: Option<String>,
     /// All scopes it defines from now on. One that is removed goes from every grant too; where a client
     /// has it, that has to be confirmed.
     scopes: Option<Vec<ScopeView>>,
@@ -92,14 +91,23 @@ pub(crate) async fn update(
     Consenting(consent): Consenting,
     ApiJson(body): ApiJson<UpdateMcpServer>,
 ) -> Result<Tagged<McpServerView>, Problem> {
+    let url = match &body.url {
+        Some(url) => {
+            let server = mcp_servers::find(&app, id).await?;
+            mcp_servers::new_url(&server, url)
+                .map_err(|error| Problem::invalid("url", error.to_string()))?
+        }
+        None => None,
+    };
     let change = McpServerChange {
         name: body.name,
         description: body.description,
-        url: body.url,
+        url,
         scopes: body
             .scopes
             .map(|scopes| scopes.into_iter().map(Into::into).collect()),
         add_scopes: body.add_scopes.into_iter().map(Into::into).collect(),
+        clear_descriptions: false,
         remove_scopes: body.remove_scopes,
         rename_scopes: body
             .rename_scopes

@@ -24,10 +24,10 @@ pub(crate) struct RotateSecrets {
     #[serde(default = "one_day")]
     #[schema(maximum = 7_776_000, default = 86_400)]
     grace: u64,
-    /// The newest secret that was seen; where another was made since, nothing is rotated. Absent, it is
-    /// rotated whatever there is.
-    #[schema(value_type = Option<String>, example = "sec_…")]
-    newest_secret_id: Option<SecretId>,
+    /// The secrets that were seen; where another one works, nothing is rotated. Absent, it is rotated whatever
+    /// there is.
+    #[schema(value_type = Option<Vec<String>>)]
+    seen_secret_ids: Option<Vec<SecretId>>,
 }
 
 fn one_day() -> u64 {
@@ -59,8 +59,8 @@ pub(crate) async fn of_client(
         return Err(Problem::invalid("grace", detail));
     }
     let grace = Duration::from_secs(body.grace);
-    let (secret, plain) =
-        secrets::rotate(&app, &operator, client_id, grace, body.newest_secret_id).await?;
+    let seen = body.seen_secret_ids.as_deref();
+    let (secret, plain) = secrets::rotate(&app, &operator, client_id, grace, seen).await?;
     let view = CreatedSecretView::of(&secret, &plain, app.clock.now());
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -51,8 +51,12 @@ pub(crate) async fn rotate(
     };
     let grace = grace.unwrap_or(Duration::ZERO);
     let operator = &change.signed_in.operator;
-    let newest = change.form.text("newest").parse().ok();
-    match secrets::rotate(&app, operator, entry.client.id, grace, newest).await {
+    let seen: Vec<SecretId> = change
+        .form
+        .all("seen")
+        .filter_map(|id| id.parse().ok())
+        .collect();
+    match secrets::rotate(&app, operator, entry.client.id, grace, Some(&seen)).await {
         Err(ServiceError::Stale) => {
             errors.add(
                 "grace",

@@ -33,7 +33,7 @@ pub(super) struct ShowPage {
     grants: Vec<GrantView>,
     other_servers: Vec<Named>,
     secrets: Vec<SecretRow>,
-    newest_secret: String,
+    seen_secrets: Vec<String>,
     pub(super) form: SecretForm,
     pub(super) new_grant: Option<GrantView>,
 }
@@ -147,11 +147,11 @@ pub(super) async fn assemble(
             .filter(|server| !granted(server.id))
             .map(|server| Named::server(server))
             .collect(),
-        newest_secret: secrets
+        seen_secrets: secrets
             .iter()
-            .map(|secret| secret.id)
-            .max()
-            .map_or_else(String::new, |id| id.to_string()),
+            .filter(|secret| secret.revoked_at.is_none())
+            .map(|secret| secret.id.to_string())
+            .collect(),
         secrets: secret_rows(secrets, now),
         form: SecretForm::empty(),
         new_grant: None,

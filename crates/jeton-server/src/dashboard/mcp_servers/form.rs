@@ -8,6 +8,7 @@ use jeton_core::{
 use crate::dashboard::format::{seconds, split_lifetime};
 use crate::dashboard::view::ScopeView;
 use crate::dashboard::{Errors, PostedForm};
+use crate::service::mcp_servers::new_url;
 
 /// As many rows are empty at the end of the list of scopes.
 const EMPTY_ROWS: usize = 3;
@@ -30,7 +31,8 @@ pub(crate) struct ServerForm {
 /// What it says.
 pub(super) struct ServerFields {
     pub(super) name: DisplayName,
-    pub(super) url: ResourceUri,
+    /// Nothing where the server has it already.
+    pub(super) url: Option<ResourceUri>,
     pub(super) description: Description,
     pub(super) token_ttl: TokenTtl,
     pub(super) signing_alg: SigningAlgorithm,
@@ -159,10 +161,17 @@ pub(super) fn scopes(form: &PostedForm, errors: &mut Errors) -> Option<Vec<Scope
     Some(scopes)
 }
 
-/// The fields but for the scopes.
-pub(super) fn fields(form: &PostedForm, errors: &mut Errors) -> Option<ServerFields> {
+/// The fields but for the scopes, of a server that is there or of a new one.
+pub(super) fn fields(
+    form: &PostedForm,
+    before: Option<&McpServer>,
+    errors: &mut Errors,
+) -> Option<ServerFields> {
     let name = form.parse("name", errors);
-    let url = form.parse("url", errors);
+    let url = match before {
+        Some(before) => errors.take("url", new_url(before, form.text("url"))),
+        None => form.parse("url", errors).map(Some),
+    };
     let description = form.parse("description", errors);
     let token_ttl = token_ttl(form, errors);
     let signing_alg = form.parse("signing_alg", errors);

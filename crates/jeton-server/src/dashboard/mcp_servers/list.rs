@@ -18,7 +18,7 @@ use crate::dashboard::{
     Change, Errors, Nav, Page, PageError, PageQuery, PageResult, SignedIn, html,
 };
 use crate::service::mcp_servers::{self, NewMcpServer};
-use crate::service::{Operator, retired_urls};
+use crate::service::{Operator, ServiceError, retired_urls};
 
 /// What is looked for.
 #[derive(Deserialize, Default)]
@@ -44,6 +44,7 @@ struct ListPage {
 struct RetiredRow {
     url: String,
     name: String,
+    retired_at: String,
     at: When,
 }
 
@@ -74,14 +75,16 @@ pub(crate) async fn new(State(app): State<Arc<App>>, signed_in: SignedIn) -> Pag
 pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageResult {
     let mut errors = Errors::default();
     let (fields, scopes) = (
-        fields(&change.form, &mut errors),
+        fields(&change.form, None, &mut errors),
         scopes(&change.form, &mut errors),
     );
-    if let (Some(fields), Some(scopes)) = (fields, scopes) {
+    if let (Some(mut fields), Some(scopes)) = (fields, scopes)
+        && let Some(url) = fields.url.take()
+    {
         let new = NewMcpServer {
             name: fields.name,
             description: fields.description,
-            url: fields.url,
+            url,
             scopes,
             token_ttl: fields.token_ttl,
             signing_alg: fields.signing_alg,
@@ -104,7 +107,10 @@ pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageR
 pub(crate) async fn release(State(app): State<Arc<App>>, change: Change) -> PageResult {
     let url = ResourceUri::from_registered(change.form.text("url"));
     let url = url.map_err(|_| PageError::NotFound)?;
-    retired_urls::release(&app, &change.signed_in.operator, &url).await?;
+    let retired_at = change.form.text("retired_at").parse();
+    let retired_at = retired_at.map_err(|_| ServiceError::Stale)?;
+    let operator = &change.signed_in.operator;
+    retired_urls::release(&app, operator, &url, Some(retired_at)).await?;
     Ok(see("/dashboard/mcp-servers?done=url-released"))
 }
 
@@ -144,6 +150,7 @@ async fn render(
             .map(|retired| RetiredRow {
                 url: retired.url.to_string(),
                 name: retired.name.to_string(),
+                retired_at: retired.retired_at.to_string(),
                 at: when(retired.retired_at, now),
             })
             .collect(),

@@ -68,11 +68,8 @@ pub(crate) async fn save(
 ) -> PageResult {
     let mut server = find(&app, &id).await?;
     let mut errors = Errors::default();
-    if let Some(posted) = scopes(&change.form, &mut errors) {
-        let update = McpServerChange {
-            scopes: Some(merged(&server, posted, &change.form)),
-            ..McpServerChange::default()
-        };
+    let posted = scopes(&change.form, &mut errors);
+    if let Some(update) = posted.and_then(|posted| edited(posted, &change.form, &mut errors)) {
         let operator = &change.signed_in.operator;
         let saved = mcp_servers::update(&app, operator, server.id, update, consent(&change)?).await;
         if matches!(saved, Err(ServiceError::Stale)) {
@@ -133,29 +130,30 @@ async fn now(app: &App, server: &McpServer) -> Result<Arc<McpServer>, PageError>
     read.ok_or(PageError::NotFound)
 }
 
-/// What is defined, described as the form says, without what it removes; then what it adds. What it
-/// does not name stays.
-fn merged(
-    server: &McpServer,
+/// What the form adds, describes and removes; the rest stays as it is when this is saved.
+fn edited(
     posted: Vec<ScopeDefinition>,
     form: &PostedForm,
-) -> Vec<ScopeDefinition> {
-    let mut scopes = server.scopes.clone();
-    scopes.retain(|scope| {
-        form.all("remove_scope")
-            .all(|name| name != scope.name.as_str())
-    });
-    for posted in posted {
-        let is_removed = form
-            .all("remove_scope")
-            .any(|name| name == posted.name.as_str());
-        match scopes.iter_mut().find(|scope| scope.name == posted.name) {
-            Some(scope) => scope.description = posted.description,
-            None if is_removed => {}
-            None => scopes.push(posted),
+    errors: &mut Errors,
+) -> Option<McpServerChange> {
+    let mut change = McpServerChange {
+        clear_descriptions: true,
+        ..McpServerChange::default()
+    };
+    for name in form.all("remove_scope") {
+        match name.parse() {
+            Ok(scope) => change.remove_scopes.push(scope),
+            Err(error) => {
+                errors.add("scopes", format!("{name}: {error}"));
+                return None;
+            }
         }
     }
-    scopes
+    change.add_scopes = posted;
+    change
+        .add_scopes
+        .retain(|scope| !change.remove_scopes.contains(&scope.name));
+    Some(change)
 }
 
 fn assemble(

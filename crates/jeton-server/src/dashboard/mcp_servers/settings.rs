@@ -56,11 +56,13 @@ pub(crate) async fn save(
     let form = &change.form;
     let mut errors = Errors::default();
     let token_profile = form.parse("token_profile", &mut errors);
-    if let (Some(fields), Some(token_profile)) = (fields(form, &mut errors), token_profile) {
+    if let (Some(fields), Some(token_profile)) =
+        (fields(form, Some(&server), &mut errors), token_profile)
+    {
         let update = McpServerChange {
             name: Some(fields.name),
             description: Some(fields.description),
-            url: Some(fields.url),
+            url: fields.url,
             token_ttl: Some(fields.token_ttl),
             signing_alg: Some(fields.signing_alg),
             token_profile: Some(token_profile),

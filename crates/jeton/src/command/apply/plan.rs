@@ -234,10 +234,11 @@ fn update_server(
 ) -> Option<Step> {
     let mut wanted = server_body(server);
     scopes::keep_removed(&mut wanted, found);
-    let (body, changes) = difference(&wanted, found);
+    let (mut body, changes) = difference(&wanted, found);
     if changes.is_empty() {
         return None;
     }
+    let lost = scopes::make_room(&mut body, server, (found, present));
     let moves = body.get("url").is_some();
     let mut step = Step::new(
         format!("~ MCP server {}: {}", server.name, changes.join(", ")),
@@ -247,12 +248,12 @@ fn update_server(
             body,
         },
     );
-    let stays = text(found, "url")
-        .parse()
-        .is_ok_and(|before| server.url.covers(&before));
-    if moves && !stays {
-        step.consequence = urls::opened(found, |key| present.has_url(key) || declared.has_url(key));
-    }
+    let opened = moves.then(|| {
+        let stays = |key: &str| present.has_url(key) || declared.has_url(key);
+        urls::opened(found, Some(&server.url), stays)
+    });
+    let consequences: Vec<_> = lost.into_iter().chain(opened.flatten()).collect();
+    step.consequence = (!consequences.is_empty()).then(|| consequences.join("\n"));
     Some(step)
 }
 
@@ -431,7 +432,7 @@ fn removals(
             id: cell(server, "id"),
             seen: Seen::of(server),
         },
-        consequence: urls::opened(server, |key| declared.has_url(key)),
+        consequence: urls::opened(server, None, |key| declared.has_url(key)),
     });
     gone_clients.chain(gone_servers).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jeton_core::TokenRequest;
 use serde_json::{Value, json};
 
 use super::declaration::DeclaredServer;
@@ -29,15 +30,47 @@ pub(super) fn keep_removed(wanted: &mut Value, found: &Value) {
     }
 }
 
-/// The step that removes them, and who loses what by it.
-pub(super) fn removal(server: &DeclaredServer, found: &Value, present: &Present) -> Option<Step> {
-    let removed: Vec<_> = scopes(found)
+/// The most scopes that a server may define.
+const MAX: usize = TokenRequest::MAX_SCOPES;
+
+/// Those that the file no longer declares. Where there is no room for what it adds beside them, so many as have
+/// to go at once come first, in a list of their own: of these, those that no client has.
+fn gone(server: &DeclaredServer, found: &Value, present: &Present) -> (Vec<String>, Vec<String>) {
+    let mut gone: Vec<_> = scopes(found)
         .map(|scope| text(scope, "name").to_owned())
         .filter(|name| !server.scopes.contains_key(name))
         .collect();
-    if removed.is_empty() {
-        return None;
+    let excess = (server.scopes.len() + gone.len()).saturating_sub(MAX);
+    if excess > 0 {
+        let server_id = cell(found, "id");
+        gone.sort_by_key(|scope| present.clients_with(&server_id, scope));
     }
+    let later = gone.split_off(excess.min(gone.len()));
+    (gone, later)
+}
+
+/// Makes room in a change of `server` for the scopes that it adds; gives what clients lose by it.
+pub(super) fn make_room(
+    body: &mut Value,
+    server: &DeclaredServer,
+    (found, present): (&Value, &Present),
+) -> Option<String> {
+    let (now, _) = gone(server, found, present);
+    let members = body.as_object_mut().filter(|_| !now.is_empty())?;
+    let mut all = members.remove("scopes")?;
+    if let Some(all) = all.as_array_mut() {
+        all.retain(|scope| server.scopes.contains_key(text(scope, "name")));
+    }
+    members.insert("add_scopes".into(), all);
+    members.insert("remove_scopes".into(), json!(now));
+    losses(server, found, (&now, present))
+}
+
+fn losses(
+    server: &DeclaredServer,
+    found: &Value,
+    (removed, present): (&[String], &Present),
+) -> Option<String> {
     let server_id = cell(found, "id");
     let lost: Vec<_> = removed
         .iter()
@@ -45,6 +78,21 @@ pub(super) fn removal(server: &DeclaredServer, found: &Value, present: &Present)
         .filter(|(_, clients)| *clients > 0)
         .map(|(scope, clients)| format!("{scope} (clients that have it: {clients})"))
         .collect();
+    (!lost.is_empty()).then(|| {
+        format!(
+            "clients lose scopes on {}: {}",
+            server.name,
+            lost.join(", ")
+        )
+    })
+}
+
+/// The step that removes them, and who loses what by it.
+pub(super) fn removal(server: &DeclaredServer, found: &Value, present: &Present) -> Option<Step> {
+    let (_, removed) = gone(server, found, present);
+    if removed.is_empty() {
+        return None;
+    }
     Some(Step {
         words: format!("- scopes of {}: {}", server.name, removed.join(" ")),
         action: Action::UpdateServer {
@@ -52,12 +100,6 @@ pub(super) fn removal(server: &DeclaredServer, found: &Value, present: &Present)
             seen: Seen::of(found),
             body: json!({ "remove_scopes": removed }),
         },
-        consequence: (!lost.is_empty()).then(|| {
-            format!(
-                "clients lose scopes on {}: {}",
-                server.name,
-                lost.join(", ")
-            )
-        }),
+        consequence: losses(server, found, (&removed, present)),
     })
 }
