@@ -97,6 +97,51 @@ async fn who_chose_async_gets_tokens_from_memory_and_records_later() {
 }
 
 #[tokio::test]
+async fn what_was_committed_unheard_is_recorded_once() {
+    let cluster = Cluster::create().await;
+    let (jeton, client) = start(&cluster, vec!["--audit-durability", "async"]).await;
+    let database = jeton.database();
+    // Commits are on disk and not answered: a standby that is away has to confirm them.
+    database
+        .sql("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+        .await;
+    database.sql("SELECT CAST(pg_reload_conf() AS TEXT)").await;
+    let standing = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let mut tokens = Vec::new();
+    for _ in 0..5 {
+        tokens.push(client.token(&jeton.url, &[]).await);
+    }
+    eventually("a commit waits", async || {
+        let insert = format!("{standing} AND query LIKE '%audit_event%'");
+        database.sql(&insert).await.trim() != "0"
+    })
+    .await;
+    cluster.stop("immediate").await;
+    // Until the server has tried again, and given up for now.
+    eventually("the server knows", async || {
+        jeton.log().contains("writing the audit log failed")
+    })
+    .await;
+    cluster.start().await;
+    database
+        .sql("ALTER SYSTEM RESET synchronous_standby_names")
+        .await;
+    database.sql("SELECT CAST(pg_reload_conf() AS TEXT)").await;
+    for token in &tokens {
+        eventually("the token is recorded", async || {
+            let jti = claims(token)["jti"].as_str().unwrap().to_owned();
+            let count = format!("SELECT COUNT(*) FROM audit_event WHERE jti = '{jti}'");
+            let count = database.sql(&count).await;
+            assert!(["0", "1"].contains(&count.trim()), "{count} times");
+            count.trim() == "1"
+        })
+        .await;
+    }
+    let verified = jeton.json(&["audit", "verify"]).await;
+    assert_eq!(verified["verified"], true);
+}
+
+#[tokio::test]
 async fn a_token_that_took_long_to_record_is_decided_again_before_it_leaves() {
     let cluster = Cluster::create().await;
     let (jeton, client) = start(&cluster, vec![]).await;

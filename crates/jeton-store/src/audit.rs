@@ -1,5 +1,7 @@
 //! The audit log: events as rows, appended in batches.
 
+use std::sync::{Mutex, PoisonError};
+
 use jeton_core::{Actor, AuditEvent};
 use sqlx::any::AnyRow;
 use sqlx::query::Query;
@@ -169,30 +171,62 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`]; nothing was appended then.
+    /// [`StoreError::InDoubt`] where the database did not say whether they were appended; with any other
+    /// error they were not, unless it is [`StoreError::Timeout`]. Whoever tries again does so with
+    /// [`Self::append_audit_once`].
     pub async fn append_audit(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        self.append_audit_once(events, &mut AppendDoubts::default())
+            .await
+    }
+
+    /// Does the same, once in however many calls: `doubts` keeps what may have become of these events in the
+    /// calls before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::append_audit`].
+    pub async fn append_audit_once(
+        &self,
+        events: &[AuditEvent],
+        doubts: &mut AppendDoubts,
+    ) -> Result<(), StoreError> {
         if events.is_empty() {
             return Ok(());
         }
-        let mut in_doubt = None;
-        if events.len() <= MAX_ROWS {
+        if events.len() <= MAX_ROWS && doubts.0.is_empty() {
             match self.append_at_once(events).await? {
                 Appended::Yes => return Ok(()),
                 Appended::No => {}
-                Appended::InDoubt(head) => in_doubt = Some(head),
+                Appended::InDoubt(head, error) => {
+                    doubts.0.push(head);
+                    // The caller has waited for long already.
+                    if matches!(error, StoreError::Timeout) {
+                        return Err(error);
+                    }
+                }
             }
         }
-        retry_on_conflict(|| async {
+        let (before, new) = (&*doubts, Mutex::new(None));
+        let appended = retry_on_conflict(|| async {
             let mut tx = self.begin().await?;
-            if let Some(head) = &in_doubt
-                && tx.is_appended(head).await?
-            {
-                return Ok(());
+            for head in &before.0 {
+                if tx.is_appended(head).await? {
+                    return Ok(());
+                }
             }
             tx.append_audit(events).await?;
-            tx.commit().await
+            let head = tx.new_audit_head.clone();
+            let committed = tx.commit().await;
+            if matches!(committed, Err(StoreError::InDoubt(_))) {
+                *new.lock().unwrap_or_else(PoisonError::into_inner) = head;
+            }
+            committed
         })
-        .await
+        .await;
+        doubts
+            .0
+            .extend(new.into_inner().unwrap_or_else(PoisonError::into_inner));
+        appended
     }
 
     /// Appends in one statement, which is a transaction of its own, if the end of the chain is where
@@ -222,9 +256,10 @@ impl Store {
             }
             // Another server appended meanwhile.
             Ok(_) | Err(StoreError::Exists) => Ok(Appended::No),
-            Err(StoreError::Disconnected(_) | StoreError::InDoubt(_)) => {
-                Ok(Appended::InDoubt(new_head))
-            }
+            Err(
+                error
+                @ (StoreError::Disconnected(_) | StoreError::InDoubt(_) | StoreError::Timeout),
+            ) => Ok(Appended::InDoubt(new_head, error)),
             Err(error) => Err(error),
         }
     }
@@ -298,9 +333,14 @@ impl Transaction {
 enum Appended {
     Yes,
     No,
-    /// The connection was lost: if they were appended, the chain went through this head.
-    InDoubt(AuditEnd),
+    /// The connection was lost, or nothing was heard in time: if they were appended, the chain went through
+    /// this head.
+    InDoubt(AuditEnd, StoreError),
 }
+
+/// Where the chain went through, if a batch was appended although nobody was told.
+#[derive(Debug, Default)]
+pub struct AppendDoubts(Vec<AuditEnd>);
 
 /// Events on their way into the log.
 struct Batch {

@@ -55,7 +55,7 @@ mod void_token;
 mod whole_client;
 
 pub use admin_session::AdminSession;
-pub use audit::RecordedEvent;
+pub use audit::{AppendDoubts, RecordedEvent};
 pub use audit_chain::AuditEnd;
 pub use audit_checkpoint::AuditCheckpoint;
 pub use audit_key::StoredAuditKey;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jeton_core::{AuditEvent, Clock, Entropy, EventId};
-use jeton_store::Store;
+use jeton_store::{AppendDoubts, Store};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -353,8 +353,13 @@ impl Writer {
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), AuditUnavailable> {
+        // An attempt whose outcome was not heard may have succeeded: the next one looks.
+        let mut doubts = AppendDoubts::default();
         loop {
-            let appended = self.store.append_audit(&batch.events).await;
+            let appended = self
+                .store
+                .append_audit_once(&batch.events, &mut doubts)
+                .await;
             self.last.ended(appended.is_err());
             let Err(error) = appended else {
                 if self.trouble.worked() {
