@@ -12,6 +12,8 @@ async fn age(jeton: &Jeton, by: i64) {
         "UPDATE audit_event SET at = at - {}",
         "UPDATE signing_key SET created_at = created_at - {}, activated_at = activated_at - {}",
         "UPDATE admin_session SET created_at = created_at - {}, seen_at = seen_at - {}",
+        "UPDATE void_token SET forget_at = forget_at - {}",
+        "UPDATE revoked_token SET expires_at = expires_at - {}",
         "UPDATE server_clock SET confirmed_at = confirmed_at - {}",
     ] {
         let statement = statement.replace("{}", &by.to_string());
@@ -47,6 +49,14 @@ async fn one_start_with_the_clock_a_year_ahead_removes_and_rotates_nothing() {
     let client = jeton.operator().await.todo_client().await;
     client.token(&jeton.url, &[]).await;
     let _signed_in = Admin::first(&jeton).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let tomorrow = i64::try_from(now.unwrap().as_millis()).unwrap() + DAY;
+    for insert in [
+        format!("void_token (subject, issued_until, forget_at) VALUES ('nobody', 1, {tomorrow})"),
+        format!("revoked_token (jti, expires_at, revoked_at) VALUES ('none', {tomorrow}, 1)"),
+    ] {
+        jeton.database().sql(&format!("INSERT INTO {insert}")).await;
+    }
     jeton.terminate().await;
     age(&jeton, YEAR).await;
     let events = count(&jeton, "audit_event").await;
@@ -70,6 +80,9 @@ async fn one_start_with_the_clock_a_year_ahead_removes_and_rotates_nothing() {
         0
     );
     assert_eq!(count(&jeton, "admin_session").await, 1);
+    // What is void stays void.
+    assert_eq!(count(&jeton, "void_token").await, 1);
+    assert_eq!(count(&jeton, "revoked_token").await, 1);
     // Another start changes nothing of that.
     jeton.terminate().await;
     let mut jeton = jeton.restart(with(&retention)).await;
@@ -86,6 +99,8 @@ async fn one_start_with_the_clock_a_year_ahead_removes_and_rotates_nothing() {
             && count(&jeton, "audit_event WHERE kind = 'audit.pruned'").await == 1
             && count(&jeton, "signing_key WHERE state = 'pending'").await > 0
             && count(&jeton, "admin_session").await == 0
+            && count(&jeton, "void_token").await == 0
+            && count(&jeton, "revoked_token").await == 0
     })
     .await;
 }

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use jeton_tests::{Credentials, Jeton, JetonOptions, eventually, form, http};
+use jeton_tests::{Credentials, HeldLog, Jeton, JetonOptions, eventually, form, http};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -25,15 +25,18 @@ enum Kind {
     UnreadAnswers,
     /// The same over HTTP/2: the window for answers stays closed.
     ClosedWindow,
+    /// The same, and asks for something else every second that needs no window.
+    ClosedWindowAndMore,
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind::Nothing,
     Kind::Pings,
     Kind::HalfALine,
     Kind::EndlessBody,
     Kind::UnreadAnswers,
     Kind::ClosedWindow,
+    Kind::ClosedWindowAndMore,
 ];
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -57,6 +60,13 @@ fn stranger(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 9, number)
 }
 
+/// A frame that asks GET /keys, http, :authority "jeton": HPACK without dynamic entries or Huffman codes.
+fn get_keys() -> Vec<u8> {
+    let block = b"\x82\x86\x04\x05/keys\x01\x05jeton";
+    let length = u8::try_from(block.len()).unwrap();
+    [&[0, 0, length, 1, 0x05, 0, 0, 0, 1], &block[..]].concat()
+}
+
 /// Holds a connection until the server ends it.
 async fn hold(kind: Kind, from: Ipv4Addr, to: SocketAddr) {
     let mut stream = connect(from, to).await;
@@ -70,12 +80,8 @@ async fn hold(kind: Kind, from: Ipv4Addr, to: SocketAddr) {
                 .to_vec()
         }
         Kind::UnreadAnswers => b"GET /api/openapi.json HTTP/1.1\r\nHost: jeton\r\n\r\n".repeat(60),
-        Kind::ClosedWindow => {
-            // GET /keys, http, :authority "jeton": HPACK without dynamic entries or Huffman codes.
-            let block = b"\x82\x86\x04\x05/keys\x01\x05jeton";
-            let length = u8::try_from(block.len()).unwrap();
-            let head = [0, 0, length, 1, 0x05, 0, 0, 0, 1];
-            [PREFACE, NO_WINDOW, &head, block].concat()
+        Kind::ClosedWindow | Kind::ClosedWindowAndMore => {
+            [PREFACE, NO_WINDOW, &get_keys()].concat()
         }
     };
     stream.write_all(&begun).await.unwrap();
@@ -92,7 +98,37 @@ async fn hold(kind: Kind, from: Ipv4Addr, to: SocketAddr) {
             }
         },
         Kind::Pings | Kind::ClosedWindow => answer_pings(stream).await,
+        Kind::ClosedWindowAndMore => ask_for_more(stream).await,
         _ => while !matches!(stream.read(&mut [0; 4096]).await, Ok(0) | Err(_)) {},
+    }
+}
+
+/// HEAD /keys on a stream of its own each second, until the end.
+async fn ask_for_more(mut stream: TcpStream) {
+    let (mut reader, mut writer) = stream.split();
+    let acknowledged = [0, 0, 0, SETTINGS, ACK, 0, 0, 0, 0];
+    let asking = async {
+        if writer.write_all(&acknowledged).await.is_err() {
+            return;
+        }
+        for number in (3..).step_by(2) {
+            sleep(Duration::from_secs(1)).await;
+            let block = b"\x02\x04HEAD\x86\x04\x05/keys\x01\x05jeton";
+            let length = u8::try_from(block.len()).unwrap();
+            let head = [0, 0, length, 1, 0x05, 0, 0, 0, number];
+            if writer
+                .write_all(&[&head, &block[..]].concat())
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    };
+    let reading = async { while !matches!(reader.read(&mut [0; 4096]).await, Ok(0) | Err(_)) {} };
+    tokio::select! {
+        () = asking => {}
+        () = reading => {}
     }
 }
 
@@ -279,6 +315,74 @@ async fn few_open_files_leave_fewer_places_and_health_answers_still() {
     })
     .await;
     assert_eq!(client.ask(&jeton.url, &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_was_turned_away_for_want_of_a_place_gets_one_once_there_is() {
+    let jeton = Jeton::start_with(JetonOptions {
+        flags: vec!["--max-connections", "4"],
+        ..JetonOptions::default()
+    })
+    .await;
+    if jeton.database().url().starts_with("sqlite:") {
+        // Nothing to hold up requests with.
+        return;
+    }
+    let client = client(&jeton).await;
+    // The server works on as many requests as there are places.
+    let held = HeldLog::hold(jeton.database()).await;
+    let mut working = JoinSet::new();
+    for number in 0..4 {
+        let (client, url) = (client.clone(), jeton.url.clone());
+        working.spawn(async move {
+            let http = from(stranger(number));
+            let body = form(&[
+                ("grant_type", "client_credentials"),
+                ("client_id", &client.client_id),
+                ("client_secret", &client.client_secret),
+            ]);
+            // Before its request has arrived, it may have to go for another.
+            loop {
+                let request = http
+                    .post(format!("{url}/oauth/token"))
+                    .header("Content-Type", "application/x-www-form-urlencoded")
+                    .body(body.clone());
+                if let Ok(answer) = request.send().await
+                    && answer.status() == 200
+                {
+                    return;
+                }
+            }
+        });
+    }
+    let keys = format!("{}/keys", jeton.url);
+    eventually("every place is taken", async || {
+        asks(&keys).await == Some(503)
+    })
+    .await;
+    // Over HTTP/2 no header can say that the connection ends: it does, long before any deadline.
+    let mut stream = connect(stranger(50), address(&jeton)).await;
+    let asking = [PREFACE, EMPTY_SETTINGS, &get_keys()].concat();
+    stream.write_all(&asking).await.unwrap();
+    let ended = timeout(Duration::from_secs(10), answer_pings(stream)).await;
+    ended.expect("the connection ends");
+    held.release().await;
+    while let Some(served) = working.join_next().await {
+        served.unwrap();
+    }
+    eventually("there is a place again", async || {
+        asks(&keys).await == Some(200)
+    })
+    .await;
+}
+
+/// An HTTP client with an address of its own.
+fn from(source: Ipv4Addr) -> reqwest::Client {
+    let builder = reqwest::Client::builder().no_proxy();
+    builder
+        .local_address(std::net::IpAddr::from(source))
+        .build()
+        .unwrap()
 }
 
 #[tokio::test]

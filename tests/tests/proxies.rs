@@ -87,10 +87,24 @@ async fn a_trusted_proxy_says_where_a_request_came_from() {
         ),
         (
             vec![
-                ("Forwarded", "for=1.2.3.4"),
+                ("Forwarded", "for=1.2.3.4, for=203.0.113.9"),
                 ("X-Forwarded-For", "203.0.113.9"),
             ],
             "203.0.113.9",
+        ),
+        (
+            vec![
+                ("Forwarded", "for=203.0.113.9"),
+                ("X-Forwarded-For", "1.2.3.4"),
+            ],
+            "127.0.0.1",
+        ),
+        (
+            vec![
+                ("Forwarded", "for=1.2.3.4"),
+                ("X-Forwarded-For", "203.0.113.9"),
+            ],
+            "127.0.0.1",
         ),
         (vec![("X-Forwarded-For", "nonsense,,")], "127.0.0.1"),
         (vec![("Forwarded", "for=unknown")], "127.0.0.1"),
@@ -102,6 +116,10 @@ async fn a_trusted_proxy_says_where_a_request_came_from() {
         assert_eq!(server.source(&id, &headers).await, source, "{headers:?}");
     }
     assert!(!server.jeton.log().contains("--trusted-proxy 127.0.0.1"));
+    eventually("the log says once that the headers disagree", async || {
+        server.jeton.log().matches("name different sources").count() == 1
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -185,10 +203,25 @@ async fn the_proxy_protocol_is_required_of_trusted_proxies_and_of_nobody_else() 
     let answer = exchange(proxy, &url, &with_header).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(source("named").await, "203.0.113.9");
-    let local = [b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(), request("local")].concat();
-    let answer = exchange(proxy, &url, &local).await;
+    // A header that names nobody makes what the caller wrote no truer: of the proxy itself, of a source
+    // that it does not know, of a local socket.
+    let unix = [b"\x21\x31\0\xd8".to_vec(), vec![0; 216]].concat();
+    for (id, nobody) in [
+        ("local", b"\x20\0\0\0".to_vec()),
+        ("unspecified", b"\x21\0\0\0".to_vec()),
+        ("unix", unix),
+    ] {
+        let signature = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+        let unnamed = [signature, nobody, request(id)].concat();
+        let answer = exchange(proxy, &url, &unnamed).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(source(id).await, "127.0.9.1", "{id}");
+    }
+    // A named source that is trusted, and only such a one, may name another.
+    let trusted = [proxy_header([127, 0, 9, 1]), request("trusted")].concat();
+    let answer = exchange(proxy, &url, &trusted).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert_eq!(source("local").await, "198.51.100.1");
+    assert_eq!(source("trusted").await, "198.51.100.1");
 
     let without = exchange(proxy, &url, &request("without")).await;
     assert_eq!(without, "", "a trusted proxy has to send the header");

@@ -226,9 +226,10 @@ where
     F: Future<Output = Result<(), ServiceError>>,
 {
     let mut trouble = Recurring::default();
+    let mut rounds = app.jobs.rounds(name);
     loop {
         let done = work(Arc::clone(app)).await;
-        app.jobs.ended_round(name, done.is_err());
+        rounds.ended(done.is_err());
         if done.is_ok() && trouble.worked() {
             tracing::info!(job = name, "a background job works again");
         }

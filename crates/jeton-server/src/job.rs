@@ -24,8 +24,39 @@ pub(crate) struct JobState {
     pub(crate) restarts: u64,
     /// How many of its tasks panicked and have not started again yet.
     pub(crate) down: u32,
-    /// Its last round ended with an error.
-    pub(crate) is_failing: bool,
+    /// How many of its tasks ended their last round with an error.
+    pub(crate) failing: u32,
+}
+
+/// The rounds of one task. Until it begins again, a task that is gone does not count as failing.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    jobs: Jobs,
+    name: &'static str,
+    is_failing: bool,
+}
+
+impl Rounds {
+    /// Notes how a round ended.
+    pub(crate) fn ended(&mut self, is_failing: bool) {
+        if self.is_failing == is_failing {
+            return;
+        }
+        self.is_failing = is_failing;
+        self.jobs.change(self.name, |job| {
+            job.failing = if is_failing {
+                job.failing.saturating_add(1)
+            } else {
+                job.failing.saturating_sub(1)
+            };
+        });
+    }
+}
+
+impl Drop for Rounds {
+    fn drop(&mut self) {
+        self.ended(false);
+    }
 }
 
 impl Jobs {
@@ -65,9 +96,13 @@ impl Jobs {
         });
     }
 
-    /// Notes how a round of a task ended.
-    pub(crate) fn ended_round(&self, name: &'static str, is_failing: bool) {
-        self.change(name, |job| job.is_failing = is_failing);
+    /// A task begins its rounds.
+    pub(crate) fn rounds(&self, name: &'static str) -> Rounds {
+        Rounds {
+            jobs: self.clone(),
+            name,
+            is_failing: false,
+        }
     }
 
     /// One task.
@@ -128,6 +163,22 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
+
+    #[test]
+    fn a_task_that_works_hides_no_other_of_its_name_that_fails() {
+        let jobs = Jobs::default();
+        let (mut one, mut other) = (jobs.rounds("forwarding"), jobs.rounds("forwarding"));
+        for _ in 0..3 {
+            one.ended(true);
+            other.ended(false);
+            assert_eq!(jobs.find("forwarding").failing, 1);
+        }
+        other.ended(true);
+        assert_eq!(jobs.find("forwarding").failing, 2);
+        drop(one);
+        other.ended(false);
+        assert_eq!(jobs.find("forwarding").failing, 0);
+    }
 
     #[tokio::test]
     async fn a_job_that_panics_is_started_again_and_counted() {

@@ -65,6 +65,19 @@ const MAX_STATEMENT: Duration = Duration::from_secs(15);
 /// Bytes of [`Store::probe_write`].
 const PROBE: usize = 8 * 1024;
 
+/// Text of 64 letters in an order without repetitions.
+fn filler(seed: u64) -> String {
+    let mut state = seed;
+    let letter = |_| {
+        // Knuth's MMIX generator, whose upper bits are the better ones.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + u8::try_from(state >> 58).unwrap_or(0))
+    };
+    (0..PROBE).map(letter).collect()
+}
+
 pub(crate) async fn limited<T>(
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, StoreError> {
@@ -338,7 +351,7 @@ impl Store {
     }
 
     /// Writes something that says nothing, durably, to know that the database can be written. It takes
-    /// more room than the record of a token.
+    /// more room than the record of a token, and no database stores it in less.
     ///
     /// # Errors
     ///
@@ -346,9 +359,7 @@ impl Store {
     pub async fn probe_write(&self) -> Result<(), StoreError> {
         let statement = "UPDATE write_probe SET filler = CASE WHEN filler = $1 THEN $2 ELSE $1 END \
                          WHERE id = 1";
-        let query = sqlx::query(statement)
-            .bind("0".repeat(PROBE))
-            .bind("1".repeat(PROBE));
+        let query = sqlx::query(statement).bind(filler(0)).bind(filler(1));
         let mut transaction = self.begin().await?;
         transaction.execute(query).await?;
         transaction.commit().await

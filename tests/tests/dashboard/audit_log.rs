@@ -88,3 +88,28 @@ async fn a_filter_that_cannot_be_read_shows_and_exports_nothing() {
         assert_eq!(get(path).await.0, 200, "{path}");
     }
 }
+
+#[tokio::test]
+async fn nobody_searches_for_more_than_a_database_takes() {
+    let world = World::new().await;
+    let (long, longest) = ("x".repeat(50_001), "%".repeat(200).replace('%', "%25"));
+    for path in [
+        "/dashboard/audit?q=",
+        "/dashboard/audit/export.csv?q=",
+        "/dashboard/clients?q=",
+    ] {
+        for (text, expected) in [(long.as_str(), 400), ("a%00b", 400), (&longest, 200)] {
+            let answer = world.admin.get(&format!("{path}{text}")).send().await;
+            assert_eq!(answer.unwrap().status(), expected, "{path}");
+        }
+    }
+    let operator = world.jeton.operator().await;
+    for parameter in ["jti", "actor", "request_id", "source"] {
+        for text in [long.as_str(), "a%00b"] {
+            let path = format!("/audit-events?{parameter}={text}");
+            let (status, problem) = operator.send(reqwest::Method::GET, &path, None).await;
+            assert_eq!(status, 400, "{problem}");
+            assert!(problem.to_string().contains(parameter), "{problem}");
+        }
+    }
+}

@@ -119,6 +119,18 @@ fn parsed<T: FromStr>(
         .map_err(|_| Problem::invalid(parameter, format!("expected {expected}")))
 }
 
+/// The longest text that an event is compared with, in characters.
+const MAX_TEXT: usize = 256;
+
+fn text(parameter: &'static str, value: Option<&str>) -> Result<Option<String>, Problem> {
+    let is_bad = |value: &str| value.chars().count() > MAX_TEXT || value.contains('\0');
+    if value.is_some_and(is_bad) {
+        let detail = format!("expected {MAX_TEXT} characters at most, and no NUL");
+        return Err(Problem::invalid(parameter, detail));
+    }
+    Ok(value.map(ToOwned::to_owned))
+}
+
 impl AuditQuery {
     fn filter(&self) -> Result<AuditFilter, Problem> {
         let kind = self.kind.as_deref().map(str::parse).transpose();
@@ -135,10 +147,10 @@ impl AuditQuery {
                 self.mcp_server_id.as_deref(),
                 "an MCP server's ID, res_…",
             )?,
-            jti: self.jti.clone(),
-            actor: self.actor.clone(),
-            request_id: self.request_id.clone(),
-            source: self.source.clone(),
+            jti: text("jti", self.jti.as_deref())?,
+            actor: text("actor", self.actor.as_deref())?,
+            request_id: text("request_id", self.request_id.as_deref())?,
+            source: text("source", self.source.as_deref())?,
             since: parsed("since", self.since.as_deref(), TIME)?,
             until: parsed("until", self.until.as_deref(), TIME)?,
             text: None,

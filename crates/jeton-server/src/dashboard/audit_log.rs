@@ -16,7 +16,7 @@ use jeton_store::{AuditFilter, AuditSearch};
 use serde::Deserialize;
 
 use super::page::protect;
-use super::query::switch;
+use super::query::{search_text, switch};
 use super::view::{EventRow, Named, ROWS, actor_name, address, event_rows, id};
 use super::{Crumb, Errors, Nav, Page, PageError, PageQuery, PageResult, SignedIn, html};
 use crate::app::App;
@@ -85,7 +85,7 @@ impl AuditForm {
             client_id: chosen(&self.client, ("client", CLIENT), errors),
             since: time(&self.since, "since", errors),
             until: time(&self.until, "until", errors),
-            text: Some(self.q.trim().to_owned()).filter(|text| !text.is_empty()),
+            text: errors.take("q", search_text(&self.q)).flatten(),
             ..AuditFilter::default()
         };
         // A token's ID as text leads to its one event by an index.

@@ -31,6 +31,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for PageQuery<T> {
     }
 }
 
+/// The longest text that is searched for, in characters. Databases take no pattern of any length.
+const MAX_SEARCH: usize = 200;
+
+/// Text to search for, or what is wrong with it.
+pub(crate) fn search_text(text: &str) -> Result<Option<String>, &'static str> {
+    let text = text.trim();
+    if text.chars().count() > MAX_SEARCH {
+        return Err("Search for 200 characters at most.");
+    }
+    // PostgreSQL stores none, so there is none to be found.
+    if text.contains('\0') {
+        return Err("Search for text without the character NUL.");
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
 fn unreadable(error: &impl ToString) -> PageError {
     let text = format!(
         "The address of this page cannot be read: {}",

@@ -2,8 +2,8 @@
 //! next, and since when. Deadlines and evictions go by this, never by pings or single bytes.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(super) struct Activity {
     written: AtomicU64,
     /// It takes no more for now.
     is_blocked: AtomicBool,
+    /// Since when each answer waits that the peer takes some of it: milliseconds after `opened`, in order.
+    unread: Mutex<Vec<u64>>,
 }
 
 impl Activity {
@@ -39,6 +41,7 @@ impl Activity {
             turned: AtomicU64::new(0),
             written: AtomicU64::new(0),
             is_blocked: AtomicBool::new(false),
+            unread: Mutex::default(),
         }
     }
 
@@ -74,11 +77,39 @@ impl Activity {
         self.written.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// The peer made progress, and it is its turn again.
-    pub(super) fn progressed(&self) {
+    /// The peer made progress, and it is its turn again. Gives the time, in milliseconds after `opened`.
+    pub(super) fn progressed(&self) -> u64 {
         let after = self.opened.elapsed().as_millis();
         let after = u64::try_from(after).unwrap_or(u64::MAX);
         self.turned.store(after, Ordering::Relaxed);
+        after
+    }
+
+    /// Since when the answer waits that the peer has taken nothing of for longest.
+    pub(super) fn unread_since(&self) -> Option<Instant> {
+        let since = self.unread().first().copied()?;
+        Some(self.opened + Duration::from_millis(since))
+    }
+
+    fn begin_unread(&self) -> u64 {
+        let since = self.progressed();
+        let mut unread = self.unread();
+        let place = unread.partition_point(|other| *other <= since);
+        unread.insert(place, since);
+        since
+    }
+
+    fn end_unread(&self, since: u64) {
+        let mut unread = self.unread();
+        // Answers since the same moment are alike.
+        let place = unread.partition_point(|other| *other < since);
+        if unread.get(place) == Some(&since) {
+            unread.remove(place);
+        }
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,6 +155,8 @@ impl Drop for Turn {
 #[derive(Debug)]
 pub(super) struct Exchange {
     turn: Turn,
+    /// Since when its answer waits that the peer takes some of it.
+    unread: Option<u64>,
 }
 
 impl Exchange {
@@ -133,12 +166,27 @@ impl Exchange {
         activity.requests.fetch_add(1, Ordering::Relaxed);
         Self {
             turn: Turn::of_server(Arc::clone(activity)),
+            unread: None,
         }
+    }
+
+    fn pass_to_server(&mut self) {
+        if let Some(since) = self.unread.take() {
+            self.turn.activity.end_unread(since);
+        }
+        self.turn.pass_to_server();
+    }
+
+    fn pass_to_peer(&mut self) {
+        if self.unread.is_none() {
+            self.unread = Some(self.turn.activity.begin_unread());
+        }
+        self.turn.pass_to_peer();
     }
 
     /// The body of an answer, which goes on with this exchange.
     pub(super) fn answer(mut self, body: Body) -> AnswerBody {
-        self.turn.pass_to_peer();
+        self.pass_to_peer();
         AnswerBody {
             body,
             exchange: self,
@@ -149,6 +197,9 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.turn.pass_to_peer();
+        if let Some(since) = self.unread {
+            self.turn.activity.end_unread(since);
+        }
         let activity = &self.turn.activity;
         activity.progressed();
         activity.under_way.fetch_sub(1, Ordering::Relaxed);
@@ -230,10 +281,10 @@ impl HttpBody for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // It is asked for because the peer took what was there before.
-        self.exchange.turn.pass_to_server();
+        self.exchange.pass_to_server();
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if polled.is_ready() {
-            self.exchange.turn.pass_to_peer();
+            self.exchange.pass_to_peer();
         }
         polled
     }
@@ -288,6 +339,7 @@ mod tests {
         drop(body);
         assert!(activity.waiting_since().is_some() && !activity.is_request_under_way());
         drop(Exchange::begin(&activity).answer(Body::empty()));
+        assert!(activity.unread_since().is_none());
         assert!(activity.waiting_since().is_some() && !activity.is_request_under_way());
     }
 }

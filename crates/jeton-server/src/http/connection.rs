@@ -20,7 +20,7 @@ use super::activity::{Exchange, RequestBody};
 use super::connections::Place;
 use super::counted_stream::CountedStream;
 use super::limits::{CONNECTION_WINDOW, MAX_HEADERS, MAX_STREAMS, STREAM_WINDOW};
-use super::middleware::{AppService, Peer};
+use super::middleware::{AppService, EndConnection, Peer};
 use super::proxies::Proxies;
 use super::proxy_protocol::read_source;
 use crate::telemetry::with_causes;
@@ -67,7 +67,12 @@ impl Serving {
         let ending = place.connection.ending.clone();
         let served = async {
             let stream = CountedStream::new(stream, Arc::clone(&place.connection.activity));
-            let (stream, peer) = self.find_peer(&place, stream, peer.ip()).await?;
+            let (stream, (address, is_unnamed)) = self.find_peer(&place, stream, peer.ip()).await?;
+            let peer = Peer {
+                address,
+                is_unnamed,
+                is_on_reserved_place: place.is_reserved,
+            };
             match &self.tls {
                 None => self.converse(&place, stream, peer).await,
                 Some(tls) => {
@@ -88,15 +93,15 @@ impl Serving {
         }
     }
 
-    /// The peer, or the one that a trusted proxy names in its header.
+    /// The peer, or the one that a trusted proxy names in its header; with whether it names nobody.
     async fn find_peer<S: AsyncRead + Unpin>(
         &self,
         place: &Place,
         mut stream: S,
         peer: IpAddr,
-    ) -> io::Result<(S, IpAddr)> {
+    ) -> io::Result<(S, (IpAddr, bool))> {
         if !self.expects_proxy_header || !self.proxies.trusts(peer) {
-            return Ok((stream, peer));
+            return Ok((stream, (peer, false)));
         }
         let named = tokio::select! {
             named = read_source(&mut stream) => named,
@@ -107,7 +112,8 @@ impl Serving {
             Some(source) if !self.proxies.trusts(source) && !place.move_to(source) => Err(
                 io::Error::other("its source has as many connections as it may"),
             ),
-            named => Ok((stream, named.unwrap_or(peer))),
+            Some(source) => Ok((stream, (source, false))),
+            None => Ok((stream, (peer, true))),
         }
     }
 
@@ -115,22 +121,25 @@ impl Serving {
         &self,
         place: &Place,
         stream: S,
-        address: IpAddr,
+        peer: Peer,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let peer = Peer {
-            address,
-            is_on_reserved_place: place.is_reserved,
-        };
         let activity = Arc::clone(&place.connection.activity);
+        let ending = place.connection.ending.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let exchange = Exchange::begin(&activity);
             let request = request.map(|body| RequestBody::new(body, &activity));
             let answering = self.service.clone().answer(peer, request);
+            let ending = peer.is_on_reserved_place.then(|| ending.clone());
             async move {
                 let answer = answering.await;
+                if let Some(ending) = ending
+                    && answer.extensions().get::<EndConnection>().is_some()
+                {
+                    ending.cancel();
+                }
                 Ok::<_, Infallible>(answer.map(|body| exchange.answer(body)))
             }
         });

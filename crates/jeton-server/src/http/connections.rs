@@ -184,7 +184,6 @@ impl Connections {
 }
 
 impl Place {
-    /// The task that serves this connection.
     /// A proxy named the real source. Whether that one may have another connection.
     pub(super) fn move_to(&self, source: IpAddr) -> bool {
         let mut table = self.connections.table();

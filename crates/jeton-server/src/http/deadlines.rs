@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::activity::Activity;
 use super::limits::{
-    ENDING_TIMEOUT, IDLE_TIMEOUT, LEAST_PROGRESS, LONGEST_ENDING, OPENING_TIMEOUT, STALL_TIMEOUT,
+    ENDING_TIMEOUT, IDLE_TIMEOUT, LEAST_PROGRESS, LONGEST_ENDING, LONGEST_STALL, OPENING_TIMEOUT,
+    STALL_TIMEOUT,
 };
 
 /// What becomes of a connection.
@@ -31,12 +32,21 @@ impl Deadlines {
         if written.saturating_sub(self.written) >= LEAST_PROGRESS {
             (self.written, self.progressed) = (written, Some(now));
         }
+        let is_stalled = |since: Instant| {
+            let progressed = self.progressed.map_or(since, |at| at.max(since));
+            now.saturating_duration_since(progressed) >= STALL_TIMEOUT
+        };
+        // Of several answers (HTTP/2), that others are taken excuses none.
+        if let Some(since) = activity.unread_since()
+            && (is_stalled(since) || now.saturating_duration_since(since) >= LONGEST_STALL)
+        {
+            return Verdict::CutOff;
+        }
         let Some(since) = activity.waiting_since() else {
             return Verdict::GoOn;
         };
         let waited = now.saturating_duration_since(since);
-        let progressed = self.progressed.map_or(since, |at| at.max(since));
-        let is_stalled = now.saturating_duration_since(progressed) >= STALL_TIMEOUT;
+        let is_stalled = is_stalled(since);
         if activity.is_answer_under_way() {
             return if is_stalled {
                 Verdict::CutOff
@@ -90,6 +100,28 @@ mod tests {
             verdicts(&activity, &[16, 29, 31, 36]),
             [GoOn, GoOn, End, CutOff]
         );
+    }
+
+    #[test]
+    fn each_answer_has_a_deadline_of_its_own() {
+        use Verdict::{CutOff, GoOn};
+        let activity = Arc::new(Activity::new(Instant::now()));
+        let _unread = Exchange::begin(&activity).answer(Body::from("x"));
+        let since = activity.unread_since().unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        drop(Exchange::begin(&activity).answer(Body::from("y")));
+        let _working = Exchange::begin(&activity);
+        let mut deadlines = Deadlines::default();
+        let mut after = |wait: Duration| deadlines.verdict(&activity, since + wait);
+        assert_eq!(after(STALL_TIMEOUT - Duration::from_millis(10)), GoOn);
+        assert_eq!(after(STALL_TIMEOUT + Duration::from_millis(10)), CutOff);
+        // Bytes of other answers excuse it for a while.
+        for seconds in (1..300).step_by(10) {
+            activity.wrote(20_000);
+            assert_eq!(after(Duration::from_secs(seconds)), GoOn, "{seconds}");
+        }
+        activity.wrote(20_000);
+        assert_eq!(after(LONGEST_STALL), CutOff);
     }
 
     #[test]

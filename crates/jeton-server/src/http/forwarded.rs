@@ -3,8 +3,8 @@
 //!
 //! Each proxy appends the address of its own peer, so the list is read from the right: addresses of trusted
 //! proxies are skipped, and the first other one is the source. What stands further left is the
-//! caller's own word. `X-Forwarded-For` wins where both headers are there, because the proxies in
-//! common use write that one and pass the other through.
+//! caller's own word. Where both headers are there, the proxy may write either and pass the other through: they
+//! count if they agree.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -22,6 +22,8 @@ pub(super) struct Origin {
     pub(super) address: IpAddr,
     /// A trusted proxy took the request over plain http.
     pub(super) is_plain_http: bool,
+    /// The two headers name different sources, so that neither counts.
+    pub(super) is_contradictory: bool,
 }
 
 /// Whether somebody says that the request was forwarded.
@@ -32,10 +34,23 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
 /// The origin of a request that arrived from the trusted proxy `peer`. A malformed header says nothing:
 /// the source is the peer.
 pub(super) fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Origin {
-    if headers.contains_key(&X_FORWARDED_FOR) {
-        walk(peer, x_forwarded_for(headers), trusted)
-    } else {
-        walk(peer, forwarded(headers), trusted)
+    if !headers.contains_key(FORWARDED) {
+        return walk(peer, x_forwarded_for(headers), trusted);
+    }
+    let standard = walk(peer, forwarded(headers), trusted);
+    if !headers.contains_key(&X_FORWARDED_FOR) {
+        return standard;
+    }
+    let other = walk(peer, x_forwarded_for(headers), trusted);
+    let is_contradictory = standard.address != other.address;
+    Origin {
+        address: if is_contradictory {
+            peer
+        } else {
+            standard.address
+        },
+        is_plain_http: standard.is_plain_http || other.is_plain_http,
+        is_contradictory,
     }
 }
 
@@ -47,6 +62,7 @@ fn walk<'a>(
     let mut origin = Origin {
         address: peer,
         is_plain_http: false,
+        is_contradictory: false,
     };
     for hop in from_right {
         let Some(address) = hop.address else {
@@ -265,12 +281,24 @@ mod tests {
     }
 
     #[test]
-    fn x_forwarded_for_wins_over_forwarded() {
-        let both = [
-            ("forwarded", "for=1.2.3.4"),
-            ("x-forwarded-for", "203.0.113.9"),
-        ];
-        assert_eq!(source_of(&both), "203.0.113.9");
+    fn where_the_two_headers_disagree_neither_counts() {
+        for (forwarded, other, source) in [
+            ("for=203.0.113.9", "203.0.113.9", "203.0.113.9"),
+            (
+                "for=1.2.3.4, for=203.0.113.9, for=10.0.0.2",
+                "203.0.113.9",
+                "203.0.113.9",
+            ),
+            ("for=1.2.3.4", "203.0.113.9", PEER),
+            ("for=203.0.113.9", "1.2.3.4", PEER),
+            ("for=203.0.113.9", "", PEER),
+            ("for=unknown", "203.0.113.9", PEER),
+        ] {
+            let both = [("forwarded", forwarded), ("x-forwarded-for", other)];
+            let origin = origin_of(&both);
+            assert_eq!(origin.address.to_string(), source, "{both:?}");
+            assert_eq!(origin.is_contradictory, source == PEER, "{both:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take no part of its answer, or fewer than [`LEAST_PROGRESS`] bytes of it.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long it may take over one part of an answer while it takes other answers (HTTP/2).
+pub(super) const LONGEST_STALL: Duration = Duration::from_secs(300);
 /// What counts as progress, in bytes.
 pub(super) const LEAST_PROGRESS: u64 = 10 * 1024;
 /// How long a connection that was asked to end may take while nothing moves.

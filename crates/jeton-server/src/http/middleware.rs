@@ -49,9 +49,15 @@ enum Serves {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
     pub(super) address: IpAddr,
+    /// It began with a PROXY header that names nobody: it is the proxy's own, whatever its requests say.
+    pub(super) is_unnamed: bool,
     /// All ordinary places are taken: only questions about health are answered.
     pub(super) is_on_reserved_place: bool,
 }
+
+/// In an answer: its connection ends with it. HTTP/2 has no header that says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EndConnection;
 
 impl AppService {
     pub(super) fn new(app: Arc<App>, router: Router, proxies: Arc<Proxies>) -> Self {
@@ -98,7 +104,7 @@ impl AppService {
         };
         let context = RequestContext {
             request_id: Arc::clone(&request_id),
-            source: self.proxies.source(peer.address, request.headers()),
+            source: self.proxies.source(peer, request.headers()),
         };
         // What is shared with other requests is locked by locks that survive a panic.
         let mut response = if peer.is_on_reserved_place && !is_about_health(&request) {
@@ -165,6 +171,7 @@ fn overloaded() -> Response {
     response
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
+    response.extensions_mut().insert(EndConnection);
     response
 }
 

@@ -1,5 +1,5 @@
 //! The source address of each request, behind trusted proxies or without them; and one warning each for
-//! two set-ups that are probably mistakes.
+//! set-ups that are probably mistakes.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use http::HeaderMap;
 
 use super::forwarded::{is_forwarded, origin};
+use super::middleware::Peer;
 use crate::config::TrustedProxies;
 use crate::telemetry::Recurring;
 
@@ -20,6 +21,7 @@ pub(super) struct Proxies {
     expects_https: bool,
     warned_of_untrusted: AtomicBool,
     warned_of_plain_http: AtomicBool,
+    warned_of_two_sources: AtomicBool,
     bad_headers: Mutex<Recurring>,
 }
 
@@ -42,14 +44,25 @@ impl Proxies {
     }
 
     /// The source of a request that arrived from `peer`: the peer itself, or what it says where it is a
-    /// trusted proxy.
-    pub(super) fn source(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let peer = peer.to_canonical();
+    /// trusted proxy. A proxy that passes connections on does not write the headers of requests: where its own
+    /// header names nobody, theirs are the caller's.
+    pub(super) fn source(&self, peer: Peer, headers: &HeaderMap) -> IpAddr {
+        let is_unnamed = peer.is_unnamed;
+        let peer = peer.address.to_canonical();
+        if is_unnamed {
+            return peer;
+        }
         if !self.trusts(peer) {
             self.warn_of_untrusted(peer, headers);
             return peer;
         }
         let origin = origin(peer, headers, &self.trusted);
+        if origin.is_contradictory && !self.warned_of_two_sources.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                proxy = %peer,
+                "Forwarded and X-Forwarded-For of a request name different sources, so the trusted proxy counts as its source: let the proxy remove the header that it does not write, or callers hide behind it"
+            );
+        }
         if origin.is_plain_http
             && self.expects_https
             && !self.warned_of_plain_http.swap(true, Ordering::Relaxed)

@@ -24,10 +24,20 @@ const MAX_ANSWER: Duration = Duration::from_secs(3);
 const MAX_SIGNING: Duration = Duration::from_secs(5);
 /// A commit of the audit log that is older says nothing about now.
 const RECENT: Duration = Duration::from_secs(5);
+/// How long is believed what was written only to see that it can be. Anybody may ask, so it is longer: each time
+/// costs a commit.
+const PROBE_KEPT: Duration = Duration::from_secs(10);
 
-/// The last document that was made.
+/// What was found out last.
 #[derive(Debug, Default)]
-pub(crate) struct Readiness(Mutex<Option<(Instant, Document)>>);
+pub(crate) struct Readiness(Mutex<Last>);
+
+#[derive(Debug, Default)]
+struct Last {
+    document: Option<(Instant, Document)>,
+    /// When something was written that says nothing, if that succeeded.
+    probed: Option<Instant>,
+}
 
 /// The document of `/readyz`.
 #[derive(Debug, Clone, Serialize)]
@@ -117,22 +127,22 @@ impl Document {
 /// The document, at most a second old.
 pub(crate) async fn document(app: &App) -> Document {
     let mut last = app.readiness.0.lock().await;
-    if let Some((made, document)) = last.as_ref()
+    if let Some((made, document)) = &last.document
         && made.elapsed() < KEPT
     {
         return document.clone();
     }
-    let document = look(app).await;
-    *last = Some((Instant::now(), document.clone()));
+    let document = look(app, &mut last.probed).await;
+    last.document = Some((Instant::now(), document.clone()));
     document
 }
 
 /// Where something fails, the first reason is the document's: causes come before what follows from them.
-async fn look(app: &App) -> Document {
+async fn look(app: &App, probed: &mut Option<Instant>) -> Document {
     let database = database(app).await;
     let audit_log = match database.status {
         PartStatus::Failing => Part::failing("the database cannot be used"),
-        _ => audit_log(app).await,
+        _ => audit_log(app, probed).await,
     };
     Document::of([
         ("database", database),
@@ -162,7 +172,7 @@ async fn database(app: &App) -> Part {
 
 /// What the writer wrote a moment ago shows that it can; where it wrote nothing, or failed, something is
 /// written that says nothing.
-async fn audit_log(app: &App) -> Part {
+async fn audit_log(app: &App, probed: &mut Option<Instant>) -> Part {
     if app.jobs.find(WRITER).down > 0 {
         return Part::failing("the audit writer panicked and is being started again");
     }
@@ -170,8 +180,20 @@ async fn audit_log(app: &App) -> Part {
     if written.is_some_and(|written| !written.failed && written.age < RECENT) {
         return Part::ok();
     }
+    // A failure since then is newer.
+    let failed = written.filter(|written| written.failed);
+    if let Some(age) = probed.map(|at| at.elapsed())
+        && age < PROBE_KEPT
+        && failed.is_none_or(|failed| failed.age > age)
+    {
+        return Part::ok();
+    }
+    *probed = None;
     match timeout(MAX_ANSWER, app.store.probe_write()).await {
-        Ok(Ok(())) => Part::ok(),
+        Ok(Ok(())) => {
+            *probed = Some(Instant::now());
+            Part::ok()
+        }
         Ok(Err(error)) => {
             tracing::warn!(error = with_causes(&error), "not ready");
             Part::failing("the audit log cannot be written; the server's log says why")
@@ -255,7 +277,7 @@ fn jobs(app: &App) -> Part {
         let names: Vec<_> = troubled.map(|(name, _)| *name).collect();
         names.join(", ")
     };
-    let (down, failing) = (names(|job| job.down > 0), names(|job| job.is_failing));
+    let (down, failing) = (names(|job| job.down > 0), names(|job| job.failing > 0));
     let mut part = match (down.as_str(), failing.as_str()) {
         ("", "") => Part::ok(),
         ("", failing) => Part::warning(format!("background jobs fail: {failing}")),

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use jeton_core::{SecretOwner, Timestamp};
+use jeton_core::SecretOwner;
+use tokio::time::Instant;
 
 use super::throttle::{Limit, Throttle};
 use crate::source_network::SourceNetwork;
@@ -47,7 +48,7 @@ impl SecretThrottle {
         &self,
         source: SourceNetwork,
         claimed: Option<SecretOwner>,
-        now: Timestamp,
+        now: Instant,
     ) -> Option<Duration> {
         let client = (source, claimed);
         let waits = [
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_source_is_told_to_wait_after_twenty_for_one_client_or_two_hundred_in_all() {
-        let now = Timestamp::from_seconds(1_000);
+        let (now, at) = (Instant::now(), jeton_core::Timestamp::from_seconds(1_000));
         let source = |text: &str| SourceNetwork::from(text.parse::<std::net::IpAddr>().unwrap());
         let throttle = SecretThrottle::default();
         let free = |source, claimed| {
@@ -79,10 +80,10 @@ mod tests {
         assert_eq!(free(source("192.0.2.1"), None), 20);
         assert_eq!(free(source("192.0.2.2"), None), 20, "others are free");
         for _ in 0..9 {
-            let client = jeton_core::ClientId::generate(now, &jeton_jose::OsEntropy).unwrap();
+            let client = jeton_core::ClientId::generate(at, &jeton_jose::OsEntropy).unwrap();
             free(source("192.0.2.1"), Some(SecretOwner::Client(client)));
         }
-        let client = jeton_core::ClientId::generate(now, &jeton_jose::OsEntropy).unwrap();
+        let client = jeton_core::ClientId::generate(at, &jeton_jose::OsEntropy).unwrap();
         assert_eq!(
             free(source("192.0.2.1"), Some(SecretOwner::Client(client))),
             0

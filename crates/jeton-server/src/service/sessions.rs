@@ -66,7 +66,7 @@ pub(crate) async fn sign_in(
     let (admin, hash) = found.map_or((None, None), |(admin, hash)| (Some(admin), hash));
     let attempt = attempt(app, context, admin.as_ref(), &presented);
     app.sign_in_throttle
-        .begin(&attempt, app.clock.now())
+        .begin(&attempt, tokio::time::Instant::now())
         .map_err(SignInError::Throttled)?;
     let queue = match attempt.device {
         Some(_) => Queue::Known,

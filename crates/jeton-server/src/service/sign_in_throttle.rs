@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use jeton_core::{AdminId, Timestamp};
+use jeton_core::AdminId;
+use tokio::time::Instant;
 
 use super::device::Device;
 use super::throttle::{Limit, Throttle};
@@ -75,7 +76,7 @@ impl Default for SignInThrottle {
 impl SignInThrottle {
     /// Begins an attempt, or says how long it still has to wait. The attempt counts as a failure
     /// until it succeeds, so that many at once do not slip through before the first has failed.
-    pub(crate) fn begin(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Duration> {
+    pub(crate) fn begin(&self, attempt: &Attempt, now: Instant) -> Result<(), Duration> {
         if let Some(device) = &attempt.device {
             if let Some(wait) = self.devices.wait(device, now) {
                 return Err(wait);
@@ -123,7 +124,7 @@ impl SignInThrottle {
 
     /// The same for a sign-in that is not by password: a failure of the source's, until
     /// [`Self::source_succeeded`].
-    pub(crate) fn begin_from(&self, source: SourceNetwork, now: Timestamp) -> Result<(), Duration> {
+    pub(crate) fn begin_from(&self, source: SourceNetwork, now: Instant) -> Result<(), Duration> {
         if let Some(wait) = self.sources.wait(&source, now) {
             return Err(wait);
         }
@@ -141,6 +142,7 @@ impl SignInThrottle {
 mod tests {
     use std::net::{IpAddr, Ipv6Addr};
 
+    use jeton_core::Timestamp;
     use jeton_jose::OsEntropy;
 
     use super::*;
@@ -154,15 +156,15 @@ mod tests {
         }
     }
 
-    fn admin(now: Timestamp) -> AdminId {
-        AdminId::generate(now, &OsEntropy).unwrap()
+    fn admin() -> AdminId {
+        AdminId::generate(Timestamp::from_seconds(1_000), &OsEntropy).unwrap()
     }
 
     #[test]
     fn attempts_at_the_same_moment_count_before_they_have_failed() {
         let throttle = SignInThrottle::default();
-        let now = Timestamp::from_seconds(1_000);
-        let (ada, grace) = (admin(now), admin(now));
+        let now = Instant::now();
+        let (ada, grace) = (admin(), admin());
         let begun = (0..100)
             .filter(|_| throttle.begin(&attempt(ada, "192.0.2.1"), now).is_ok())
             .count();
@@ -175,12 +177,12 @@ mod tests {
     #[test]
     fn all_addresses_of_an_ipv6_network_of_64_bits_are_one_source() {
         let throttle = SignInThrottle::default();
-        let now = Timestamp::from_seconds(1_000);
+        let now = Instant::now();
         let begun = (0..1_000_u128)
             .filter(|host| {
                 let network = 0x2001_0db8_u128 << 96;
                 let source = Ipv6Addr::from_bits(network | host << 32).to_string();
-                throttle.begin(&attempt(admin(now), &source), now).is_ok()
+                throttle.begin(&attempt(admin(), &source), now).is_ok()
             })
             .count();
         assert_eq!(begun, 50);
@@ -189,8 +191,8 @@ mod tests {
     #[test]
     fn an_account_under_attack_from_everywhere_is_open_to_a_device_that_is_known() {
         let throttle = SignInThrottle::default();
-        let now = Timestamp::from_seconds(1_000);
-        let ada = admin(now);
+        let now = Instant::now();
+        let ada = admin();
         for source in 0..1_000_u32 {
             let source = std::net::Ipv4Addr::from_bits(source).to_string();
             let _ = throttle.begin(&attempt(ada, &source), now);

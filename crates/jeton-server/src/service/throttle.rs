@@ -1,6 +1,6 @@
 //! Failures are counted by key, and each one beyond those that are free costs a wait that doubles.
 //!
-//! The table is bounded, and forgets whoever failed longest ago. (`governor`'s keyed limiter, which
+//! Time is the machine's own, which nobody who sets a clock moves. The table is bounded, and forgets whoever failed longest ago. (`governor`'s keyed limiter, which
 //! would otherwise do, has no bound that evicts.)
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,7 +8,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jeton_core::Timestamp;
+use tokio::time::Instant;
 
 /// The most keys that are remembered.
 const MAX_KEYS: usize = 10_000;
@@ -29,7 +29,7 @@ pub(super) struct Limit {
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
-    last: Timestamp,
+    last: Instant,
     /// Its place in the order of failing.
     place: u64,
 }
@@ -62,22 +62,22 @@ impl<K: Clone + Eq + Hash> Throttle<K> {
     }
 
     /// How long this key still has to wait, if it has to.
-    pub(super) fn wait(&self, key: &K, now: Timestamp) -> Option<Duration> {
+    pub(super) fn wait(&self, key: &K, now: Instant) -> Option<Duration> {
         let table = self.table();
         let failures = table.failures.get(key)?;
         let over = failures.count.checked_sub(self.limit.free)?;
         let wait = self.limit.first_wait * 2_u32.saturating_pow(over.min(10));
         let wait = wait.min(self.limit.max_wait);
-        let wait = wait.saturating_sub(now.since(failures.last));
+        let wait = wait.saturating_sub(now.saturating_duration_since(failures.last));
         (!wait.is_zero()).then_some(wait)
     }
 
     /// Counts a failure.
-    pub(super) fn failed(&self, key: &K, now: Timestamp) {
+    pub(super) fn failed(&self, key: &K, now: Instant) {
         let mut table = self.table();
         let before = table.remove(key);
         let count = before
-            .filter(|before| now.since(before.last) < self.limit.forget_after)
+            .filter(|before| now.saturating_duration_since(before.last) < self.limit.forget_after)
             .map_or(0, |before| before.count);
         if table.failures.len() >= MAX_KEYS
             && let Some((_, oldest)) = table.order.pop_first()
@@ -109,7 +109,7 @@ impl<K: Clone + Eq + Hash> Throttle<K> {
 }
 
 impl<K: Clone + Eq + Hash> Table<K> {
-    fn insert(&mut self, key: &K, count: u32, last: Timestamp) {
+    fn insert(&mut self, key: &K, count: u32, last: Instant) {
         let place = self.next_place;
         self.next_place += 1;
         self.order.insert(place, key.clone());
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn waits_grow_with_failures_and_end_with_success() {
         let throttle = Throttle::new(LIMIT);
-        let now = Timestamp::from_seconds(1_000);
+        let now = Instant::now();
         for _ in 0..4 {
             throttle.failed(&"ada", now);
         }
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(throttle.wait(&"ada", now), Some(LIMIT.first_wait * 2));
         throttle.take_back(&"ada");
         assert_eq!(throttle.wait(&"ada", now), Some(LIMIT.first_wait));
-        assert_eq!(throttle.wait(&"ada", now.plus(LIMIT.first_wait)), None);
+        assert_eq!(throttle.wait(&"ada", now + LIMIT.first_wait), None);
         for _ in 0..100 {
             throttle.failed(&"ada", now);
         }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_full_table_forgets_the_oldest_and_still_counts_the_newest() {
         let throttle = Throttle::new(LIMIT);
-        let now = Timestamp::from_seconds(1_000);
+        let now = Instant::now();
         for key in 0..MAX_KEYS + 10 {
             for _ in 0..LIMIT.free {
                 throttle.failed(&key, now);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use jeton_core::{Client, ClientId, ScopeSet};
 use jeton_store::ClientFilter;
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::dashboard::PageError;
 use crate::dashboard::format::{When, grouped, when};
+use crate::dashboard::query::search_text;
 use crate::dashboard::view::{ScopeView, address, chosen_scopes, page_of_rows};
 use crate::service::statistics;
 
@@ -55,8 +57,11 @@ pub(in crate::dashboard) async fn client_table(
     path: String,
 ) -> Result<ClientTable, PageError> {
     statistics::catch_up(app).await?;
-    let text = query.q.as_deref().unwrap_or("").trim().to_owned();
-    filter.text = Some(text.clone()).filter(|text| !text.is_empty());
+    let text = search_text(query.q.as_deref().unwrap_or("")).map_err(|problem| {
+        PageError::RefusedBecause(StatusCode::BAD_REQUEST, problem.to_owned())
+    })?;
+    filter.text.clone_from(&text);
+    let text = text.unwrap_or_default();
     let request = page_of_rows::<ClientId>(query.after.as_deref())?;
     let is_first = request.after.is_none();
     let found = app.store.clients(&filter, request).await?;

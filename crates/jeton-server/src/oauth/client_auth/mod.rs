@@ -115,7 +115,7 @@ impl Authenticated {
                     event
                 });
                 let wait = refusal.is_wrong_secret().then(|| {
-                    let now = app.clock.now();
+                    let now = tokio::time::Instant::now();
                     app.secret_throttle
                         .failed(context.source.into(), claimed, now)
                 });

@@ -123,7 +123,7 @@ pub(crate) async fn finish(
     // Anybody can begin a sign-in and invent a code: that costs a request to the provider.
     let source = SourceNetwork::from(context.source);
     app.sign_in_throttle
-        .begin_from(source, app.clock.now())
+        .begin_from(source, tokio::time::Instant::now())
         .map_err(OidcError::Throttled)?;
     let redirect_uri = redirect_uri(app);
     let now = app.clock.now();
