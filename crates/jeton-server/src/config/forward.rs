@@ -184,7 +184,7 @@ mod tests {
             AuditKind::ALL.len()
         );
         let some = check(raw(udp, Some(&["secret.*", "token.refused"]))).unwrap();
-        assert_eq!(some.kinds.len(), 4);
+        assert_eq!(some.kinds.len(), 5);
         for (url, kinds, expected) in [
             ("http://siem.example.com/", None, "https://"),
             ("https://siem.example.com/", None, "secret_env"),
