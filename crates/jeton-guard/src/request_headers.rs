@@ -288,6 +288,19 @@ mod tests {
                 checked(&[version, CALL], response),
                 Err(HeaderMismatch::Method)
             );
+            let nameless = r#"{"id":1,"method":"resources/read","params":{}}"#;
+            assert_eq!(
+                checked(&[version, ("mcp-method", "resources/read"), name], nameless),
+                Err(HeaderMismatch::Name("uri"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_for_a_body_that_names_nothing_is_refused() {
+        let name = ("mcp-name", "a");
+        for version in [NEW, OLD] {
+            let response = r#"{"id":1,"result":{}}"#;
             for nameless in [
                 r#"{"id":1,"method":"tools/list","params":{"name":"a"}}"#,
                 r#"{"id":1,"method":"ping"}"#,
@@ -303,12 +316,10 @@ mod tests {
                 checked(&[version, name], response),
                 Err(HeaderMismatch::NoName)
             );
-            let nameless = r#"{"id":1,"method":"resources/read","params":{}}"#;
-            assert_eq!(
-                checked(&[version, ("mcp-method", "resources/read"), name], nameless),
-                Err(HeaderMismatch::Name("uri"))
-            );
         }
+        let extension = r#"{"id":1,"method":"example/run","params":{"name":"a"}}"#;
+        let method = ("mcp-method", "example/run");
+        assert_eq!(checked(&[NEW, method, name], extension), Ok(()));
     }
 
     #[test]
