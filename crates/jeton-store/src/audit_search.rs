@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use jeton_core::{AuditKind, ClientId, McpServerId, Outcome, Timestamp};
+use jeton_core::{AuditKind, ClientId, McpServerId, Outcome, Timestamp, search_text};
 use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use crate::audit::{COLUMNS, RecordedEvent, from_row};
 use crate::audit_index::SPAN;
 use crate::row::{Columns as _, like};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, audit_text};
 
 /// Which events are wanted; every condition that is set has to hold.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +35,7 @@ pub struct AuditFilter {
     pub since: Option<Timestamp>,
     /// Before this time.
     pub until: Option<Timestamp>,
-    /// Whose texts hold this, case aside.
+    /// Whose texts hold this, folded (see [`search_text`]).
     pub text: Option<String>,
 }
 
@@ -52,13 +53,6 @@ enum Bind {
     Text(String),
     Integer(i64),
 }
-
-/// Everything of an event that people may search for.
-const TEXT_LIKE: &str = "LOWER(id || ' ' || kind || ' ' || actor || ' ' || COALESCE(reason, '') \
-    || ' ' || COALESCE(client_id, '') || ' ' || COALESCE(mcp_server_id, '') || ' ' \
-    || COALESCE(secret_id, '') || ' ' || COALESCE(scope, '') || ' ' || COALESCE(resource, '') \
-    || ' ' || COALESCE(jti, '') || ' ' || COALESCE(source, '') || ' ' \
-    || COALESCE(request_id, '') || ' ' || detail) LIKE";
 
 /// How many events a search without an index reads at most before it gives what it found.
 const SEARCH_WINDOW: i64 = 20_000;
@@ -89,7 +83,6 @@ impl AuditFilter {
             text("source =", self.source.clone()),
             time("at >=", self.since),
             time("at <", self.until),
-            text(TEXT_LIKE, self.text.as_deref().map(like)),
         ]
         .into_iter()
         .flatten()
@@ -101,6 +94,8 @@ impl AuditFilter {
 /// are not enough: who is active is found in the newest, and who is not, quickly all the same.
 const FIRST_WINDOW: i64 = 4 * SPAN;
 const LARGEST_WINDOW: i64 = 256 * SPAN;
+/// Events that may hold a text are read in steps of so many at most.
+const MOST_COMPARED: usize = 4_096;
 /// At most so many windows.
 const WINDOWS: u32 = 100;
 /// So many events of which some are a client's are read at once, or a few more.
@@ -249,14 +244,52 @@ impl Store {
         part: Part,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let conditions = filter.conditions();
-        let mut sql = format!("SELECT {COLUMNS} FROM audit_event WHERE ");
+        let Some(text) = filter.text.as_deref().map(search_text) else {
+            let rows = self.audit_rows(filter, &part, None, limit).await?;
+            return rows.iter().map(from_row).collect();
+        };
+        let (mut found, mut before, mut step) = (Vec::new(), i64::MAX, limit);
+        loop {
+            let wanted = Some((text.as_str(), before));
+            let rows = self.audit_rows(filter, &part, wanted, step).await?;
+            for row in &rows {
+                before = row.integer("seq")?;
+                if found.len() < limit && search_text(&row.text("searched")?).contains(&text) {
+                    found.push(from_row(row)?);
+                }
+            }
+            if found.len() >= limit || rows.len() < step {
+                return Ok(found);
+            }
+            step = step.saturating_mul(4).clamp(1, MOST_COMPARED);
+        }
+    }
+
+    /// Events of a part of the log that fulfil the conditions, newest first; with a folded text, those before an
+    /// event that may hold it, with `searched`.
+    async fn audit_rows(
+        &self,
+        filter: &AuditFilter,
+        part: &Part,
+        text: Option<(&str, i64)>,
+        limit: usize,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        let mut conditions = filter.conditions();
+        let mut sql = format!("SELECT {COLUMNS}");
+        if text.is_some() {
+            let _ = write!(sql, ", {} AS searched", audit_text::SEARCHED);
+        }
+        sql.push_str(" FROM audit_event WHERE ");
         part.push(&mut sql);
         for (number, (condition, _)) in (1..).zip(&conditions) {
             let _ = write!(sql, " AND {condition} ${number}");
-            if *condition == TEXT_LIKE {
-                sql.push_str(" ESCAPE '\\'");
+        }
+        if let Some((text, before)) = text {
+            let _ = write!(sql, " AND seq < {before} AND ");
+            if text.is_ascii() {
+                conditions.push(("", Bind::Text(like(text))));
             }
+            sql.push_str(&audit_text::may_hold(text, conditions.len()));
         }
         let _ = write!(sql, " ORDER BY seq DESC LIMIT ${}", conditions.len() + 1);
         // Nothing of the caller's is in the text: conditions are fixed, values are bound.
@@ -268,8 +301,7 @@ impl Store {
             };
         }
         let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = self.rows_once(query).await?;
-        rows.iter().map(from_row).collect()
+        self.rows_once(query).await
     }
 
     /// One more than the number of the newest event.

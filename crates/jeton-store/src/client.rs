@@ -1,6 +1,6 @@
 //! Clients.
 
-use jeton_core::{Client, ClientId, ClientStatus, McpServerId, Timestamp, TokenTtl};
+use jeton_core::{Client, ClientId, ClientStatus, McpServerId, Timestamp, TokenTtl, search_text};
 use sqlx::any::AnyRow;
 
 use crate::row::{Columns, like, to_json};
@@ -12,7 +12,7 @@ use crate::{Change, Page, PageRequest, Store, StoreError, Transaction};
 pub struct ClientFilter {
     /// With a grant on this MCP server.
     pub mcp_server_id: Option<McpServerId>,
-    /// Whose name, ID or description holds this, case aside.
+    /// Whose name, ID or description holds this, folded (see [`search_text`]).
     pub text: Option<String>,
 }
 
@@ -41,11 +41,13 @@ pub(crate) fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
 macro_rules! insert {
     () => {
         "INSERT INTO client (id, name, description, status, token_ttl, custom_claims, created_at, \
-         updated_at, version) VALUES"
+         updated_at, version, search_text, search_version) VALUES"
     };
 }
 
 pub(crate) const INSERT: &str = insert!();
+/// How many columns it has.
+pub(crate) const INSERTED: usize = 11;
 
 /// The columns of [`INSERT`].
 pub(crate) fn bind<'q>(query: Query<'q>, client: &'q Client, custom_claims: String) -> Query<'q> {
@@ -59,6 +61,21 @@ pub(crate) fn bind<'q>(query: Query<'q>, client: &'q Client, custom_claims: Stri
         .bind(client.created_at.as_millis())
         .bind(client.updated_at.as_millis())
         .bind(client.version)
+        .bind(searched(client))
+        .bind(client.version)
+}
+
+/// What a search for clients looks at.
+fn searched(client: &Client) -> String {
+    folded(
+        client.name.as_str(),
+        &client.id.to_string(),
+        client.description.as_str(),
+    )
+}
+
+pub(crate) fn folded(name: &str, id: &str, description: &str) -> String {
+    search_text(&format!("{name} {id} {description}"))
 }
 
 impl Store {
@@ -87,7 +104,7 @@ impl Store {
         let query = match filter.mcp_server_id {
             None => sqlx::query(
                 "SELECT * FROM client WHERE ($1 IS NULL OR id < $1) \
-                 AND ($2 IS NULL OR LOWER(name || ' ' || id || ' ' || description) LIKE $2 ESCAPE '\\') \
+                 AND ($2 IS NULL OR search_text LIKE $2 ESCAPE '\\') \
                  ORDER BY id DESC LIMIT $3",
             ),
             Some(_) => sqlx::query(
@@ -95,13 +112,13 @@ impl Store {
                  JOIN client ON client.id = client_grant.client_id \
                  WHERE client_grant.mcp_server_id = $4 \
                  AND ($1 IS NULL OR client_grant.client_id < $1) \
-                 AND ($2 IS NULL OR LOWER(name || ' ' || id || ' ' || description) LIKE $2 ESCAPE '\\') \
+                 AND ($2 IS NULL OR search_text LIKE $2 ESCAPE '\\') \
                  ORDER BY client_grant.client_id DESC LIMIT $3",
             ),
         };
         let mut query = query
             .bind(page.after.map(|id| id.to_string()))
-            .bind(filter.text.as_deref().map(like))
+            .bind(filter.text.as_deref().map(|text| like(&search_text(text))))
             .bind(page.probe());
         if let Some(server) = filter.mcp_server_id {
             query = query.bind(server.to_string());
@@ -163,7 +180,7 @@ impl Transaction {
     pub async fn insert_client(&mut self, client: &Client) -> Result<(), StoreError> {
         self.changed(Change::Client(client.id));
         let claims = to_json(&client.custom_claims, "custom_claims")?;
-        let statement = concat!(insert!(), " ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+        let statement = concat!(insert!(), " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
         self.execute(bind(sqlx::query(statement), client, claims))
             .await?;
         Ok(())
@@ -180,7 +197,8 @@ impl Transaction {
             .execute(
                 sqlx::query(
                     "UPDATE client SET name = $1, description = $2, status = $3, token_ttl = $4, \
-             custom_claims = $5, updated_at = $6, version = $7 WHERE id = $8 AND version = $9",
+             custom_claims = $5, updated_at = $6, version = $7, search_text = $10, \
+             search_version = $7 WHERE id = $8 AND version = $9",
                 )
                 .bind(client.name.as_str())
                 .bind(client.description.as_str())
@@ -190,7 +208,8 @@ impl Transaction {
                 .bind(client.updated_at.as_millis())
                 .bind(client.version)
                 .bind(client.id.to_string())
-                .bind(client.version - 1),
+                .bind(client.version - 1)
+                .bind(searched(client)),
             )
             .await?;
         if updated == 1 {

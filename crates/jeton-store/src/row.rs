@@ -10,10 +10,10 @@ use sqlx::any::AnyRow;
 
 use crate::StoreError;
 
-/// A pattern for `LIKE … ESCAPE '\\'` on a lower-case text: whatever holds `text`, case aside.
-pub(crate) fn like(text: &str) -> String {
+/// A pattern for `LIKE … ESCAPE '\\'` on a folded text: whatever holds `folded`.
+pub(crate) fn like(folded: &str) -> String {
     let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars() {
+    for c in folded.chars() {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }

@@ -53,6 +53,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "upkeep",
         include_str!("../../../migrations/0009_upkeep.sql"),
     ),
+    (
+        10,
+        "search",
+        include_str!("../../../migrations/0010_search.sql"),
+    ),
 ];
 
 /// The number of the newest migration.

@@ -117,12 +117,14 @@ impl Store {
             let mut store = Self::connect(database)?;
             store.files = Some(Arc::new(Files::of(file)));
             store.anchor = Some(Arc::new(Mutex::new(Some(direct))));
+            store.fold_clients().await?;
             return Ok(store);
         }
         let store = Self::connect(database)?;
         let _one_at_a_time = store.lock(Lock::Start).await?;
         schema::bring_up_to_date(&mut direct, store.dialect, tell).await?;
         direct.close().await?;
+        store.fold_clients().await?;
         Ok(store)
     }
 

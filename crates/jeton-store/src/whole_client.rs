@@ -23,7 +23,8 @@ pub struct WholeClient {
 macro_rules! whole_clients {
     ($which:literal) => {
         concat!(
-            "WITH c AS (",
+            "WITH c AS (SELECT id, name, description, status, token_ttl, custom_claims, \
+             created_at, updated_at, version FROM client ",
             $which,
             ") SELECT c.*, s.id AS secret_id, s.owner, s.digest, s.suffix, \
              s.created_at AS secret_created_at, s.expires_at, CAST(NULL AS BIGINT) AS last_used_at, \
@@ -90,7 +91,7 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_whole_client(&self, id: ClientId) -> Result<Option<WholeClient>, StoreError> {
-        let statement = whole_clients!("SELECT * FROM client WHERE id = $1");
+        let statement = whole_clients!("WHERE id = $1");
         let rows = self
             .rows(sqlx::query(statement).bind(id.to_string()))
             .await?;
@@ -107,7 +108,7 @@ impl Store {
         after: Option<ClientId>,
         limit: u32,
     ) -> Result<Vec<WholeClient>, StoreError> {
-        let statement = whole_clients!("SELECT * FROM client WHERE id > $1 ORDER BY id LIMIT $2");
+        let statement = whole_clients!("WHERE id > $1 ORDER BY id LIMIT $2");
         let query = sqlx::query(statement)
             .bind(after.map_or_else(String::new, |id| id.to_string()))
             .bind(i64::from(limit));
@@ -142,7 +143,11 @@ impl Transaction {
     }
 
     async fn insert_clients(&mut self, clients: &[&Client]) -> Result<(), StoreError> {
-        let statement = format!("{} {}", client::INSERT, placeholders(clients.len(), 9));
+        let statement = format!(
+            "{} {}",
+            client::INSERT,
+            placeholders(clients.len(), client::INSERTED)
+        );
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for client in clients {
             let claims = to_json(&client.custom_claims, "custom_claims")?;

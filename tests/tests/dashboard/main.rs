@@ -5,5 +5,7 @@ mod audit_log;
 mod browser;
 mod changes;
 mod operating;
+mod overview;
+mod search;
 mod sessions;
 mod world;

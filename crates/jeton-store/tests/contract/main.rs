@@ -9,6 +9,7 @@ mod counting;
 mod directory;
 mod revoked_token;
 mod samples;
+mod search_text;
 mod upgrade;
 mod upkeep;
 mod world;

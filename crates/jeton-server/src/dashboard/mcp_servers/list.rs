@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use http::StatusCode;
-use jeton_core::{McpServer, McpServerId, ResourceUri, TokenProfile};
+use jeton_core::{McpServer, McpServerId, ResourceUri, TokenProfile, search_text};
 use serde::Deserialize;
 
 use super::form::{ServerForm, fields, scopes};
@@ -167,12 +167,12 @@ async fn render(
 }
 
 fn matches(server: &McpServer, text: &str) -> bool {
-    let text = text.trim().to_lowercase();
+    let text = search_text(text.trim());
     [
-        server.name.as_str().to_lowercase(),
-        server.url.as_given().to_lowercase(),
-        server.id.to_string(),
+        server.name.as_str(),
+        server.url.as_given(),
+        &server.id.to_string(),
     ]
     .iter()
-    .any(|found| found.contains(&text))
+    .any(|found| search_text(found).contains(&text))
 }
