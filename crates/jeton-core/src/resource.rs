@@ -253,6 +253,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A path with its escapes decoded once.
+    fn decoded(path: &str) -> String {
+        let pair = format!("p={}", path.replace('+', "%2B").replace('&', "%26"));
+        let mut pairs = url::form_urlencoded::parse(pair.as_bytes());
+        pairs.next().unwrap().1.into_owned()
+    }
+
     fn uri(text: &str) -> ResourceUri {
         text.parse()
             .unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -378,6 +385,31 @@ mod tests {
             "https://a.example/mcp%3Fx=1",
             "https://a.example/mcp%23x",
             "https://a.example/%EF%BD%8Dcp",
+            "https://a.example/ｍcp",
+            "https://a.example/ⓜcp",
+            "https://a.example/%E2%93%9Ccp",
+            "https://a.example/𝐦cp",
+            "https://a.example/m\u{200b}cp",
+            "https://a.example/m%E2%80%8Bcp",
+            "https://a.example/%C2%ADmcp",
+            "https://a.example/mcp%E2%80%8E",
+            "https://a.example/%EF%BB%BFmcp",
+            "https://a.example/mc%EF%B8%8Fp",
+            "https://a.example/m%E2%81%A0cp",
+            "https://a.example/m%CD%8Fcp",
+            "https://a.example/%F3%A0%81%ADmcp",
+            "https://a.example/mcp%E2%80%A8",
+            "https://a.example/mcp%C2%85",
+            "https://a.example/mcp%C2%A0",
+            "https://a.example/mcp%E2%80%AF",
+            "https://a.example/mcp%EF%BC%8E",
+            "https://a.example/%EF%BC%8Fmcp",
+            "https://a.example/mcp%EF%BC%9Bx",
+            "https://a.example/mcp%EF%BC%9Fx",
+            "https://a.example/x%EF%BC%8F%E2%80%A5/mcp",
+            "https://a.example/%EF%BC%856dcp",
+            "https://a.example/mcp%EF%BF%BD",
+            "https://a.example/%EE%80%80mcp",
             "https://a.example./mcp",
         ] {
             match other.parse::<ResourceUri>() {
@@ -391,6 +423,14 @@ mod tests {
             ("https://a.example/mcp//", "https://a.example/mcp/"),
             ("https://a.example/a%3a", "https://a.example/a:"),
             ("https://a.example/%c3%a9", "https://a.example/%C3%A9"),
+            ("https://a.example/e%CC%81", "https://a.example/%C3%A9"),
+            (
+                "https://a.example/e%E2%80%8C%CC%81",
+                "https://a.example/%C3%A9",
+            ),
+            ("https://a.example/é", "https://a.example/%C3%A9"),
+            ("https://a.example/%EF%AC%81le", "https://a.example/file"),
+            ("https://a.example/%E2%84%80", "https://a.example/a/c"),
             ("https://a.example./", "https://a.example/"),
         ] {
             let error = other.parse::<ResourceUri>().unwrap_err();
@@ -402,6 +442,10 @@ mod tests {
                 .parse::<ResourceUri>()
                 .is_ok()
         );
+        for kept in ["%E5%B7%A5%E5%85%B7", "%D0%B9", "%F0%9F%98%80", "a~b"] {
+            let text = format!("https://a.example/{kept}");
+            assert!(text.parse::<ResourceUri>().is_ok(), "{text}");
+        }
         assert!(ResourceUri::from_registered("https://a.example//mcp").is_ok());
     }
 
@@ -411,6 +455,29 @@ mod tests {
             let text = format!("https://a.example/{path}");
             if let Err(ResourceUriError::NotNormal(normal)) = text.parse::<ResourceUri>() {
                 prop_assert!(normal.parse::<ResourceUri>().is_ok(), "{} -> {}", text, normal);
+            }
+        }
+
+        #[test]
+        fn no_reader_that_normalises_takes_an_accepted_path_for_another(path in "\\PC{0,8}|[a-z\u{301}\u{200b}\u{ff05}\u{ff0e}\u{2025}é.%/]{0,10}", rounds in 1..3_u32) {
+            use unicode_normalization::UnicodeNormalization as _;
+            let mut escaped = path.clone();
+            for _ in 0..rounds {
+                let mut url: url::Url = "https://a.example/".parse().unwrap();
+                url.set_path(&escaped);
+                escaped = url.path().replace("%25", "%2525");
+            }
+            let text = format!("https://a.example{escaped}");
+            match text.parse::<ResourceUri>() {
+                Ok(uri) => {
+                    let decoded = decoded(uri.path());
+                    prop_assert_eq!(decoded.nfkc().collect::<String>(), decoded.as_str());
+                    prop_assert!(!decoded.contains(['\u{200b}', '%', '\\', ';']), "{}", text);
+                }
+                Err(ResourceUriError::NotNormal(normal)) => {
+                    prop_assert!(normal.parse::<ResourceUri>().is_ok(), "{} -> {}", text, normal);
+                }
+                Err(_) => {}
             }
         }
 

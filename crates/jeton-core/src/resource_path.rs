@@ -1,8 +1,10 @@
 //! The one spelling of a URL's path that every reader takes for the same path.
 //!
 //! Readers differ in how far they normalise: some decode `%6d` or `%2F`, some merge `//`, some drop
-//! matrix parameters or trailing dots. A path that none of them would change has one meaning.
+//! matrix parameters or trailing dots, some normalise Unicode or drop what nobody sees. A path that none of them
+//! would change has one meaning.
 
+use unicode_normalization::UnicodeNormalization as _;
 use url::Url;
 
 /// How often escapes are decoded at most: nobody escapes more often in earnest.
@@ -42,17 +44,16 @@ pub(crate) fn normal(path: &str) -> Option<String> {
     Some(format!("/{}{end}", segments.join("/")))
 }
 
-/// Decodes escapes until none is left, since some readers decode twice. Control characters go, and
-/// full-width forms become what compatibility normalisation makes of them.
+/// Decodes escapes until none is left, since some readers decode twice. Control characters and what nobody sees go,
+/// and the rest becomes what compatibility normalisation makes of it, which may be an escape again.
 fn decode(path: &str) -> Option<String> {
     let mut text = path.to_owned();
     for _ in 0..MAX_ROUNDS {
         text = decode_once(&text)?;
-        text = text
-            .chars()
-            .filter(|c| !c.is_control())
-            .map(narrow)
-            .collect();
+        text.retain(|c| !c.is_control());
+        if !text.is_ascii() {
+            text = visible(&text)?;
+        }
         if !text.contains('%') {
             return Some(text);
         }
@@ -60,11 +61,28 @@ fn decode(path: &str) -> Option<String> {
     None
 }
 
-fn narrow(c: char) -> char {
-    match u32::from(c) {
-        wide @ 0xff01..=0xff5e => char::from_u32(wide - 0xfee0).unwrap_or(c),
-        _ => c,
+/// `text` in NFKC (UAX #15) without what nobody sees. What is left out may let its neighbours combine, so it is done
+/// until nothing changes.
+fn visible(text: &str) -> Option<String> {
+    let mut text = text.to_owned();
+    for _ in 0..MAX_ROUNDS {
+        let normal: String = text.nfkc().filter(|c| !is_invisible(*c)).collect();
+        if normal == text {
+            return Some(normal);
+        }
+        text = normal;
     }
+    None
+}
+
+/// Unicode 16's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt), the separators of lines and paragraphs,
+/// what annotates or replaces text, private use, and code points that are no characters.
+fn is_invisible(c: char) -> bool {
+    matches!(u32::from(c),
+        0x00ad | 0x034f | 0x061c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
+        | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xe000..=0xf8ff
+        | 0xfdd0..=0xfdef | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xffff
+        | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff | 0xf0000..=0x10_ffff)
 }
 
 fn decode_once(text: &str) -> Option<String> {
