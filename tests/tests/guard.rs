@@ -411,17 +411,31 @@ async fn a_guard_that_leaves_tools_or_methods_open_warns_once_when_it_is_built()
         let guard = GuardLayer::builder("http://localhost:1/mcp", "http://localhost:2");
         change(guard).build().unwrap();
         drop(capturing);
-        let tools = log.lines_with("any token may call the others");
-        (tools, log.lines_with("any token may use the others"))
+        let tools = log.lines_with("may call the others");
+        (tools, log.lines_with("may use the others"))
     };
     assert_eq!(build(|guard| guard), (0, 0));
     assert_eq!(build(|guard| guard.require_for_tool("a", ["a"])), (1, 0));
     assert_eq!(build(|guard| guard.require_for_method("m", ["a"])), (0, 1));
+    // What every request needs may be little: a forgotten tool that writes would be open to readers.
+    let and_always = |guard: GuardBuilder| guard.require(["a"]).require_for_tool("b", ["b"]);
+    assert_eq!(build(and_always), (1, 0));
+    let and_always = |guard: GuardBuilder| guard.require(["a"]).require_for_method("m", ["b"]);
+    assert_eq!(build(and_always), (0, 1));
+    let said = |guard: GuardBuilder| {
+        let named = guard.require(["a"]).require_for_tool("b", ["b"]);
+        named.allow_other_tools()
+    };
+    assert_eq!(build(said), (0, 0));
     for covered in [
         |guard: GuardBuilder| guard.require_for_other_tools(["b"]),
         |guard: GuardBuilder| guard.allow_other_tools(),
         |guard: GuardBuilder| guard.require_for_other_methods(["b"]),
-        |guard: GuardBuilder| guard.require(["b"]),
+        |guard: GuardBuilder| {
+            guard
+                .require_for_method("tools/call", ["b"])
+                .allow_other_methods()
+        },
     ] {
         let guard = GuardLayer::builder("http://localhost:1/mcp", "http://localhost:2");
         let log = Log::default();

@@ -75,16 +75,21 @@ fn texts<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<String> {
 }
 
 fn warn_of_what_is_open(resource: &str, policy: &ScopePolicy) {
+    let token = if policy.always.is_empty() {
+        "any token".to_owned()
+    } else {
+        format!("any token with {}", policy.always)
+    };
     if policy.leaves_tools_open() {
         tracing::warn!(
             resource,
-            "rules name some tools, and any token may call the others: add require_for_other_tools, or allow_other_tools"
+            "rules name some tools, and {token} may call the others: add require_for_other_tools, or allow_other_tools"
         );
     }
     if policy.leaves_methods_open() {
         tracing::warn!(
             resource,
-            "rules name some methods, and any token may use the others: add require_for_other_methods, or allow_other_methods"
+            "rules name some methods, and {token} may use the others: add require_for_other_methods, or allow_other_methods"
         );
     }
 }
@@ -159,7 +164,9 @@ impl GuardBuilder {
         self
     }
 
-    /// Requires these scopes for every request.
+    /// Requires these scopes for every request. It does not say what tools or methods need that no rule names:
+    /// beside rules for some, add [`require_for_other_tools`](Self::require_for_other_tools) or
+    /// [`allow_other_tools`](Self::allow_other_tools), and their like for methods.
     #[must_use]
     pub fn require<T: Into<String>>(mut self, scopes: impl IntoIterator<Item = T>) -> Self {
         self.always = texts(scopes);

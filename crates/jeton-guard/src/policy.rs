@@ -57,19 +57,17 @@ impl ScopePolicy {
         [method, tool].into_iter().flatten()
     }
 
-    /// Whether rules name some tools, and tools that no rule names are open to any token.
+    /// Whether rules name some tools, and none says what the others need beyond what every request needs.
     pub(crate) fn leaves_tools_open(&self) -> bool {
         let is_covered = self.other_tools.is_some()
             || self.other_methods.is_some()
-            || self.by_method.contains_key(TOOLS_CALL)
-            || !self.always.is_empty();
+            || self.by_method.contains_key(TOOLS_CALL);
         !self.by_tool.is_empty() && !is_covered
     }
 
     /// The same of methods.
     pub(crate) fn leaves_methods_open(&self) -> bool {
-        let is_covered = self.other_methods.is_some() || !self.always.is_empty();
-        !self.by_method.is_empty() && !is_covered
+        !self.by_method.is_empty() && self.other_methods.is_none()
     }
 }
 
