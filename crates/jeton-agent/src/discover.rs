@@ -3,7 +3,8 @@
 
 use jeton_core::{Challenge, ProtectedResourceMetadata, ResourceUri, ScopeSet, ServerMetadata};
 use jeton_jose::{
-    FetchError, check_link, discover_named_issuer, fetch_json, is_trustworthy_url, probe_mcp_server,
+    FetchError, check_resolved_link, discover_named_issuer, fetch_json, is_trustworthy_url,
+    probe_mcp_server,
 };
 use reqwest::Client;
 
@@ -55,7 +56,9 @@ pub async fn discover(
     let issuer = choose_issuer(url, &document, credentials)?;
     let server = discover_named_issuer(client, issuer).await?;
     // The issuer is as the person gave it; where its metadata leads is checked against that.
-    check_link(credentials.issuer(), &server.token_endpoint).map_err(AgentError::Endpoint)?;
+    check_resolved_link(credentials.issuer(), &server.token_endpoint)
+        .await
+        .map_err(AgentError::Endpoint)?;
     Ok(Discovered {
         challenge: probe.challenge,
         metadata_url,
@@ -73,7 +76,9 @@ async fn resource_metadata(
     challenge: Option<&Challenge>,
 ) -> Result<(String, ProtectedResourceMetadata), AgentError> {
     if let Some(url) = challenge.and_then(|challenge| challenge.resource_metadata.clone()) {
-        check_link(resource.as_given(), &url).map_err(AgentError::ResourceMetadata)?;
+        check_resolved_link(resource.as_given(), &url)
+            .await
+            .map_err(AgentError::ResourceMetadata)?;
         let document = fetch_json(client, &url)
             .await
             .map_err(AgentError::ResourceMetadata)?;

@@ -1,5 +1,6 @@
 //! Fetching small JSON documents from servers that may be slow, broken or hostile.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use reqwest::Client;
@@ -27,6 +28,20 @@ pub enum FetchError {
         from: String,
         /// Where the server there leads.
         to: String,
+    },
+    /// A server elsewhere names a host that resolves to an address of this machine or its networks.
+    #[error(
+        "{from} leads to {to}, whose host resolves to {address}, {kind}, which only a server there may name"
+    )]
+    InwardName {
+        /// The URL that a person gave.
+        from: String,
+        /// Where the server there leads.
+        to: String,
+        /// The address.
+        address: IpAddr,
+        /// What kind of address it is, in words.
+        kind: String,
     },
     /// No answer.
     #[error("{url} could not be reached")]

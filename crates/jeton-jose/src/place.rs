@@ -1,9 +1,10 @@
 //! How near a URL's host is to this machine, and which URLs one server may lead to.
 //!
-//! Host names other than `localhost` count as public: they are not resolved here. Plain http is for
-//! loopback only, so whatever such a name resolves to has to show a certificate for it before
-//! anything is sent.
+//! By its spelling, a host name other than `localhost` counts as public; what it resolves to is looked at where a
+//! link is followed (`resolved_link.rs`). Plain http is for loopback only, so whatever a name resolves to also has
+//! to show a certificate for it before anything is sent.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
@@ -40,6 +41,13 @@ impl Place {
         }
     }
 
+    pub(crate) fn of_address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::of_v4(address),
+            IpAddr::V6(address) => Self::of_v6(address),
+        }
+    }
+
     /// The unspecified address, 0.0.0.0, connects to this machine.
     fn of_v4(address: Ipv4Addr) -> Self {
         let [first, second, ..] = address.octets();
@@ -67,12 +75,23 @@ impl Place {
     }
 
     /// A server names no address nearer to this machine than its own.
-    fn may_lead_to(self, to: Self) -> bool {
+    pub(crate) fn may_lead_to(self, to: Self) -> bool {
         match to {
             Self::Public => true,
             Self::Private => self != Self::Public,
             Self::LinkLocal | Self::Loopback => self == to,
         }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Loopback => "an address of this machine",
+            Self::LinkLocal => "a link-local address",
+            Self::Private => "an address of a private network",
+            Self::Public => "a public address",
+        })
     }
 }
 
@@ -83,7 +102,8 @@ pub fn is_loopback_url(url: &str) -> bool {
 
 /// Whether the server at `from`, a URL that a person gave, may lead to `to`: a secure URL, and no
 /// address of this machine or its networks unless `from` is one as well. Otherwise a server
-/// elsewhere could make this machine send requests to services that only it can reach.
+/// elsewhere could make this machine send requests to services that only it can reach. Names are not resolved:
+/// [`check_resolved_link`](crate::check_resolved_link) does that.
 ///
 /// # Errors
 ///

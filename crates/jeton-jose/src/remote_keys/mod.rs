@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::discovery::{DiscoveryError, discover_issuer};
 use crate::fetch::{FetchError, fetch_json, is_trustworthy_url};
-use crate::place::check_link;
+use crate::resolved_link::check_resolved_link;
 use crate::{KeySet, VerifyingKey};
 use pace::Pace;
 
@@ -264,7 +264,7 @@ impl RemoteKeys {
                     .await?
                     .jwks_uri
                     .ok_or_else(|| RemoteKeysError::NoJwksUri(issuer.clone()))?;
-                check_link(issuer, &uri)?;
+                check_resolved_link(issuer, &uri).await?;
                 uri
             }
         };

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use jeton_core::Timestamp;
 use jeton_jose::{
     ExpectedIdToken, HttpError, IdTokenClaims, KeysLocation, RemoteKeys, UnverifiedToken,
-    check_link, fetch_json, http_client, verify_id_token,
+    check_link, check_resolved_link, fetch_json, http_client, verify_id_token,
 };
 use reqwest::{Client, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -131,6 +131,11 @@ impl Provider {
             ));
         }
         check_endpoints(configured, &metadata)?;
+        for (name, url) in metadata.links() {
+            check_resolved_link(configured, url)
+                .await
+                .map_err(|error| format!("its {name}: {error}"))?;
+        }
         let keys = before
             .filter(|before| before.metadata.jwks_uri == metadata.jwks_uri)
             .map_or_else(
@@ -233,13 +238,23 @@ impl Provider {
     }
 }
 
+impl ProviderMetadata {
+    /// What this server itself asks.
+    fn links(&self) -> [(&'static str, &str); 2] {
+        [
+            ("token_endpoint", &self.token_endpoint),
+            ("jwks_uri", &self.jwks_uri),
+        ]
+    }
+}
+
 /// A provider elsewhere leads nobody to where only this machine, or the browser's network, can reach.
 fn check_endpoints(issuer: &str, metadata: &ProviderMetadata) -> Result<(), String> {
-    for (name, url) in [
-        ("authorization_endpoint", &metadata.authorization_endpoint),
-        ("token_endpoint", &metadata.token_endpoint),
-        ("jwks_uri", &metadata.jwks_uri),
-    ] {
+    let authorization = (
+        "authorization_endpoint",
+        metadata.authorization_endpoint.as_str(),
+    );
+    for (name, url) in metadata.links().into_iter().chain([authorization]) {
         check_link(issuer, url).map_err(|error| format!("its {name}: {error}"))?;
     }
     Ok(())
