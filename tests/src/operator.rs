@@ -51,9 +51,13 @@ impl Operator {
             .bearer_auth(&self.token)
     }
 
-    /// An answer's status and document.
+    /// An answer's status and document. What is changed is overwritten, whatever it is.
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let is_change = [Method::PATCH, Method::PUT, Method::DELETE].contains(&method);
         let mut request = self.request(method, path);
+        if is_change {
+            request = request.header("If-Match", "*");
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -75,7 +79,14 @@ impl Operator {
         document
     }
 
+    /// Puts a grant, whether there is one or not.
     pub async fn put(&self, path: &str, body: Value) -> Value {
+        let request = self.request(Method::PUT, path);
+        let made = request.header("If-None-Match", "*").json(&body).send();
+        let made = made.await.unwrap();
+        if made.status() == 200 {
+            return made.json().await.unwrap();
+        }
         let (status, document) = self.send(Method::PUT, path, Some(body)).await;
         assert!(status < 300, "PUT {path}: {status} {document}");
         document

@@ -133,7 +133,8 @@ async fn what_was_taken_away_at_one_server_is_taken_away_at_the_other() {
     let token = Credentials::of(&admin).token(&here, &[]).await;
     let send = async |method: Method, path: &str, body: serde_json::Value| {
         let request = http().request(method, format!("{here}/api/v1{path}"));
-        let answer = request.bearer_auth(&token).json(&body).send().await;
+        let request = request.bearer_auth(&token).header("If-Match", "*");
+        let answer = request.json(&body).send().await;
         let answer = answer.unwrap();
         assert!(answer.status().is_success(), "{path}: {answer:?}");
         answer.json::<serde_json::Value>().await.unwrap_or_default()

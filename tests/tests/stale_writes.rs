@@ -169,6 +169,130 @@ async fn the_admin_api_refuses_a_version_that_is_no_more() {
 }
 
 #[tokio::test]
+async fn the_admin_api_changes_nothing_without_the_version_that_was_read() {
+    let world = World::new().await;
+    let server = format!("/mcp-servers/{}", world.todo);
+    let (client, grant) = (world.client_path(), world.grant_path());
+    let rename = json!({ "name": "y" });
+    let scopes = json!({ "scopes": ["c"] });
+    let changes = [
+        (Method::PATCH, &server, rename.clone()),
+        (Method::DELETE, &server, json!({})),
+        (Method::PATCH, &client, rename),
+        (Method::DELETE, &client, json!({})),
+        (Method::PUT, &grant, scopes.clone()),
+        (Method::DELETE, &grant, json!({})),
+    ];
+    let before = (
+        world.operator.get(&server).await,
+        world.operator.get(&client).await,
+    );
+    for (method, path, body) in &changes {
+        let request = || world.operator.request(method.clone(), path).json(body);
+        let refused = request().send().await.unwrap();
+        assert_eq!(refused.status(), 428, "{method} {path}");
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["type"], "urn:jeton:problem:precondition-required");
+        assert!(problem["detail"].as_str().unwrap().contains("If-Match: *"));
+        for tag in ["\"v1\", \"v2\"", "W/\"v1\"", "v1", ""] {
+            let refused = request().header("if-match", tag).send().await.unwrap();
+            assert_eq!(refused.status(), 400, "{method} {path} {tag}");
+        }
+        let twice = request()
+            .header("if-match", "*")
+            .header("if-match", "\"v9\"");
+        assert_eq!(twice.send().await.unwrap().status(), 400, "{method} {path}");
+    }
+    let after = (
+        world.operator.get(&server).await,
+        world.operator.get(&client).await,
+    );
+    assert_eq!(before, after);
+    // A star overwrites what is there, and makes nothing.
+    let any = |method: Method, path: &str, body: &Value| {
+        let request = world.operator.request(method, path).json(body);
+        request.header("if-match", "*").send()
+    };
+    let put = any(Method::PUT, &grant, &scopes).await.unwrap();
+    assert_eq!(put.status(), 200);
+    let deleted = any(Method::DELETE, &grant, &json!({})).await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    let gone = any(Method::PUT, &grant, &scopes).await.unwrap();
+    assert_eq!(gone.status(), 412, "a grant that was removed stays so");
+    let both = world.operator.request(Method::PUT, &grant).json(&scopes);
+    let both = both.header("if-match", "*").header("if-none-match", "*");
+    assert_eq!(both.send().await.unwrap().status(), 400);
+    let made = world.operator.request(Method::PUT, &grant).json(&scopes);
+    let made = made.header("if-none-match", "*").send().await.unwrap();
+    assert_eq!(made.status(), 200);
+}
+
+#[tokio::test]
+async fn the_openapi_document_wants_if_match_wherever_a_version_is_overwritten() {
+    let jeton = Jeton::start().await;
+    let document: Value = jeton.get("/api/openapi.json").await.json().await.unwrap();
+    let mut conditional = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in ["patch", "put", "delete"] {
+            let operation = &item[method];
+            if operation.is_null()
+                || !operation["responses"]
+                    .as_object()
+                    .unwrap()
+                    .contains_key("428")
+            {
+                continue;
+            }
+            let parameters = operation["parameters"].as_array().unwrap();
+            let header = parameters
+                .iter()
+                .find(|one| one["name"] == "If-Match")
+                .unwrap();
+            // A grant that is made has If-None-Match in its place.
+            assert_eq!(
+                header["required"] == true,
+                method != "put",
+                "{method} {path}"
+            );
+            assert!(operation["responses"]["412"].is_object(), "{method} {path}");
+            conditional.push(format!("{method} {path}"));
+        }
+    }
+    conditional.sort();
+    assert_eq!(
+        conditional,
+        [
+            "delete /api/v1/clients/{client_id}/grants/{mcp_server_id}",
+            "delete /api/v1/clients/{id}",
+            "delete /api/v1/mcp-servers/{id}",
+            "patch /api/v1/clients/{id}",
+            "patch /api/v1/mcp-servers/{id}",
+            "put /api/v1/clients/{client_id}/grants/{mcp_server_id}",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_command_line_deletes_what_it_has_read() {
+    let world = World::new().await;
+    world
+        .jeton
+        .json(&["client", "delete", &world.client.client_id])
+        .await;
+    world
+        .jeton
+        .json(&["mcp-server", "delete", &world.todo])
+        .await;
+    for path in [world.client_path(), format!("/mcp-servers/{}", world.todo)] {
+        let (status, _) = world.operator.send(Method::GET, &path, None).await;
+        assert_eq!(status, 404, "{path}");
+    }
+    let unknown = format!("m2m_{}", "0".repeat(26));
+    let unknown = world.jeton.command(&["client", "delete", &unknown]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[tokio::test]
 async fn a_stale_settings_page_keeps_what_was_typed_and_shows_what_changed() {
     let world = World::new().await;
     let server = format!("/mcp-servers/{}", world.todo);

@@ -92,10 +92,8 @@ async fn a_token_is_inactive_without_its_grant_or_its_mcp_server() {
         assert_eq!(world.standing(&token).await, None);
         let grant = json!({ "scopes": ["a", "b"] });
         world.operator.put(&world.grant_path(), grant).await;
-        assert!(
-            world.standing(&token).await.is_some(),
-            "the tokens were left"
-        );
+        let token = world.token().await;
+        assert!(world.standing(&token).await.is_some());
 
         let path = format!("/mcp-servers/{}", world.todo);
         world.operator.delete(&path).await;
@@ -200,15 +198,29 @@ async fn revoking_a_secret_can_revoke_the_tokens_that_were_issued_with_it() {
 }
 
 #[tokio::test]
-async fn removing_a_grant_can_revoke_its_tokens_for_good() {
+async fn a_grant_that_is_made_again_brings_no_token_back() {
     let world = World::new(json!({})).await;
+    let grant = json!({ "scopes": ["a", "b"] });
+    for take_away in ["remove it", "leave it without scopes"] {
+        let token = world.token().await;
+        if take_away == "remove it" {
+            world.operator.delete(&world.grant_path()).await;
+        } else {
+            let none = json!({ "scopes": [] });
+            world.operator.put(&world.grant_path(), none).await;
+        }
+        assert_eq!(world.standing(&token).await, None, "{take_away}");
+        world.operator.put(&world.grant_path(), grant.clone()).await;
+        assert_eq!(world.standing(&token).await, None, "{take_away}");
+        assert!(world.standing(&world.token().await).await.is_some());
+    }
+    // A single scope that is given back counts for the tokens that were issued with it.
     let token = world.token().await;
-    let path = format!("{}?revoke_tokens=true", world.grant_path());
-    world.operator.delete(&path).await;
-    let grant = json!({ "scopes": ["a"] });
+    let one = json!({ "scopes": ["a"] });
+    world.operator.put(&world.grant_path(), one).await;
+    assert_eq!(world.standing(&token).await.as_deref(), Some("a"));
     world.operator.put(&world.grant_path(), grant).await;
-    assert_eq!(world.standing(&token).await, None);
-    assert!(world.standing(&world.token().await).await.is_some());
+    assert_eq!(world.standing(&token).await.as_deref(), Some("a b"));
 }
 
 #[tokio::test]

@@ -207,8 +207,14 @@ impl Admin {
         self.send_if(seen, Method::PATCH, path, body).await
     }
 
-    /// Deletes a thing.
-    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+    /// Deletes a thing as it is now, with the consent to what the server says has to be confirmed.
+    pub(crate) async fn delete(&self, path: &str, yes: bool) -> anyhow::Result<()> {
+        let seen = Seen::of(&self.read(path).await?);
+        self.delete_if(seen, &confirmed(path.to_owned(), yes)).await
+    }
+
+    /// Revokes a secret: it has no versions.
+    pub(crate) async fn revoke(&self, path: &str) -> anyhow::Result<()> {
         self.delete_if(Seen::Unsaid, path).await
     }
 
@@ -222,7 +228,7 @@ impl Admin {
 /// What was read of a thing before it is changed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Seen {
-    /// Nothing was read.
+    /// It has no version.
     Unsaid,
     /// There was none.
     Nothing,

@@ -1,11 +1,12 @@
-//! Optimistic concurrency: an entity's version as its `ETag`, and `If-Match` (RFC 9110 §13.1.1).
+//! Optimistic concurrency: an entity's version as its `ETag`, and `If-Match` (RFC 9110 §13.1.1), without which
+//! nothing that has a version is changed.
 
 use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -13,54 +14,88 @@ use crate::http::{ApiQuery, Problem};
 use crate::service::grants::Seen;
 use crate::service::mcp_servers::Consent;
 
-/// The version that the caller saw, if it said so. Without `If-Match`, or with `*`, the last one
-/// to write wins.
+/// The version that the caller saw, or nothing where it says with `*` that it overwrites whatever is there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IfMatch(pub(crate) Option<i64>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
+    /// RFC 6585 §3: whoever changes a thing says which version it read.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get(IF_MATCH) else {
-            return Ok(Self(None));
-        };
-        if value == "*" {
-            return Ok(Self(None));
+        match only(&parts.headers, &IF_MATCH)? {
+            Some(value) => if_match(value).map(Self),
+            None => Err(Problem::precondition_required(
+                "If-Match is missing: GET it, and send its ETag in If-Match, so that nobody's change is \
+                 overwritten unseen; If-Match: * overwrites whatever is there",
+            )),
         }
-        let version = value
-            .to_str()
-            .ok()
-            .and_then(|tag| tag.strip_prefix("\"v")?.strip_suffix('"')?.parse().ok())
-            .ok_or_else(|| {
-                Problem::invalid(
-                    "If-Match",
-                    "expected one ETag as this API sends it, like \"v3\"",
-                )
-            })?;
-        Ok(Self(Some(version)))
     }
 }
 
-/// What the caller saw of a grant: the version in `If-Match`, or nothing, with `If-None-Match: *`
-/// (RFC 9110 §13.1.2).
+/// A header that is there once or not at all.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => {
+            let name = if name == IF_MATCH {
+                "If-Match"
+            } else {
+                "If-None-Match"
+            };
+            Err(Problem::invalid(name, "expected this header once"))
+        }
+    }
+}
+
+fn if_match(value: &HeaderValue) -> Result<Option<i64>, Problem> {
+    if value == "*" {
+        return Ok(None);
+    }
+    let version = value
+        .to_str()
+        .ok()
+        .and_then(|tag| tag.strip_prefix("\"v")?.strip_suffix('"')?.parse().ok());
+    version.map(Some).ok_or_else(|| {
+        Problem::invalid(
+            "If-Match",
+            "expected one ETag as this API sends it, like \"v3\", or *",
+        )
+    })
+}
+
+/// What the caller saw of a grant: in `If-Match` its version, or `*` for any; or with `If-None-Match: *`
+/// (RFC 9110 §13.1.2) that there is none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SeenGrant(pub(crate) Seen);
 
 impl<S: Send + Sync> FromRequestParts<S> for SeenGrant {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match parts.headers.get(IF_NONE_MATCH) {
-            Some(value) if value == "*" => return Ok(Self(Seen::Nothing)),
-            Some(_) => {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let there = only(&parts.headers, &IF_MATCH)?;
+        let none = only(&parts.headers, &IF_NONE_MATCH)?;
+        let seen = match (there, none) {
+            (Some(value), None) => if_match(value)?.map_or(Seen::Existing, Seen::Version),
+            (None, Some(value)) if value == "*" => Seen::Nothing,
+            (None, Some(_)) => {
                 let detail = "expected *: make the grant only if there is none";
                 return Err(Problem::invalid("If-None-Match", detail));
             }
-            None => {}
-        }
-        let IfMatch(version) = IfMatch::from_request_parts(parts, state).await?;
-        Ok(Self(version.map_or(Seen::Unsaid, Seen::Version)))
+            (Some(_), Some(_)) => {
+                let detail = "expected If-Match or If-None-Match, not both";
+                return Err(Problem::invalid("If-None-Match", detail));
+            }
+            (None, None) => {
+                return Err(Problem::precondition_required(
+                    "If-Match is missing: GET the client, and send the ETag \"vN\" of the grant, with its \
+                     version for N, in If-Match; If-Match: * overwrites whatever is there. For a grant that \
+                     is to be made, send If-None-Match: *",
+                ));
+            }
+        };
+        Ok(Self(seen))
     }
 }
 

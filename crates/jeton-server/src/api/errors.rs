@@ -58,7 +58,19 @@ pub(crate) enum ChangeErrors {
     Unavailable(#[to_schema] ProblemDocument),
 }
 
-/// What updating may answer besides.
+/// What changing something that has a version may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "read by the OpenAPI derive alone")]
+pub(crate) enum ConditionalErrors {
+    /// It was changed since the version in If-Match.
+    #[response(status = 412, content_type = "application/problem+json")]
+    Stale(#[to_schema] ProblemDocument),
+    /// The request does not say which version it changes: If-Match is missing.
+    #[response(status = 428, content_type = "application/problem+json")]
+    Unconditional(#[to_schema] ProblemDocument),
+}
+
+/// What changing something whose parts were seen may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "read by the OpenAPI derive alone")]
 pub(crate) enum UpdateErrors {

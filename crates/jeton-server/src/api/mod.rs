@@ -25,7 +25,7 @@ use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, Securit
 
 pub(crate) use authorization::{AdminRead, AdminWrite};
 pub(crate) use entity_tag::{ConfirmQuery, Consenting, IfMatch, SeenGrant, Tagged};
-pub(crate) use errors::{ChangeErrors, ReadErrors, UpdateErrors};
+pub(crate) use errors::{ChangeErrors, ConditionalErrors, ReadErrors, UpdateErrors};
 pub(crate) use pages::PageOf;
 
 use crate::http::Problem;
@@ -35,7 +35,7 @@ use crate::http::Problem;
 #[openapi(
     info(
         title = "Jeton admin API",
-        description = "Registers MCP servers and clients, and reads the audit log. Send an access token for {issuer}/api with the scope admin:read or admin:write as Authorization: Bearer. Errors are RFC 9457 problem details.",
+        description = "Registers MCP servers and clients, and reads the audit log. Send an access token for {issuer}/api with the scope admin:read or admin:write as Authorization: Bearer. MCP servers, clients and grants have versions: to change or delete one, send the ETag that was read in If-Match, or * to overwrite whatever is there; without, the answer is 428. Errors are RFC 9457 problem details.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     modifiers(&TokenSecurity)

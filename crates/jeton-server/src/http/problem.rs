@@ -137,6 +137,16 @@ impl Problem {
         )
     }
 
+    /// A change that does not say which version it is meant for (RFC 6585 §3).
+    pub(crate) fn precondition_required(detail: &str) -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "precondition-required",
+            "The request has to say which version it changes",
+            detail,
+        )
+    }
+
     /// The resource is there, the method is not.
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(

@@ -12,6 +12,8 @@ use crate::app::App;
 pub(crate) enum Seen {
     /// It does not say: the last to write wins.
     Unsaid,
+    /// There is one; whatever it is.
+    Existing,
     /// There was none.
     Nothing,
     /// This version.
@@ -22,6 +24,7 @@ impl Seen {
     fn check(self, there: Option<&Grant>) -> Result<(), ServiceError> {
         let is_so = match self {
             Self::Unsaid => true,
+            Self::Existing => there.is_some(),
             Self::Nothing => there.is_none(),
             Self::Version(version) => there.is_some_and(|grant| grant.version == version),
         };
@@ -58,6 +61,7 @@ pub(crate) async fn put(
     let scopes = check_scopes(&server, scopes)?;
     let before = find(app, between).await?;
     seen.check(before.as_ref())?;
+    let had_none = before.as_ref().is_none_or(|grant| grant.scopes.is_empty());
     let (kind, grant) = match before {
         Some(before) => {
             let version = before.version + 1;
@@ -77,12 +81,16 @@ pub(crate) async fn put(
     event.client_id = Some(client_id);
     event.mcp_server_id = Some(mcp_server_id);
     event.scope = Some(grant.scopes.clone());
-    let regained = tokens_of(app, between).await?;
+    // A grant without scopes has ended too, until it has some again.
+    let (begins, ends) = (had_none, grant.scopes.is_empty());
+    let so_far = tokens_of(app, between).await?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.put_grant(&grant).await?;
-        if kind == AuditKind::GrantCreated {
-            regained.extend(&mut tx).await?;
+        if ends {
+            so_far.declare(&mut tx).await?;
+        } else if begins {
+            so_far.extend(&mut tx).await?;
         }
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
@@ -97,14 +105,13 @@ async fn tokens_of(app: &App, (client, server): Between) -> Result<ToVoid, Servi
     ToVoid::so_far(app, TokensOf::Grant(client, server), Some(client)).await
 }
 
-/// Removes a grant; one that is not there is removed already. `with_tokens` declares the tokens void
-/// that the client got by it, so that another grant does not bring them back.
+/// Removes a grant; one that is not there is removed already. The tokens that the client got by it are void from
+/// then on, so that another grant does not bring them back.
 pub(crate) async fn delete(
     app: &App,
     operator: &Operator,
     between: Between,
     seen: Seen,
-    with_tokens: bool,
 ) -> Result<(), ServiceError> {
     let (client_id, mcp_server_id) = between;
     if operator.is_client(client_id) && mcp_server_id == app.admin_api.id {
@@ -121,19 +128,15 @@ pub(crate) async fn delete(
         seen.check(before.as_ref())?;
     }
     let void = tokens_of(app, between).await?;
-    if with_tokens {
-        let until = void.issued_until().to_string();
-        event
-            .detail
-            .insert("tokens_issued_until".into(), until.into());
-    }
+    let until = void.issued_until().to_string();
+    event
+        .detail
+        .insert("tokens_issued_until".into(), until.into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         let was_there = tx.delete_grant(client_id, mcp_server_id).await?;
-        if with_tokens {
-            void.declare(&mut tx).await?;
-        }
         if was_there {
+            void.declare(&mut tx).await?;
             tx.record(&event).await?;
         }
         Ok::<_, ServiceError>(tx.commit().await?)

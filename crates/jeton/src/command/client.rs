@@ -162,7 +162,7 @@ pub(crate) async fn run(command: Client, global: &Global) -> anyhow::Result<()> 
         Client::Show { id } => show(&admin.read(&format!("/clients/{id}")).await?, global),
         Client::Update(arguments) => update(&admin, arguments, global).await,
         Client::Delete { id } => {
-            admin.delete(&format!("/clients/{id}")).await?;
+            admin.delete(&format!("/clients/{id}"), false).await?;
             output::ended(
                 global.json,
                 &id,

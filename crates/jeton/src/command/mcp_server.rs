@@ -176,9 +176,7 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
         McpServer::Show { id } => show(&admin.read(&format!("/mcp-servers/{id}")).await?, global),
         McpServer::Update(arguments) => update(&admin, arguments, global).await,
         McpServer::Delete { id, yes } => {
-            admin
-                .delete(&confirmed(format!("/mcp-servers/{id}"), yes))
-                .await?;
+            admin.delete(&format!("/mcp-servers/{id}"), yes).await?;
             output::ended(
                 global.json,
                 &id,

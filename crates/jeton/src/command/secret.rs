@@ -83,7 +83,7 @@ pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> 
         Secret::List { owner } => list(&admin.list(&path(&owner), &[], None).await?, global),
         Secret::Revoke { id, tokens } => {
             let query = if tokens { "?revoke_tokens=true" } else { "" };
-            admin.delete(&format!("/secrets/{id}{query}")).await?;
+            admin.revoke(&format!("/secrets/{id}{query}")).await?;
             let words = if tokens {
                 ", and the tokens that were issued with it"
             } else {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use http::StatusCode;
 use jeton_core::ClientId;
 
-use crate::api::{AdminWrite, ChangeErrors, IfMatch, UpdateErrors};
+use crate::api::{AdminWrite, ChangeErrors, ConditionalErrors, IfMatch};
 use crate::app::App;
 use crate::http::{ApiPath, Problem};
 use crate::service::clients;
@@ -20,10 +20,10 @@ use crate::service::clients;
     tag = "Clients",
     params(
         ("id" = String, Path, description = "The client's ID, m2m_…"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, it is deleted whatever it is")
+        ("If-Match" = String, Header, description = "The ETag that was read, or *: whatever is there")
     ),
     security(("oauth2" = ["admin:write"])),
-    responses((status = 204, description = "It is not there any more"), ChangeErrors, UpdateErrors)
+    responses((status = 204, description = "It is not there any more"), ChangeErrors, ConditionalErrors)
 )]
 pub(crate) async fn delete(
     AdminWrite(operator): AdminWrite,

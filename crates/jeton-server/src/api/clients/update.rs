@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::ClientView;
-use crate::api::{AdminWrite, ChangeErrors, IfMatch, Tagged, UpdateErrors};
+use crate::api::{AdminWrite, ChangeErrors, ConditionalErrors, IfMatch, Tagged};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
 use crate::service::ServiceError;
@@ -54,11 +54,11 @@ where
     tag = "Clients",
     params(
         ("id" = String, Path, description = "The client's ID, m2m_…"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, the last to write wins")
+        ("If-Match" = String, Header, description = "The ETag that was read, or *: whatever is there")
     ),
     request_body = UpdateClient,
     security(("oauth2" = ["admin:write"])),
-    responses((status = 200, body = ClientView), ChangeErrors, UpdateErrors)
+    responses((status = 200, body = ClientView), ChangeErrors, ConditionalErrors)
 )]
 pub(crate) async fn update(
     AdminWrite(operator): AdminWrite,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::GrantView;
-use crate::api::{AdminWrite, ChangeErrors, SeenGrant, Tagged, UpdateErrors};
+use crate::api::{AdminWrite, ChangeErrors, ConditionalErrors, SeenGrant, Tagged};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
 use crate::service::grants;
@@ -32,12 +32,12 @@ pub(crate) struct PutGrant {
     params(
         ("client_id" = String, Path, description = "The client's ID, m2m_…"),
         ("mcp_server_id" = String, Path, description = "The MCP server's ID, res_…"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, the last to write wins"),
-        ("If-None-Match" = Option<String>, Header, description = "*: only if there is no grant yet")
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read, or *: whatever is there. To make a grant, send If-None-Match instead"),
+        ("If-None-Match" = Option<String>, Header, description = "*: make the grant, if there is none yet")
     ),
     request_body = PutGrant,
     security(("oauth2" = ["admin:write"])),
-    responses((status = 200, body = GrantView), ChangeErrors, UpdateErrors)
+    responses((status = 200, body = GrantView), ChangeErrors, ConditionalErrors)
 )]
 pub(crate) async fn put(
     AdminWrite(operator): AdminWrite,

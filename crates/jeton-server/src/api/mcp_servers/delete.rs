@@ -6,7 +6,7 @@ use axum::extract::State;
 use http::StatusCode;
 use jeton_core::McpServerId;
 
-use crate::api::{AdminWrite, ChangeErrors, ConfirmQuery, Consenting, UpdateErrors};
+use crate::api::{AdminWrite, ChangeErrors, ConditionalErrors, ConfirmQuery, Consenting};
 use crate::app::App;
 use crate::http::{ApiPath, Problem};
 use crate::service::mcp_servers;
@@ -22,11 +22,11 @@ use crate::service::mcp_servers;
     tag = "MCP servers",
     params(
         ("id" = String, Path, description = "The MCP server's ID, res_…"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, it is deleted whatever it is"),
+        ("If-Match" = String, Header, description = "The ETag that was read, or *: whatever is there"),
         ConfirmQuery
     ),
     security(("oauth2" = ["admin:write"])),
-    responses((status = 204, description = "It is not there any more"), ChangeErrors, UpdateErrors)
+    responses((status = 204, description = "It is not there any more"), ChangeErrors, ConditionalErrors)
 )]
 pub(crate) async fn delete(
     AdminWrite(operator): AdminWrite,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{McpServerView, ScopeView};
-use crate::api::{AdminWrite, ChangeErrors, ConfirmQuery, Consenting, Tagged, UpdateErrors};
+use crate::api::{AdminWrite, ChangeErrors, ConditionalErrors, ConfirmQuery, Consenting, Tagged};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
 use crate::service::ScopeRename;
@@ -77,12 +77,12 @@ pub(crate) struct RenameScope {
     tag = "MCP servers",
     params(
         ("id" = String, Path, description = "The MCP server's ID, res_…"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; absent, the last to write wins"),
+        ("If-Match" = String, Header, description = "The ETag that was read, or *: whatever is there"),
         ConfirmQuery
     ),
     request_body = UpdateMcpServer,
     security(("oauth2" = ["admin:write"])),
-    responses((status = 200, body = McpServerView), ChangeErrors, UpdateErrors)
+    responses((status = 200, body = McpServerView), ChangeErrors, ConditionalErrors)
 )]
 pub(crate) async fn update(
     AdminWrite(operator): AdminWrite,

@@ -111,7 +111,6 @@ pub(crate) async fn delete(
 ) -> PageResult {
     let operator = &change.signed_in.operator;
     let between = (id(&client_id)?, id(&server_id)?);
-    let with_tokens = change.form.is_ticked("revoke_tokens");
-    grants::delete(&app, operator, between, seen(&change)?, with_tokens).await?;
+    grants::delete(&app, operator, between, seen(&change)?).await?;
     Ok(see(&format!("{}?done=grant-deleted", path(&client_id))))
 }
