@@ -63,6 +63,12 @@ async fn a_configuration_that_does_not_list_somebody_signs_them_out_and_deletes_
     let listed = section(ISSUER, "", "\"@example.com\"");
     jeton = restart(jeton, &listed).await;
     assert_eq!(status(&jeton, &vera.session).await, 200, "listed");
+    let page = http().get(format!("{}/dashboard/settings", jeton.url));
+    let page = page.header("cookie", &ada.session).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    let from_lists = page.matches("(from the lists of [oidc])").count();
+    assert_eq!(from_lists, 1, "Ada's role stays: {page}");
+    assert!(page.contains("To make someone follow the lists, remove them"));
     let slash = section(&format!("{ISSUER}/"), "", "\"@example.com\"");
     let unlisted = section(ISSUER, "\"ada@example.com\"", "");
     for without in [String::new(), slash, unlisted] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use jeton_core::{DisplayName, Role};
+use jeton_core::{DisplayName, Role, RoleSource};
 use jeton_store::{ClientFilter, PageRequest};
 
 use super::account::leave;
@@ -26,6 +26,7 @@ struct SettingsPage {
     note: String,
     invitation_link: Option<String>,
     admins: Vec<AdminRow>,
+    has_provider: bool,
     invitations: Vec<InvitationRow>,
     api: ApiView,
     api_clients: Vec<ApiClient>,
@@ -41,6 +42,7 @@ struct AdminRow {
     last_sign_in: Option<When>,
     is_self: bool,
     has_access: bool,
+    follows_lists: bool,
 }
 
 struct InvitationRow {
@@ -171,10 +173,12 @@ async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageE
         errors: Errors::default(),
         note: String::new(),
         invitation_link: None,
+        has_provider: app.oidc.is_some(),
         admins: admins
             .into_iter()
             .map(|admin| AdminRow {
                 has_access: oidc::admits(app, &admin),
+                follows_lists: admin.role_source == RoleSource::Provider,
                 id: admin.id.to_string(),
                 name: admin.name.to_string(),
                 email: admin.email.to_string(),
