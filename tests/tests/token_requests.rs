@@ -246,6 +246,13 @@ impl World {
                 ]),
             ),
             (
+                "audience twice",
+                self.good(&[
+                    ("audience", "http://localhost:3002/"),
+                    ("audience", "http://localhost:3002/"),
+                ]),
+            ),
+            (
                 "an unknown parameter twice",
                 self.good(&[("colour", "red"), ("colour", "blue")]),
             ),
@@ -425,8 +432,8 @@ impl World {
                 self.good(&[("resource", "http://localhost:3002/#x")]),
             ),
             (
-                "a resource with a query",
-                self.good(&[("resource", "http://localhost:3002/?x=1")]),
+                "a resource with a query and a fragment",
+                self.good(&[("resource", "http://localhost:3002/?x=1#y")]),
             ),
             (
                 "a resource with a password",
@@ -439,6 +446,18 @@ impl World {
             (
                 "a resource that is no http URL",
                 self.good(&[("resource", "urn:todo")]),
+            ),
+            (
+                "an unknown audience",
+                self.good(&[("audience", "http://localhost:4000/mcp")]),
+            ),
+            ("a word for an audience", self.good(&[("audience", "todo")])),
+            (
+                "an audience that is not the resource",
+                self.good(&[
+                    ("resource", "http://localhost:3002/"),
+                    ("audience", "http://localhost:3002/notes"),
+                ]),
             ),
             (
                 "no resource where there are several grants",
@@ -574,7 +593,7 @@ async fn thousands_of_scopes_are_refused_by_number_and_recorded_in_part() {
             &names[..],
             "scope names 15900 scopes; at most 200 are allowed",
         ),
-        (&names[..200], "aaa is not granted"),
+        (&names[..200], "no scope aaa"),
     ] {
         let scope = scopes.join(" ");
         let answer = world.good.ask(&world.jeton.url, &[("scope", &scope)]).await;

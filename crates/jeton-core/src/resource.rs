@@ -23,9 +23,11 @@ pub enum ResourceUriError {
     /// RFC 8707 §2: no fragment.
     #[error("a resource must not have a fragment (#)")]
     Fragment,
-    /// A query would not survive comparison.
-    #[error("a resource must not have a query (?)")]
-    Query,
+    /// A query, which says nothing about which MCP server it is.
+    #[error(
+        "an MCP server is identified by its URL without the query; write it as {0}. Clients may call it with any query"
+    )]
+    Query(String),
     /// `user:password@` in the URL.
     #[error("a resource must not carry a user name or password")]
     UserInfo,
@@ -125,6 +127,11 @@ impl FromStr for ResourceUri {
             ResourceUriError::NotNormal(url) => Self::from_registered(&url)
                 .and_then(|uri| uri.normal())
                 .map_or_else(|error| error, ResourceUriError::NotNormal),
+            ResourceUriError::Query(url) => match url.parse::<Self>() {
+                Ok(_) => ResourceUriError::Query(url),
+                Err(ResourceUriError::NotNormal(normal)) => ResourceUriError::Query(normal),
+                Err(other) => other,
+            },
             other => other,
         })?;
         let normal = uri.normal()?;
@@ -150,6 +157,21 @@ impl ResourceUri {
 }
 
 impl ResourceUri {
+    /// Parses a resource as a client asks for it. Hosted MCP servers have URLs with a query
+    /// (`https://host/mcp?profile=x`), which some hosts send whole: it is left out, since it says nothing
+    /// about which MCP server it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ResourceUriError`]: for a fragment, too (RFC 8707 §2).
+    pub fn from_request(text: &str) -> Result<Self, ResourceUriError> {
+        match text.split_once('?') {
+            Some((_, query)) if query.contains('#') => Err(ResourceUriError::Fragment),
+            Some((url, _)) => url.parse(),
+            None => text.parse(),
+        }
+    }
+
     /// Parses a URL that is in the store: an earlier version may have registered one that
     /// [`Self::from_str`] refuses today.
     ///
@@ -167,11 +189,11 @@ impl ResourceUri {
         if url.fragment().is_some() {
             return Err(ResourceUriError::Fragment);
         }
-        if url.query().is_some() {
-            return Err(ResourceUriError::Query);
-        }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(ResourceUriError::UserInfo);
+        }
+        if let Some((without_query, _)) = text.split_once('?') {
+            return Err(ResourceUriError::Query(without_query.to_owned()));
         }
         // The parser repairs what it reads (dot segments, backslashes, white space, hosts not in
         // ASCII). Whatever it had to repair is refused, so that no two readers can differ.
@@ -358,6 +380,46 @@ mod tests {
         ] {
             assert!(bad.parse::<ResourceUri>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_query_is_left_out_of_what_is_asked_for_and_refused_where_a_server_is_named() {
+        for text in [
+            "https://a.example/mcp?profile=x",
+            "https://a.example/mcp?",
+            "https://a.example/mcp?a=b?c=/d",
+        ] {
+            let asked = ResourceUri::from_request(text).unwrap();
+            assert_eq!(asked.as_given(), "https://a.example/mcp");
+            assert_eq!(
+                text.parse::<ResourceUri>().unwrap_err(),
+                ResourceUriError::Query("https://a.example/mcp".into())
+            );
+        }
+        for fragment in [
+            "https://a.example/mcp#x",
+            "https://a.example/mcp?x#y",
+            "https://a.example/mcp#x?y",
+        ] {
+            assert_eq!(
+                ResourceUri::from_request(fragment).unwrap_err(),
+                ResourceUriError::Fragment,
+                "{fragment}"
+            );
+        }
+        assert_eq!(
+            "https://a.example/x/../mcp?y"
+                .parse::<ResourceUri>()
+                .unwrap_err(),
+            ResourceUriError::Query("https://a.example/mcp".into())
+        );
+        // No password is repeated in an error.
+        assert_eq!(
+            "https://u:p@a.example/mcp?x"
+                .parse::<ResourceUri>()
+                .unwrap_err(),
+            ResourceUriError::UserInfo
+        );
     }
 
     #[test]

@@ -96,21 +96,34 @@ pub enum TokenRequestError {
     /// `client_id` is over 256 bytes.
     #[error("client_id has at most {MAX_CLIENT_ID} characters")]
     ClientIdTooLong,
-    /// `resource` is no resource identifier.
-    #[error("resource is malformed: {0}")]
-    Resource(ResourceUriError),
-    /// More than one `resource`: a token is for one MCP server.
-    #[error("resource was sent more than once; ask for one token for each MCP server")]
-    SeveralResources,
+    /// `resource` or `audience` is no resource identifier.
+    #[error("{parameter} is malformed: {source}")]
+    Resource {
+        /// The parameter's name.
+        parameter: &'static str,
+        /// What is wrong with it.
+        source: ResourceUriError,
+    },
+    /// More than one `resource` or `audience`: a token is for one MCP server.
+    #[error("{0} was sent more than once; ask for one token for each MCP server")]
+    SeveralResources(&'static str),
+    /// `resource` and `audience` name different MCP servers.
+    #[error("resource and audience name different URLs; send only one of them")]
+    ResourceIsNotAudience,
 }
+
+/// What names the MCP server: RFC 8707 §2, and the name that other servers have for it.
+const RESOURCE_PARAMETERS: [&str; 2] = ["resource", "audience"];
 
 impl From<FormError> for TokenRequestError {
     fn from(error: FormError) -> Self {
-        match error {
+        if let FormError::Repeated(name) = &error
+            && let Some(parameter) = RESOURCE_PARAMETERS.iter().find(|known| *known == name)
+        {
             // RFC 8707 §2 allows several, and names the code for a server that does not.
-            FormError::Repeated(name) if name == "resource" => Self::SeveralResources,
-            other => Self::Form(other),
+            return Self::SeveralResources(parameter);
         }
+        Self::Form(error)
     }
 }
 
@@ -130,7 +143,9 @@ impl TokenRequestError {
             | Self::BasicMalformed
             | Self::UnsupportedMethod => ErrorCode::InvalidClient,
             Self::Scope(_) | Self::TooManyScopes { .. } => ErrorCode::InvalidScope,
-            Self::Resource(_) | Self::SeveralResources => ErrorCode::InvalidTarget,
+            Self::Resource { .. } | Self::SeveralResources(_) | Self::ResourceIsNotAudience => {
+                ErrorCode::InvalidTarget
+            }
         }
     }
 }
@@ -142,7 +157,7 @@ pub struct TokenRequest {
     pub grant_type: GrantType,
     /// The scopes asked for; absent means all of the grant.
     pub scope: Option<ScopeSet>,
-    /// The MCP server asked for (RFC 8707).
+    /// The MCP server asked for: `resource` (RFC 8707), or `audience`, as other servers call it.
     pub resource: Option<ResourceUri>,
 }
 
@@ -162,16 +177,26 @@ impl TokenRequest {
             Some(_) => return Err(TokenRequestError::UnsupportedGrantType),
         };
         let scope = form.value("scope").map(requested_scope).transpose()?;
-        let resource = form
-            .value("resource")
-            .map(str::parse)
-            .transpose()
-            .map_err(TokenRequestError::Resource)?;
         Ok(Self {
             grant_type,
             scope,
-            resource,
+            resource: requested_resource(form)?,
         })
+    }
+}
+
+fn requested_resource(form: &Form) -> Result<Option<ResourceUri>, TokenRequestError> {
+    let [resource, audience] = RESOURCE_PARAMETERS.map(|parameter| {
+        let parsed = form.value(parameter).map(ResourceUri::from_request);
+        parsed
+            .transpose()
+            .map_err(|source| TokenRequestError::Resource { parameter, source })
+    });
+    match (resource?, audience?) {
+        (Some(resource), Some(audience)) if resource != audience => {
+            Err(TokenRequestError::ResourceIsNotAudience)
+        }
+        (resource, audience) => Ok(resource.or(audience)),
     }
 }
 

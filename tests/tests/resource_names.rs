@@ -1,0 +1,199 @@
+//! What a client may send to say which MCP server it wants a token for: `resource`, `audience`, with and
+//! without a query.
+
+use jeton_tests::{Answer, Credentials, Jeton, Operator, claims};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const TODO: &str = "http://localhost:3002/mcp";
+const NOTES: &str = "http://localhost:3003/mcp";
+
+/// A client with grants on two servers.
+struct World {
+    jeton: Jeton,
+    operator: Operator,
+    todo: String,
+    client: Credentials,
+}
+
+impl World {
+    async fn new() -> Self {
+        let jeton = Jeton::start().await;
+        let operator = jeton.operator().await;
+        let todo = operator.mcp_server(TODO, &["todo"]).await;
+        let notes = operator.mcp_server(NOTES, &["notes"]).await;
+        let client = operator.client(&todo, &["todo"]).await;
+        let path = format!("/clients/{}/grants/{notes}", client.client_id);
+        operator.put(&path, json!({ "scopes": ["notes"] })).await;
+        Self {
+            jeton,
+            operator,
+            todo,
+            client,
+        }
+    }
+
+    async fn ask(&self, parameters: &[(&str, &str)]) -> Answer {
+        self.client.ask(&self.jeton.url, parameters).await
+    }
+
+    async fn audience(&self, parameters: &[(&str, &str)]) -> Value {
+        let answer = self.ask(parameters).await;
+        assert_eq!(answer.status, 200, "{parameters:?}: {}", answer.body);
+        claims(answer.body["access_token"].as_str().unwrap())["aud"].clone()
+    }
+}
+
+#[tokio::test]
+async fn audience_names_the_server_as_resource_does() {
+    let world = World::new().await;
+    for (resource, scope) in [(TODO, "todo"), (NOTES, "notes")] {
+        let by_audience = world.ask(&[("audience", resource)]).await;
+        assert_eq!(by_audience.body["scope"], scope, "{}", by_audience.body);
+        let request_id = by_audience.headers["x-request-id"].to_str().unwrap();
+        let events = world
+            .operator
+            .audit(&format!("request_id={request_id}"))
+            .await;
+        assert_eq!(events[0]["resource"], resource);
+        for same in [
+            resource.to_owned(),
+            format!("{resource}/"),
+            resource.to_uppercase().replace("MCP", "mcp"),
+        ] {
+            let both = world
+                .ask(&[("resource", resource), ("audience", &same)])
+                .await;
+            assert_eq!(both.body["scope"], scope, "{same}: {}", both.body);
+        }
+    }
+    let aud = world
+        .audience(&[
+            ("audience", "http://localhost:3002/mcp/"),
+            ("resource", TODO),
+        ])
+        .await;
+    assert_eq!(
+        aud,
+        json!([TODO, world.todo]),
+        "resource decides the spelling"
+    );
+    // Somebody else's is not this server's, whatever the endpoint's default.
+    let own_endpoint = format!("{}/resources/{}/oauth/token", world.jeton.url, world.todo);
+    let grant = ("grant_type", "client_credentials");
+    let answer = world
+        .client
+        .send(&own_endpoint, &[grant, ("audience", NOTES)])
+        .await;
+    assert_eq!(answer.body["scope"], "notes", "{}", answer.body);
+}
+
+#[tokio::test]
+async fn two_different_servers_at_once_and_unknown_ones_are_refused() {
+    let world = World::new().await;
+    let unknown = "http://localhost:4000/mcp";
+    for parameters in [
+        &[("resource", TODO), ("audience", NOTES)][..],
+        &[("audience", TODO), ("audience", TODO)],
+        &[("resource", TODO), ("audience", unknown)],
+        &[("audience", unknown)],
+        &[("audience", "todo")],
+        &[("audience", "http://localhost:3002/mcp#x")],
+    ] {
+        let answer = world.ask(parameters).await;
+        assert_eq!(
+            (answer.status, answer.error()),
+            (400, "invalid_target"),
+            "{parameters:?}: {}",
+            answer.body
+        );
+    }
+    // Introspection and revocation do not know the parameter.
+    let token = world
+        .client
+        .token(&world.jeton.url, &[("resource", TODO)])
+        .await;
+    for endpoint in ["introspect", "revoke"] {
+        let url = format!("{}/oauth/{endpoint}", world.jeton.url);
+        let other = [("token", token.as_str()), ("audience", NOTES)];
+        assert_eq!(world.client.send(&url, &other).await.status, 200);
+        for name in ["audience", "resource"] {
+            let twice = [("token", token.as_str()), (name, NOTES), (name, NOTES)];
+            assert_eq!(
+                world.client.send(&url, &twice).await.error(),
+                "invalid_request"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_url_with_a_query_is_matched_without_it() {
+    let world = World::new().await;
+    for asked in [
+        "http://localhost:3002/mcp?profile=x",
+        "http://localhost:3002/mcp?",
+        "HTTP://localhost:3002/mcp?key=hunter2",
+    ] {
+        for parameter in ["resource", "audience"] {
+            let aud = world.audience(&[(parameter, asked)]).await;
+            assert_eq!(aud, json!([TODO, world.todo]), "{asked}");
+        }
+    }
+    let below = world
+        .audience(&[("resource", "http://localhost:3002/mcp/x?y")])
+        .await;
+    assert_eq!(
+        below,
+        json!([TODO, "http://localhost:3002/mcp/x", world.todo])
+    );
+    let both = [
+        ("resource", "http://localhost:3002/mcp?a"),
+        ("audience", "http://localhost:3002/mcp?b"),
+    ];
+    assert_eq!(world.audience(&both).await, json!([TODO, world.todo]));
+    // What a query holds is recorded nowhere.
+    let events = world.operator.audit("kind=token.issued").await;
+    assert!(!Value::from(events).to_string().contains("hunter2"));
+    for fragment in [
+        "http://localhost:3002/mcp#x",
+        "http://localhost:3002/mcp?x#y",
+    ] {
+        assert_eq!(
+            world.ask(&[("resource", fragment)]).await.error(),
+            "invalid_target"
+        );
+    }
+    let strict = json!({ "token_profile": "strict" });
+    world
+        .operator
+        .patch(&format!("/mcp-servers/{}", world.todo), strict)
+        .await;
+    assert_eq!(
+        world
+            .audience(&[("resource", "http://localhost:3002/mcp?profile=x")])
+            .await,
+        TODO
+    );
+}
+
+#[tokio::test]
+async fn a_server_is_registered_without_a_query_and_told_how() {
+    let world = World::new().await;
+    let body =
+        json!({ "name": "Hosted", "url": "https://mcp.example.com/mcp?profile=x&key=hunter2" });
+    let (status, problem) = world
+        .operator
+        .send(Method::POST, "/mcp-servers", Some(body))
+        .await;
+    assert_eq!(
+        (status, &problem["parameter"]),
+        (400, &json!("url")),
+        "{problem}"
+    );
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("https://mcp.example.com/mcp.") && !detail.contains("hunter2"),
+        "{detail}"
+    );
+}
