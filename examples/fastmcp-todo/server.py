@@ -30,9 +30,8 @@ def build(issuer: str, base_url: str) -> FastMCP:
         ),
         authorization_servers=[issuer],
         base_url=base_url,
-        # MCP clients ask for every scope that is listed here, and a client that was not granted all
-        # of them gets none. With nothing listed they name no scope, and get what they were granted.
-        scopes_supported=[],
+        # MCP clients ask for every scope that is listed here; Jeton grants those that the client has.
+        scopes_supported=["todo:read", "todo:write"],
         resource_name="Todo (FastMCP)",
     )
     mcp = FastMCP("fastmcp-todo", auth=auth)

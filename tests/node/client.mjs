@@ -3,8 +3,8 @@
 //   client.mjs PACKAGE ISSUER MCP_URL SCOPE
 //
 // PACKAGE is sdk (the 1.x series) or client (the 2.x series). Credentials come from CLIENT_ID and
-// CLIENT_SECRET. Prints one JSON document: the tools it saw, what it created and listed, or the
-// error.
+// CLIENT_SECRET; an empty SCOPE leaves the choice to the SDK. Prints one JSON document: the tools it saw,
+// what it created and listed, or the error, and how many requests it sent.
 const [which, issuer, url, scope] = process.argv.slice(2);
 
 async function load() {
@@ -25,9 +25,13 @@ const authProvider = new ClientCredentialsProvider({
   scope: scope || undefined,
   expectedIssuer: issuer,
 });
-const result = {};
+const result = { requests: 0 };
+const counted = (...request) => {
+  result.requests += 1;
+  return fetch(...request);
+};
 try {
-  const transport = new StreamableHTTPClientTransport(new URL(url), { authProvider });
+  const transport = new StreamableHTTPClientTransport(new URL(url), { authProvider, fetch: counted });
   const client = new Client({ name: 'jeton-tests', version: '1.0.0' });
   await client.connect(transport);
   result.tools = (await client.listTools()).tools.map((tool) => tool.name).sort();
@@ -38,6 +42,7 @@ try {
     arguments: { title: 'From TypeScript' },
   });
   result.created = created.structuredContent;
+  result.is_error = created.isError;
   await client.close();
 } catch (error) {
   result.error = `${error.name}: ${error.message}`;

@@ -2,8 +2,9 @@
 
     sdk_client.py ISSUER MCP_URL MODE SCOPE
 
-Credentials come from CLIENT_ID and CLIENT_SECRET. Prints one JSON document: the tools it saw, what
-it created and listed, or the error of create_todo.
+Credentials come from CLIENT_ID and CLIENT_SECRET; an empty SCOPE leaves the choice to the SDK. Prints one
+JSON document: the tools it saw, what it created and listed, or the error of create_todo, and how many
+requests it sent.
 """
 
 import asyncio
@@ -57,9 +58,14 @@ async def main() -> None:
         scope=scope or None,
         issuer=issuer,
     )
-    result: dict = {}
+    result: dict = {"requests": 0}
+
+    async def count(_request) -> None:
+        result["requests"] += 1
+
+    hooks = {"request": [count]}
     try:
-        async with httpx2.AsyncClient(auth=provider, timeout=30) as http:
+        async with httpx2.AsyncClient(auth=provider, timeout=30, event_hooks=hooks) as http:
             async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
                 tools = await client.list_tools()
                 result["tools"] = sorted(tool.name for tool in tools.tools)

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use jeton_tests::{
-    Answer, Credentials, Jeton, Process, TodoServer, call_tool, free_port, http, workspace,
+    Answer, Credentials, Jeton, Operator, Process, TodoServer, call_tool, free_port, http,
+    workspace,
 };
-use rmcp::ServiceExt as _;
 use rmcp::model::CallToolRequestParams;
+use rmcp::service::RunningService;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::auth::{AuthClient, ClientCredentialsConfig, OAuthState};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -97,31 +99,113 @@ async fn the_python_sdk_calls_the_rust_and_the_fastmcp_server() {
             );
             assert_eq!(seen["scope"], "todo:read todo:write", "{url} {mode}");
         }
-        let reader = operator.client(&server, &["todo:read"]).await;
-        let seen = python_sdk(
-            &jeton,
-            url,
-            &reader,
-            "auto",
-            "todo:read",
-            "client_secret_basic",
-        )
+    }
+}
+
+/// How many requests a client may send that was granted one of two scopes: enough for discovery, a few
+/// tokens and a few calls, and far fewer than a loop sends.
+const MOST_REQUESTS: u64 = 40;
+
+/// A client with one of two scopes, whatever it asked for: it reads, it cannot write, and it gives up.
+async fn assert_reads_only(operator: &Operator, reader: &Credentials, seen: &Value, who: &str) {
+    assert_eq!(seen["listed"]["todos"], json!([]), "{who}: {seen}");
+    assert!(seen["created"]["todo"].is_null(), "{who}: {seen}");
+    let refused = seen["is_error"] == true || seen["error"].is_string();
+    assert!(refused, "{who}: {seen}");
+    assert_eq!(seen["scope"], "todo:read", "{who}: {seen}");
+    let requests = seen["requests"].as_u64().unwrap();
+    assert!(
+        (3..=MOST_REQUESTS).contains(&requests),
+        "{who}: {requests} requests"
+    );
+    assert_few_tokens(operator, reader, who).await;
+}
+
+/// The client got a token, with what is granted, and did not ask again and again.
+async fn assert_few_tokens(operator: &Operator, reader: &Credentials, who: &str) {
+    let events = operator
+        .audit(&format!("client_id={}", reader.client_id))
         .await;
-        // The guard answers 403, the SDK asks for the wider scope, and Jeton does not grant it;
-        // FastMCP says itself that the tool is not there for this token.
-        let refused = seen["error"]
-            .as_str()
-            .is_some_and(|error| error.contains("scope"))
-            || seen["is_error"] == true
-            || seen["error"]
-                .as_str()
-                .is_some_and(|error| error.contains("create_todo"));
-        assert!(
-            refused,
-            "a client that may only read created a todo at {url}: {seen}"
-        );
-        assert_eq!(seen["listed"]["todos"], json!([]), "{url}: {seen}");
-        assert!(seen["created"]["todo"].is_null(), "{url}: {seen}");
+    let tokens: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["kind"].as_str().unwrap().starts_with("token."))
+        .collect();
+    assert!((1..=8).contains(&tokens.len()), "{who}: {tokens:?}");
+    for event in tokens {
+        assert_eq!(event["kind"], "token.issued", "{who}: {event}");
+        assert_eq!(event["scope"], "todo:read", "{who}: {event}");
+    }
+}
+
+/// What a client asks for: what the SDK chooses, and what people write into its settings.
+const ASKED: [&str; 2] = ["", "todo:read todo:write"];
+
+#[tokio::test]
+async fn the_python_sdk_reads_with_one_of_two_scopes_and_gives_up_writing() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (rust, fast) = tokio::join!(TodoServer::start(&jeton.url), FastMcp::start(&jeton.url));
+    for url in [&rust.url, &fast.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        for asked in ASKED {
+            for mode in ["auto", "legacy"] {
+                let reader = operator.client(&server, &["todo:read"]).await;
+                let method = "client_secret_basic";
+                let seen = python_sdk(&jeton, url, &reader, mode, asked, method).await;
+                let who = format!("Python asking for {asked:?} in mode {mode} at {url}");
+                assert_reads_only(&operator, &reader, &seen, &who).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn both_typescript_sdks_read_with_one_of_two_scopes_and_give_up_writing() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (rust, fast) = tokio::join!(TodoServer::start(&jeton.url), FastMcp::start(&jeton.url));
+    for url in [&rust.url, &fast.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        for package in ["sdk", "client"] {
+            for asked in ASKED {
+                let reader = operator.client(&server, &["todo:read"]).await;
+                let seen = typescript_sdk(&jeton, package, url, &reader, asked).await;
+                let who = format!("{package} asking for {asked:?} at {url}");
+                assert_reads_only(&operator, &reader, &seen, &who).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rmcp_reads_with_one_of_two_scopes_and_gives_up_writing() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (rust, fast) = tokio::join!(TodoServer::start(&jeton.url), FastMcp::start(&jeton.url));
+    for url in [&rust.url, &fast.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        for asked in ASKED {
+            let reader = operator.client(&server, &["todo:read"]).await;
+            let who = format!("rmcp asking for {asked:?} at {url}");
+            let scopes = asked.split_whitespace().map(str::to_owned).collect();
+            let client = rmcp_client(url, &reader, scopes).await;
+            let listed = client
+                .call_tool(CallToolRequestParams::new("list_todos"))
+                .await
+                .unwrap();
+            assert_eq!(
+                listed.structured_content.unwrap()["todos"],
+                json!([]),
+                "{who}"
+            );
+            let created = client.call_tool(create_todo("From rmcp")).await;
+            let refused = created
+                .as_ref()
+                .map_or(true, |created| created.is_error == Some(true));
+            assert!(refused, "{who}: {created:?}");
+            assert_few_tokens(&operator, &reader, &who).await;
+            let _ = client.cancel().await;
+        }
     }
 }
 
@@ -134,7 +218,8 @@ async fn both_typescript_sdks_call_both_servers() {
         let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
         let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
         for package in ["sdk", "client"] {
-            let seen = typescript_sdk(&jeton, package, url, &writer).await;
+            let both = "todo:read todo:write";
+            let seen = typescript_sdk(&jeton, package, url, &writer, both).await;
             assert_eq!(seen["tools"], json!(TOOLS), "{package} at {url}: {seen}");
             assert_eq!(
                 seen["created"]["todo"]["title"], "From TypeScript",
@@ -145,20 +230,20 @@ async fn both_typescript_sdks_call_both_servers() {
     }
 }
 
-async fn typescript_sdk(jeton: &Jeton, package: &str, url: &str, who: &Credentials) -> Value {
+async fn typescript_sdk(
+    jeton: &Jeton,
+    package: &str,
+    url: &str,
+    who: &Credentials,
+    scope: &str,
+) -> Value {
     let folder = workspace().join("tests/node");
     assert!(
         folder.join("node_modules").is_dir(),
         "tests/node/node_modules is missing: ./test makes it"
     );
     let output = Command::new("node")
-        .args([
-            "client.mjs",
-            package,
-            &jeton.url,
-            url,
-            "todo:read todo:write",
-        ])
+        .args(["client.mjs", package, &jeton.url, url, scope])
         .env("CLIENT_ID", &who.client_id)
         .env("CLIENT_SECRET", &who.client_secret)
         .current_dir(folder)
@@ -252,28 +337,42 @@ async fn rmcps_own_client_credentials_support_gets_a_token_and_calls_a_tool() {
         .await;
     let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
 
-    let mut state = OAuthState::new(todo.url.as_str(), None).await.unwrap();
+    let scopes = vec!["todo:read".into(), "todo:write".into()];
+    let client = rmcp_client(&todo.url, &writer, scopes).await;
+    let created = client.call_tool(create_todo("From rmcp")).await.unwrap();
+    assert_eq!(
+        created.structured_content.unwrap()["todo"]["title"],
+        "From rmcp"
+    );
+    client.cancel().await.unwrap();
+}
+
+/// `rmcp`'s own provider, with a token.
+async fn rmcp_client(
+    url: &str,
+    who: &Credentials,
+    scopes: Vec<String>,
+) -> RunningService<RoleClient, ()> {
+    let mut state = OAuthState::new(url, None).await.unwrap();
     state
         .authenticate_client_credentials(ClientCredentialsConfig::ClientSecret {
-            client_id: writer.client_id.clone(),
-            client_secret: writer.client_secret.clone(),
-            scopes: vec!["todo:read".into(), "todo:write".into()],
-            resource: Some(todo.url.clone()),
+            client_id: who.client_id.clone(),
+            client_secret: who.client_secret.clone(),
+            scopes,
+            resource: Some(url.to_owned()),
         })
         .await
         .unwrap();
     let manager = state.into_authorization_manager().unwrap();
     let transport = StreamableHttpClientTransport::with_client(
         AuthClient::new(http(), manager),
-        StreamableHttpClientTransportConfig::with_uri(todo.url.as_str()),
+        StreamableHttpClientTransportConfig::with_uri(url),
     );
-    let client = ().serve(transport).await.unwrap();
+    ().serve(transport).await.unwrap()
+}
+
+fn create_todo(title: &str) -> CallToolRequestParams {
     let mut request = CallToolRequestParams::new("create_todo");
-    request.arguments = json!({ "title": "From rmcp" }).as_object().cloned();
-    let created = client.call_tool(request).await.unwrap();
-    assert_eq!(
-        created.structured_content.unwrap()["todo"]["title"],
-        "From rmcp"
-    );
-    client.cancel().await.unwrap();
+    request.arguments = json!({ "title": title }).as_object().cloned();
+    request
 }

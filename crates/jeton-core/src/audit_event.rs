@@ -273,6 +273,20 @@ impl AuditEvent {
         }
     }
 
+    /// Notes in `detail.not_granted` the scopes that were asked for beyond what was granted: as many as
+    /// fit into [`MAX_RECORDED`] bytes.
+    pub fn record_left_out_scopes(&mut self, scopes: &ScopeSet) {
+        if scopes.is_empty() {
+            return;
+        }
+        let text = scopes.to_string();
+        let part = whole_words(&text, MAX_RECORDED);
+        self.detail.insert("not_granted".to_owned(), part.into());
+        if part.len() < text.len() {
+            self.note_truncated("not_granted");
+        }
+    }
+
     /// Cuts the reason to [`MAX_RECORDED`] bytes.
     pub fn limit_reason(&mut self) {
         let Some(reason) = &mut self.reason else {
@@ -338,6 +352,25 @@ mod tests {
         assert_eq!(
             event.detail["truncated"],
             serde_json::json!(["scope", "reason"])
+        );
+    }
+
+    #[test]
+    fn the_scopes_that_were_left_out_are_recorded_up_to_a_limit() {
+        let mut event = refusal();
+        event.record_left_out_scopes(&ScopeSet::empty());
+        assert!(event.detail.is_empty());
+        event.record_left_out_scopes(&"a b".parse().unwrap());
+        assert_eq!(event.detail["not_granted"], "a b");
+        assert_eq!(event.detail.get("truncated"), None);
+
+        let names: Vec<String> = (0..200).map(|number| format!("scope{number}")).collect();
+        event.record_left_out_scopes(&names.join(" ").parse().unwrap());
+        let recorded = event.detail["not_granted"].as_str().unwrap();
+        assert!((1_000..=MAX_RECORDED).contains(&recorded.len()));
+        assert_eq!(
+            event.detail["truncated"],
+            serde_json::json!(["not_granted"])
         );
     }
 

@@ -59,5 +59,5 @@ pub use secret::{ClientSecret, PlainSecret, SecretDigest, SecretState};
 pub use server_metadata::ServerMetadata;
 pub use signing_key::{KeyState, SigningAlgorithm};
 pub use token_request::{GrantType, PresentedSecret, TokenRequest, TokenRequestError};
-pub use token_response::{TokenResponse, TokenType};
+pub use token_response::{LONG_TOKEN, TokenResponse, TokenType};
 pub use tokens_of::TokensOf;

@@ -154,6 +154,14 @@ impl ScopeSet {
         Self(both.cloned().collect())
     }
 
+    /// Those of these scopes that are not in `other`. Linear in both.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let other = Lookup::new(other, self.len());
+        let outside = self.iter().filter(|scope| !other.contains(scope));
+        Self(outside.cloned().collect())
+    }
+
     /// The names for a message: the first 20, and how many more there are.
     pub fn summary(&self) -> String {
         let first: Vec<&str> = self.iter().take(SHOWN).map(Scope::as_str).collect();
@@ -343,6 +351,8 @@ mod tests {
             let other: ScopeSet = "s0 other".parse().unwrap();
             assert_eq!(other.first_outside(&once).unwrap().as_str(), "other");
             assert_eq!(once.intersection(&other).to_string(), "s0");
+            assert_eq!(other.difference(&once).to_string(), "other");
+            assert_eq!(once.difference(&other).len(), count - 1);
         }
     }
 

@@ -14,6 +14,10 @@ pub enum TokenType {
     Bearer,
 }
 
+/// From how many bytes on a token is long. It travels in a header, and stock servers refuse headers over 8 kB
+/// (nginx) or 16 kB (Node).
+pub const LONG_TOKEN: usize = 6_000;
+
 /// A successful token response.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TokenResponse {

@@ -200,6 +200,15 @@ impl SigningKey {
         Ok(token)
     }
 
+    /// How long the token will be, in bytes, that begins with `unsigned`.
+    pub fn token_length(&self, unsigned: &str) -> usize {
+        let signature = match &self.pair {
+            Pair::Rsa(pair) => pair.public_modulus_len(),
+            Pair::P256(_) | Pair::Ed25519(_) => 64,
+        };
+        unsigned.len() + ".".len() + (signature * 4).div_ceil(3)
+    }
+
     /// Adds its signature to what [`Self::unsigned_access_token`] wrote.
     ///
     /// # Errors

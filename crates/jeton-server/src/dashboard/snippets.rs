@@ -33,7 +33,7 @@ pub(super) fn protect_server(server: &McpServer, issuer: &str) -> Vec<Snippet> {
         .collect();
     vec![
         rust_guard(url, &token_issuer, &list, first.as_deref()),
-        fastmcp(server, issuer, &token_issuer),
+        fastmcp(server, issuer, &token_issuer, &list),
         typescript_server(server, issuer, &token_issuer),
     ]
 }
@@ -62,7 +62,7 @@ fn base(server: &McpServer) -> String {
     url.strip_suffix("/mcp").unwrap_or(url).to_owned()
 }
 
-fn fastmcp(server: &McpServer, issuer: &str, token_issuer: &str) -> Snippet {
+fn fastmcp(server: &McpServer, issuer: &str, token_issuer: &str, list: &[String]) -> Snippet {
     Snippet {
         id: "python-server",
         title: "Python: FastMCP",
@@ -73,7 +73,7 @@ fn fastmcp(server: &McpServer, issuer: &str, token_issuer: &str) -> Snippet {
              auth = RemoteAuthProvider(\n    \
              token_verifier=JWTVerifier(\n        \
              jwks_uri={},\n        issuer={},\n        audience={},\n        algorithm={},\n    ),\n    \
-             authorization_servers=[{}],\n    base_url={},\n    scopes_supported=[],\n)\n\
+             authorization_servers=[{}],\n    base_url={},\n    scopes_supported=[{}],\n)\n\
              mcp = FastMCP({}, auth=auth)",
             literal(&format!("{issuer}/keys")),
             literal(token_issuer),
@@ -81,6 +81,7 @@ fn fastmcp(server: &McpServer, issuer: &str, token_issuer: &str) -> Snippet {
             literal(server.signing_alg.as_str()),
             literal(token_issuer),
             literal(&base(server)),
+            list.join(", "),
             literal(server.name.as_str()),
         ),
     }

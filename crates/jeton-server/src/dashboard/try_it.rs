@@ -6,6 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
 use http::StatusCode;
+use jeton_core::LONG_TOKEN;
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
@@ -32,6 +33,9 @@ struct TryPage {
 
 struct PreviewView {
     header: String,
+    left_out: Option<String>,
+    length: usize,
+    is_long: bool,
     claims: Option<String>,
     error: &'static str,
     description: String,
@@ -80,7 +84,16 @@ pub(crate) async fn try_it(
 
 fn view(preview: TokenPreview) -> PreviewView {
     match preview {
-        TokenPreview::Issued { alg, kid, claims } => PreviewView {
+        TokenPreview::Issued {
+            alg,
+            kid,
+            length,
+            left_out,
+            claims,
+        } => PreviewView {
+            left_out: (!left_out.is_empty()).then(|| left_out.to_string()),
+            length,
+            is_long: length >= LONG_TOKEN,
             header: format!(
                 "{{\n  \"typ\": \"at+jwt\",\n  \"alg\": \"{alg}\",\n  \"kid\": \"{kid}\"\n}}"
             ),
@@ -90,6 +103,9 @@ fn view(preview: TokenPreview) -> PreviewView {
         },
         TokenPreview::Refused { code, description } => PreviewView {
             header: String::new(),
+            left_out: None,
+            length: 0,
+            is_long: false,
             claims: None,
             error: code,
             description: super::error::sentence(&description),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jeton_core::AccessTokenClaims;
+use jeton_core::{AccessTokenClaims, ScopeSet};
 
 use crate::app::App;
 use crate::directory::ClientEntry;
@@ -16,6 +16,10 @@ pub(crate) enum TokenPreview {
         alg: &'static str,
         /// The JWT's `kid`.
         kid: String,
+        /// The token's length, in bytes.
+        length: usize,
+        /// The scopes that were asked for and are not granted.
+        left_out: ScopeSet,
         /// The JWT's claims.
         claims: Box<AccessTokenClaims>,
     },

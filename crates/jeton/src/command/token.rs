@@ -2,13 +2,13 @@
 
 use clap::Args;
 use jeton_agent::request_token;
-use jeton_core::ScopeSet;
+use jeton_core::{LONG_TOKEN, ScopeSet, TokenResponse};
 use jeton_jose::http_client;
 use serde_json::json;
 
 use super::credentials::{Credentials, server_url};
 use crate::arguments::Global;
-use crate::output;
+use crate::output::{self, say};
 use crate::reach::reach;
 
 /// Get an access token and print it; with --json the whole answer.
@@ -36,9 +36,29 @@ pub(crate) async fn run(token: Token, global: &Global) -> anyhow::Result<()> {
         token.scope.as_ref(),
     )
     .await?;
+    warn(token.scope.as_ref(), &response);
     if global.json {
         output::json(&json!(response))
     } else {
         output::data(&response.access_token)
+    }
+}
+
+/// Says what the token lacks of what was asked for, and where it is too long for some servers.
+fn warn(asked: Option<&ScopeSet>, response: &TokenResponse) {
+    if let (Some(asked), Some(granted)) = (asked, &response.scope) {
+        let left_out = asked.difference(granted);
+        if !left_out.is_empty() {
+            say(&format!(
+                "warning: not granted to this client, so left out: {}",
+                left_out.summary()
+            ));
+        }
+    }
+    let length = response.access_token.len();
+    if length >= LONG_TOKEN {
+        say(&format!(
+            "warning: the token has {length} bytes, and many servers refuse headers over 8 kB (nginx) or 16 kB (Node); ask for fewer scopes with --scope"
+        ));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use jeton_core::{Grant, McpServer, Scope, ScopeSet, TokenRequest};
+use jeton_core::{Grant, McpServer, TokenRequest};
 
 use super::decision::{Decision, Issue, Refusal};
+use super::granted_scopes::{GrantedScopes, granted_scopes};
 use crate::directory::{ClientEntry, Directory};
 
 /// Decides on a request of an authenticated, enabled client.
@@ -15,7 +16,7 @@ pub(super) fn decide(
     default_server: Option<&Arc<McpServer>>,
 ) -> Decision {
     let (server, grant) = target(directory, client, request, default_server)?;
-    let scope = scope(request, grant, &server)?;
+    let GrantedScopes { scope, left_out } = granted_scopes(request.scope.as_ref(), grant, &server)?;
     let token_ttl = match client.client.token_ttl {
         Some(own) => own.min(server.token_ttl),
         None => server.token_ttl,
@@ -24,6 +25,7 @@ pub(super) fn decide(
         client: Arc::clone(client),
         server,
         scope,
+        left_out,
         resource: request.resource.clone(),
         token_ttl,
     })
@@ -62,27 +64,5 @@ fn target<'a>(
             (Some(only), None) => Ok(only),
             (Some(_), Some(_)) => Err(Refusal::ResourceMissing),
         },
-    }
-}
-
-/// OAuth 2.1 §3.2.2.1: absent, all of the grant; present, exactly these or none. A scope that the MCP
-/// server no longer defines is granted to nobody, and a token has at least one (RFC 6749 §3.3).
-fn scope(request: &TokenRequest, grant: &Grant, server: &McpServer) -> Result<ScopeSet, Refusal> {
-    let granted = || grant.scopes.intersection(&server.scope_set());
-    let Some(asked) = request.scope.as_ref().filter(|asked| !asked.is_empty()) else {
-        let granted = granted();
-        if granted.is_empty() {
-            return Err(Refusal::NoScope { server: server.id });
-        }
-        return Ok(granted);
-    };
-    let is_granted = |scope: &Scope| grant.scopes.contains(scope) && server.defines(scope);
-    match asked.iter().find(|scope| !is_granted(scope)) {
-        None => Ok(asked.clone()),
-        Some(scope) => Err(Refusal::ScopeNotGranted {
-            scope: scope.clone(),
-            granted: granted(),
-            server: server.id,
-        }),
     }
 }

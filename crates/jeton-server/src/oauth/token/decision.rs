@@ -15,6 +15,8 @@ pub(super) struct Issue {
     pub(super) client: Arc<ClientEntry>,
     pub(super) server: Arc<McpServer>,
     pub(super) scope: ScopeSet,
+    /// What was asked for and is not granted.
+    pub(super) left_out: ScopeSet,
     pub(super) resource: Option<ResourceUri>,
     pub(super) token_ttl: TokenTtl,
 }
@@ -60,6 +62,24 @@ pub(super) enum Refusal {
         /// Where.
         server: McpServerId,
     },
+    /// Not one of the MCP server's scopes.
+    #[error("the MCP server defines no scope {scope}; the client may ask for: {}", granted.summary())]
+    ScopeUndefined {
+        /// The first that it does not define.
+        scope: Scope,
+        /// Those that the client may ask for.
+        granted: ScopeSet,
+        /// Where.
+        server: McpServerId,
+    },
+    /// None of those asked for is in the grant.
+    #[error("none of the scopes asked for is granted to the client on this MCP server; granted: {}", granted.summary())]
+    NothingGranted {
+        /// Those that are.
+        granted: ScopeSet,
+        /// Where.
+        server: McpServerId,
+    },
     /// Not in the grant.
     #[error("the scope {scope} is not granted to the client on this MCP server; granted: {}", granted.summary())]
     ScopeNotGranted {
@@ -78,6 +98,8 @@ impl Refusal {
         match self {
             Self::ResourceNotGranted { server } => *server,
             Self::ScopeNotGranted { server, .. }
+            | Self::ScopeUndefined { server, .. }
+            | Self::NothingGranted { server, .. }
             | Self::ResourceRetired { server }
             | Self::NoScope { server } => Some(*server),
             _ => None,
@@ -94,7 +116,10 @@ impl From<&Refusal> for OAuthError {
             | Refusal::ResourceMissing
             | Refusal::ResourceNotGranted { .. }
             | Refusal::ResourceRetired { .. } => ErrorCode::InvalidTarget,
-            Refusal::ScopeNotGranted { .. } | Refusal::NoScope { .. } => ErrorCode::InvalidScope,
+            Refusal::ScopeNotGranted { .. }
+            | Refusal::ScopeUndefined { .. }
+            | Refusal::NothingGranted { .. }
+            | Refusal::NoScope { .. } => ErrorCode::InvalidScope,
         };
         Self::new(code, refusal.to_string())
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jeton_core::{
-    AccessTokenClaims, AuditKind, ClientId, Outcome, SecretState, SigningAlgorithm, Timestamp,
-    TokenId, TokenProfile, TokenRequest, TokenResponse, TokenType, redact,
+    AccessTokenClaims, AuditEvent, AuditKind, ClientId, LONG_TOKEN, Outcome, SecretState,
+    SigningAlgorithm, Timestamp, TokenId, TokenProfile, TokenRequest, TokenResponse, TokenType,
+    redact,
 };
-use jeton_jose::SigningError;
+use jeton_jose::{SigningError, SigningKey};
 
 use super::decision::{Issue, Refusal};
 use crate::app::App;
@@ -19,6 +20,10 @@ use crate::service::TokenPreview;
 /// What takes longer is decided again before the token leaves.
 const SLOW: Duration = Duration::from_millis(200);
 
+/// How long before its issue a token is valid already, in seconds. A verifier whose clock is behind would
+/// refuse it otherwise; some expect `nbf`, although RFC 9068 §2.2 asks for none.
+const NOT_BEFORE: i64 = 60;
+
 /// Issues a token. Its record is durable before it is returned; without a record there is no token.
 pub(super) async fn issue(
     app: &App,
@@ -27,13 +32,13 @@ pub(super) async fn issue(
 ) -> Result<TokenResponse, OAuthError> {
     let decided = Instant::now();
     let now = app.clock.now();
-    let claims = claims(app, &issue, now)?;
+    let mut claims = claims(app, &issue, now)?;
     let key = app
         .keys
         .active(issue.server.signing_alg)
         .map_err(|error| OAuthError::internal(&error))?;
     let failed = |error: SigningError| OAuthError::internal(&error);
-    let unsigned = key.unsigned_access_token(&claims).map_err(failed)?;
+    let unsigned = unsigned(&key, &mut claims).map_err(failed)?;
     let (access_token, under_way) = match key.algorithm() {
         // Most of a millisecond, or a quarter of one. On threads of their own, measured, the hand-over
         // costs throughput and gains nothing: there are as many workers as cores.
@@ -49,25 +54,15 @@ pub(super) async fn issue(
     let access_token = access_token.map_err(failed)?;
 
     let client_id = issue.client.client.id;
-    let mut event = authenticated
-        .context
-        .event(app, AuditKind::TokenIssued, authenticated.caller.actor())
-        .map_err(|error| OAuthError::internal(&error))?;
-    event.client_id = Some(client_id);
-    event.mcp_server_id = Some(issue.server.id);
-    event.secret_id = Some(authenticated.secret_id);
-    event.scope = Some(issue.scope.clone());
-    event.resource = issue
-        .resource
-        .map(|resource| resource.as_given().to_owned());
-    event.jti = Some(claims.jti);
-    event.detail.insert(
-        "expires_at".into(),
-        Timestamp::from_seconds(claims.exp).to_string().into(),
-    );
+    let mut event = event(app, authenticated, &issue, &claims)?;
     event
         .detail
         .insert("key_id".into(), key.id().to_string().into());
+    if access_token.len() >= LONG_TOKEN {
+        event
+            .detail
+            .insert("token_bytes".into(), access_token.len().into());
+    }
     app.audit
         .record_after(under_way, event)
         .await
@@ -82,6 +77,34 @@ pub(super) async fn issue(
         expires_in: Some(i64::from(issue.token_ttl.as_seconds())),
         scope: Some(issue.scope),
     })
+}
+
+/// What is recorded of a token, but for what only its signature tells.
+fn event(
+    app: &App,
+    authenticated: &Authenticated,
+    issue: &Issue,
+    claims: &AccessTokenClaims,
+) -> Result<AuditEvent, OAuthError> {
+    let mut event = authenticated
+        .context
+        .event(app, AuditKind::TokenIssued, authenticated.caller.actor())
+        .map_err(|error| OAuthError::internal(&error))?;
+    event.client_id = Some(issue.client.client.id);
+    event.mcp_server_id = Some(issue.server.id);
+    event.secret_id = Some(authenticated.secret_id);
+    event.scope = Some(issue.scope.clone());
+    event.resource = issue
+        .resource
+        .as_ref()
+        .map(|resource| resource.as_given().to_owned());
+    event.record_left_out_scopes(&issue.left_out);
+    event.jti = Some(claims.jti.clone());
+    event.detail.insert(
+        "expires_at".into(),
+        Timestamp::from_seconds(claims.exp).to_string().into(),
+    );
+    Ok(event)
 }
 
 /// A client that was disabled meanwhile, somewhere, gets no token, nor does a secret that was revoked:
@@ -117,11 +140,24 @@ pub(super) fn preview(app: &App, issue: &Issue) -> Result<TokenPreview, OAuthErr
         .keys
         .active(issue.server.signing_alg)
         .map_err(|error| OAuthError::internal(&error))?;
+    let mut claims = claims(app, issue, app.clock.now())?;
+    let unsigned = unsigned(&key, &mut claims).map_err(|error| OAuthError::internal(&error))?;
     Ok(TokenPreview::Issued {
         alg: issue.server.signing_alg.as_str(),
         kid: key.id().to_string(),
-        claims: Box::new(claims(app, issue, app.clock.now())?),
+        length: key.token_length(&unsigned),
+        left_out: issue.left_out.clone(),
+        claims: Box::new(claims),
     })
+}
+
+/// A token up to its signature. `scopes` repeats `scope` only while that keeps the token short.
+fn unsigned(key: &SigningKey, claims: &mut AccessTokenClaims) -> Result<String, SigningError> {
+    let unsigned = key.unsigned_access_token(claims)?;
+    if key.token_length(&unsigned) < LONG_TOKEN || claims.scopes.take().is_none() {
+        return Ok(unsigned);
+    }
+    key.unsigned_access_token(claims)
 }
 
 /// RFC 9068 §2.2.
@@ -140,7 +176,7 @@ fn claims(app: &App, issue: &Issue, now: Timestamp) -> Result<AccessTokenClaims,
         aud: issue.server.audience(issue.resource.as_ref()),
         exp: iat + i64::from(issue.token_ttl.as_seconds()),
         iat,
-        nbf: Some(iat),
+        nbf: Some(iat - NOT_BEFORE),
         jti: jti.to_string(),
         client_id: client.id.to_string(),
         scope: issue.scope.clone(),

@@ -6,6 +6,7 @@
 
 mod client_credentials;
 mod decision;
+mod granted_scopes;
 mod issue;
 
 use std::sync::Arc;
