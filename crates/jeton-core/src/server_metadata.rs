@@ -32,8 +32,9 @@ pub struct ServerMetadata {
     /// How clients authenticate at the token endpoint.
     #[serde(default)]
     pub token_endpoint_auth_methods_supported: Vec<String>,
-    /// With what signed assertions may be signed.
-    #[serde(default)]
+    /// With what signed assertions may be signed. Jeton takes none yet, and RFC 8414 §2 asks for it only
+    /// where they are taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// Where a token's state is asked for (RFC 7662).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +68,7 @@ const SECRET_METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
 impl ServerMetadata {
     /// Jeton's own metadata: `issuer` names itself exactly, `base` is where the endpoints are, and
-    /// `token_endpoint` is the issuer's own.
+    /// `token_endpoint` is the issuer's own. What would be empty is left out (RFC 8414 §3.2).
     pub fn for_issuer(issuer: &str, base: &str, scopes: &ScopeSet) -> Self {
         let list = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
         let algorithms: Vec<String> = SigningAlgorithm::ALL
@@ -79,11 +80,12 @@ impl ServerMetadata {
             authorization_endpoint: Some(format!("{base}/oauth/authorize")),
             token_endpoint: format!("{issuer}/oauth/token"),
             jwks_uri: Some(format!("{base}/keys")),
-            scopes_supported: Some(scopes.iter().map(ToString::to_string).collect()),
+            scopes_supported: (!scopes.is_empty())
+                .then(|| scopes.iter().map(ToString::to_string).collect()),
             response_types_supported: list(&["code"]),
             grant_types_supported: list(&["client_credentials"]),
             token_endpoint_auth_methods_supported: list(&SECRET_METHODS),
-            token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
+            token_endpoint_auth_signing_alg_values_supported: Vec::new(),
             introspection_endpoint: Some(format!("{base}/oauth/introspect")),
             introspection_endpoint_auth_methods_supported: list(&SECRET_METHODS),
             revocation_endpoint: Some(format!("{base}/oauth/revoke")),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditLog, AuditMemory, OpenAuditError, Outcome, open_memory};
 use crate::background;
-use crate::config::{AuditDurability, Config, Forward, Issuer, Setting};
+use crate::config::{AuditDurability, Config, Forward, Issuer, MetadataScopes, Setting};
 use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::directory::{Directory, DirectoryOptions, Freshness};
 use crate::disk::Reserve;
@@ -138,6 +138,8 @@ pub struct App {
     /// When the server is told to stop, so are its jobs.
     pub(crate) stopping: CancellationToken,
     pub(crate) started_at: Timestamp,
+    /// Which scopes the issuer's own metadata lists.
+    pub(crate) metadata_scopes: MetadataScopes,
     /// The admin API as a resource.
     pub(crate) admin_api: McpServer,
     /// Held as long as the data directory is in use.
@@ -211,6 +213,7 @@ impl App {
             audit_memory,
             audit_forward_wait: config.audit_forward_wait,
             settings: config.settings.clone(),
+            metadata_scopes: config.metadata_scopes,
             stopping: CancellationToken::new(),
             started_at: clock.now(),
             clock,

@@ -29,8 +29,8 @@ mod telemetry;
 pub use app::{App, OpenError, StartError};
 pub use audit::Acknowledgement;
 pub use config::{
-    AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, OnDiscontinuity,
-    RawAudit, RawConfig, RawForward, RawOidc,
+    AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, MetadataScopes,
+    OnDiscontinuity, RawAudit, RawConfig, RawForward, RawOidc,
 };
 pub use data_dir::{DataDirError, lock_data_dir};
 pub use first_start::AdminCredentials;

@@ -78,10 +78,11 @@ pub enum ConfigError {
 }
 
 /// The settings that may come from the environment, as `JETON_…`.
-const ENVIRONMENT: [&str; 17] = [
+const ENVIRONMENT: [&str; 18] = [
     "data_dir",
     "listen",
     "issuer",
+    "metadata_scopes",
     "database_url",
     "database_notification_url",
     "database_connections",
@@ -196,6 +197,7 @@ impl Config {
         Ok(Self {
             listen: raw.listen.unwrap_or(LISTEN),
             issuer,
+            metadata_scopes: raw.metadata_scopes.unwrap_or_default(),
             database: database::database(
                 raw.database_url.as_ref(),
                 raw.database_notification_url,

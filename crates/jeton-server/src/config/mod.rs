@@ -48,6 +48,17 @@ pub enum OnDiscontinuity {
     Stop,
 }
 
+/// Which scopes the issuer's own metadata lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetadataScopes {
+    /// None. Each MCP server's own issuer lists that server's.
+    #[default]
+    None,
+    /// Those of all MCP servers.
+    All,
+}
+
 /// Settings as somebody wrote them: a file, the environment, or flags. Everything is optional.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +72,9 @@ pub struct RawConfig {
     /// The issuer URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// `none` or `all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_scopes: Option<MetadataScopes>,
     /// Where the data is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_url: Option<DatabaseUrl>,
@@ -170,6 +184,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The issuer as configured; absent, it follows from the address.
     pub(crate) issuer: Option<Issuer>,
+    pub(crate) metadata_scopes: MetadataScopes,
     /// Where the data is kept.
     pub(crate) database: Database,
     /// The master key from the environment, if it is there.

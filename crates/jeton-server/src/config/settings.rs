@@ -6,7 +6,7 @@ use std::time::Duration;
 use figment::Figment;
 use jeton_store::Database;
 
-use super::{AuditDurability, Config, OnDiscontinuity};
+use super::{AuditDurability, Config, MetadataScopes, OnDiscontinuity};
 
 /// One setting, for people to read. The master key is not among them.
 #[derive(Debug, Clone)]
@@ -62,6 +62,14 @@ fn server(config: &Config) -> Vec<Named> {
         (
             "issuer",
             issuer.map_or_else(|| "from the address".to_owned(), ToString::to_string),
+        ),
+        (
+            "metadata_scopes",
+            match config.metadata_scopes {
+                MetadataScopes::None => "none",
+                MetadataScopes::All => "all",
+            }
+            .to_owned(),
         ),
         ("insecure_http", truth(config.insecure_http)),
         ("tls_cert", path(tls.map(|tls| tls.cert.as_path()))),

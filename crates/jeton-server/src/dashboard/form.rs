@@ -37,9 +37,13 @@ impl PostedForm {
                 "The dashboard takes forms only.",
             ));
         }
-        let body = read_body(body, MAX_FORM)
+        let body = read_body(headers, body, MAX_FORM)
             .await
             .map_err(|error| match error {
+                BodyError::Compressed => PageError::Refused(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "The form is compressed (Content-Encoding). Send it uncompressed.",
+                ),
                 BodyError::TooLarge => {
                     PageError::Refused(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large.")
                 }

@@ -24,20 +24,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
                 "send a JSON body with Content-Type: application/json",
             ));
         }
-        let body = read_body(request.into_body(), MAX_JSON)
-            .await
-            .map_err(|error| match error {
-                BodyError::TooLarge => {
-                    Problem::unreadable(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 256 KiB")
-                }
-                BodyError::TooSlow => Problem::unreadable(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "the body did not arrive in time",
-                ),
-                BodyError::Broken => {
-                    Problem::unreadable(StatusCode::BAD_REQUEST, "the body did not arrive whole")
-                }
-            })?;
+        let (parts, body) = request.into_parts();
+        let body =
+            read_body(&parts.headers, body, MAX_JSON)
+                .await
+                .map_err(|error| match error {
+                    BodyError::Compressed => Problem::unreadable(
+                        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                        "the body is compressed (Content-Encoding); send it uncompressed",
+                    ),
+                    BodyError::TooLarge => Problem::unreadable(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "the body is over 256 KiB",
+                    ),
+                    BodyError::TooSlow => Problem::unreadable(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "the body did not arrive in time",
+                    ),
+                    BodyError::Broken => Problem::unreadable(
+                        StatusCode::BAD_REQUEST,
+                        "the body did not arrive whole",
+                    ),
+                })?;
         let mut deserializer = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();

@@ -1,7 +1,7 @@
 //! The one place where an error of the admin API becomes a response: RFC 9457 problem details.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use jeton_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -225,6 +225,9 @@ impl IntoResponse for Problem {
             .and_then(|text| HeaderValue::try_from(text).ok())
         {
             headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

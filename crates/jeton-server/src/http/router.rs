@@ -3,13 +3,15 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
+use http::Uri;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::cors::public_cors;
+use super::cors::{allow_any_origin, public_cors};
 use crate::app::App;
 use crate::{api, dashboard, oauth};
 
@@ -65,8 +67,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(operations)
         .merge(admin.method_not_allowed_fallback(api::method_not_allowed))
         .merge(dashboard(&app))
-        .fallback(api::no_such_path)
+        .fallback(no_such_path)
         .with_state(app)
+}
+
+/// The answer to a path that is not there, in the form of those around it.
+async fn no_such_path(uri: Uri) -> Response {
+    if !oauth::is_oauth_path(uri.path()) {
+        return api::no_such_path().await.into_response();
+    }
+    let mut response = oauth::no_such_endpoint(uri.path()).into_response();
+    allow_any_origin(response.headers_mut());
+    response
 }
 
 /// What the listener for health serves.

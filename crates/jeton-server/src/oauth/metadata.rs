@@ -11,8 +11,10 @@ use http::{HeaderValue, StatusCode};
 use jeton_core::{McpServer, McpServerId, ProtectedResourceMetadata, ScopeSet, ServerMetadata};
 use serde::Serialize;
 
+use super::ResourcePath;
 use crate::app::App;
 use crate::http::OAuthError;
+use crate::service::listed_scopes;
 
 /// The issuer's own.
 pub(crate) async fn server(State(app): State<Arc<App>>) -> Response {
@@ -20,16 +22,16 @@ pub(crate) async fn server(State(app): State<Arc<App>>) -> Response {
     document(&ServerMetadata::for_issuer(
         issuer,
         issuer,
-        &app.directory.all_scopes(),
+        &listed_scopes(&app),
     ))
 }
 
 /// That of `{issuer}/resources/{res_id}`.
 pub(crate) async fn mcp_server(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    path: ResourcePath,
 ) -> Result<Response, OAuthError> {
-    let server = mcp_server_at(&app, &id)?;
+    let server = mcp_server_at(&app, path)?;
     let issuer = server.own_issuer_url(app.issuer.as_str());
     Ok(document(&ServerMetadata::for_issuer(
         &issuer,
@@ -51,10 +53,10 @@ pub(crate) async fn admin_api(State(app): State<Arc<App>>) -> Response {
 }
 
 /// The MCP server that a `res_…` in a path names.
-pub(crate) fn mcp_server_at(app: &App, id: &str) -> Result<Arc<McpServer>, OAuthError> {
-    let server = id
-        .parse::<McpServerId>()
+pub(super) fn mcp_server_at(app: &App, path: ResourcePath) -> Result<Arc<McpServer>, OAuthError> {
+    let server = path
         .ok()
+        .and_then(|Path(id)| id.parse::<McpServerId>().ok())
         .and_then(|id| app.directory.find_mcp_server(id));
     server.ok_or_else(|| {
         OAuthError::invalid_request(

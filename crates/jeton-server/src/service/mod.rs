@@ -15,6 +15,7 @@ pub(crate) mod device;
 mod error;
 pub(crate) mod expiry;
 pub(crate) mod grants;
+mod listed_scopes;
 pub(crate) mod mcp_servers;
 pub(crate) mod oidc;
 mod operator;
@@ -35,6 +36,7 @@ pub(crate) mod token_standing;
 pub(crate) mod void_tokens;
 
 pub(crate) use error::{Confirmation, Loss, ServiceError};
+pub(crate) use listed_scopes::listed_scopes;
 pub(crate) use operator::{Operator, OperatorId};
 pub(crate) use scope_change::ScopeRename;
 pub(crate) use secret_throttle::SecretThrottle;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jeton_server::{
-    App, AuditDurability, Config, DatabaseUrl, LogFormat, OnDiscontinuity, RawAudit, RawConfig,
-    Server, init_telemetry,
+    App, AuditDurability, Config, DatabaseUrl, LogFormat, MetadataScopes, OnDiscontinuity,
+    RawAudit, RawConfig, Server, init_telemetry,
 };
 use tokio::sync::oneshot;
 
@@ -28,6 +28,11 @@ pub(crate) struct Serve {
     /// and the address].
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+    /// Which scopes the issuer's metadata lists: none, or all of every MCP server. Some clients ask for
+    /// everything that is listed. Each MCP server's own issuer lists that server's scopes in any case
+    /// [env: JETON_METADATA_SCOPES] [default: none].
+    #[arg(long, value_name = "WHICH")]
+    metadata_scopes: Option<Listed>,
     /// Where the data is kept: sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE for
     /// several servers [env: JETON_DATABASE_URL] [default: sqlite:jeton.db in the data directory].
     #[arg(long, value_name = "URL")]
@@ -126,6 +131,12 @@ pub(crate) struct Serve {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum Listed {
+    None,
+    All,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Durability {
     Sync,
     Async,
@@ -157,6 +168,10 @@ impl Serve {
             data_dir: global.data_dir.clone(),
             listen: self.listen,
             issuer: self.issuer.clone(),
+            metadata_scopes: self.metadata_scopes.map(|listed| match listed {
+                Listed::None => MetadataScopes::None,
+                Listed::All => MetadataScopes::All,
+            }),
             database_url: self.database_url.clone(),
             database_notification_url: self.database_notification_url.clone(),
             database_connections: self.database_connections,

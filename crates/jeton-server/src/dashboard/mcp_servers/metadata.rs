@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{ServerView, Tab, find, page};
 use crate::app::App;
 use crate::dashboard::{Page, PageError, PageQuery, PageResult, SignedIn, html};
+use crate::service::listed_scopes;
 use crate::service::publication::{self, Check};
 
 #[derive(Template)]
@@ -76,13 +77,10 @@ fn documents(app: &App, server: &McpServer) -> Vec<Document> {
     let resource = ProtectedResourceMetadata {
         resource: server.url.as_given().to_owned(),
         authorization_servers: vec![server.token_issuer(issuer)],
-        scopes_supported: Some(
-            server
-                .scopes
-                .iter()
-                .map(|scope| scope.name.to_string())
-                .collect(),
-        ),
+        scopes_supported: (!server.scopes.is_empty()).then(|| {
+            let names = server.scopes.iter().map(|scope| scope.name.to_string());
+            names.collect()
+        }),
         bearer_methods_supported: vec!["header".into()],
         resource_name: Some(server.name.to_string()),
     };
@@ -103,7 +101,7 @@ fn documents(app: &App, server: &McpServer) -> Vec<Document> {
             json: pretty(&ServerMetadata::for_issuer(
                 issuer,
                 issuer,
-                &app.directory.all_scopes(),
+                &listed_scopes(app),
             )),
         },
         Document {

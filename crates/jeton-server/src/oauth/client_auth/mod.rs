@@ -81,8 +81,11 @@ impl Authenticated {
             ));
         }
         require_form(&parts.headers)?;
-        let body = read_body(body, MAX_FORM).await.map_err(body_error)?;
-        let (claimed, outcome) = match read(&parts.headers, &body) {
+        let body = read_body(&parts.headers, body, MAX_FORM)
+            .await
+            .map_err(body_error)?;
+        let is_token = parts.uri.path().ends_with("/token");
+        let (claimed, outcome) = match read(&parts.headers, &body, is_token) {
             Ok((form, presented)) => {
                 let claimed = presented.client_id.parse::<SecretOwner>().ok();
                 let outcome = secret::authenticate(app, &presented, claimed).await;
@@ -101,7 +104,7 @@ impl Authenticated {
                 context,
             }),
             Err(refusal) => {
-                let kind = if parts.uri.path().ends_with("/token") {
+                let kind = if is_token {
                     AuditKind::TokenRefused
                 } else {
                     AuditKind::AuthenticationRefused
@@ -133,11 +136,20 @@ impl Authenticated {
 fn read(
     headers: &HeaderMap,
     body: &[u8],
+    is_token: bool,
 ) -> Result<(Form, PresentedSecret), (TokenRequestError, bool)> {
     let mut authorization = headers.get_all(AUTHORIZATION).iter();
     let first = authorization.next().map(http::HeaderValue::as_bytes);
     let in_header = first.is_some_and(|value| !value.to_ascii_lowercase().starts_with(b"bearer "));
-    let form = Form::parse(body).map_err(|error| (error.into(), false))?;
+    let form = Form::parse(body).map_err(|error| {
+        // Only the token endpoint has a code of its own for a resource sent twice.
+        let error = if is_token {
+            error.into()
+        } else {
+            TokenRequestError::Form(error)
+        };
+        (error, false)
+    })?;
     if authorization.next().is_some() {
         return Err((TokenRequestError::TwoMethods, in_header));
     }
@@ -163,6 +175,10 @@ fn require_form(headers: &HeaderMap) -> Result<(), OAuthError> {
 
 fn body_error(error: BodyError) -> OAuthError {
     match error {
+        BodyError::Compressed => OAuthError::invalid_request(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body is compressed (Content-Encoding); send it uncompressed",
+        ),
         BodyError::TooLarge => {
             OAuthError::invalid_request(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 64 KiB")
         }

@@ -12,12 +12,13 @@ mod issue;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use jeton_core::{Form, GrantType, McpServer, TokenRequest, TokenRequestError, TokenResponse};
 
+use super::ResourcePath;
 use super::client_auth::{Authenticated, Caller};
 use super::metadata::mcp_server_at;
 use crate::app::App;
@@ -48,10 +49,10 @@ pub(crate) async fn token_at_once(
 /// At the token endpoint of one MCP server, which is the resource where none is named.
 pub(crate) async fn token_for_mcp_server(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    path: ResourcePath,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    let server = mcp_server_at(&app, &id)?;
+    let server = mcp_server_at(&app, path)?;
     let authenticated = Authenticated::from_request(request, &app).await?;
     answer(&app, &authenticated, Some(&server)).await
 }
