@@ -170,7 +170,7 @@ impl AuditLog {
     pub(crate) async fn record_after(
         &self,
         under_way: UnderWay,
-        event: AuditEvent,
+        event: Box<AuditEvent>,
     ) -> Result<(), AuditUnavailable> {
         let written = self.hand_in(event).await?;
         drop(under_way);
@@ -179,7 +179,7 @@ impl AuditLog {
 
     /// Records an event. With `audit.durability = "sync"` it is on disk when this returns.
     pub(crate) async fn record(&self, event: AuditEvent) -> Result<(), AuditUnavailable> {
-        wait(self.hand_in(event).await?).await
+        wait(self.hand_in(Box::new(event)).await?).await
     }
 
     /// Records a refusal, or counts it where it repeats others: what is counted is recorded within a
@@ -224,7 +224,7 @@ impl AuditLog {
     /// Queues an event; what is returned tells when it is on disk, where anybody has to wait.
     async fn hand_in(
         &self,
-        mut event: AuditEvent,
+        mut event: Box<AuditEvent>,
     ) -> Result<Option<oneshot::Receiver<Result<(), AuditUnavailable>>>, AuditUnavailable> {
         if self.is_halted() {
             return Err(AuditUnavailable);
@@ -237,10 +237,7 @@ impl AuditLog {
             }
             AuditDurability::Async => (None, None),
         };
-        let message = Message::Record {
-            event: Box::new(event),
-            written,
-        };
+        let message = Message::Record { event, written };
         match self.durability {
             AuditDurability::Sync => self.send(message).await?,
             AuditDurability::Async => {

@@ -131,10 +131,11 @@ impl Serving {
         let service = service_fn(move |request: Request<Incoming>| {
             let exchange = Exchange::begin(&activity);
             let request = request.map(|body| RequestBody::new(body, &activity));
-            let answering = self.service.clone().answer(peer, request);
+            let service = self.service.clone();
             let ending = peer.is_on_reserved_place.then(|| ending.clone());
             async move {
-                let answer = answering.await;
+                // Made here: what is captured and then awaited has its place twice.
+                let answer = service.answer(peer, request).await;
                 if let Some(ending) = ending
                     && answer.extensions().get::<EndConnection>().is_some()
                 {

@@ -92,7 +92,9 @@ async fn find(app: &App, claimed: Option<SecretOwner>) -> Result<Option<Known>, 
             let Some(server) = app.directory.find_mcp_server(id) else {
                 return Ok(None);
             };
-            let secrets = app.store.secrets_of(owner).await.map_err(service)?;
+            // Rare, and large: a client's request does not carry room for it.
+            let secrets = Box::pin(app.store.secrets_of(owner)).await;
+            let secrets = secrets.map_err(service)?;
             Ok(Some(Known::McpServer(server, secrets)))
         }
     }

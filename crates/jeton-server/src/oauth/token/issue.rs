@@ -85,10 +85,11 @@ fn event(
     authenticated: &Authenticated,
     issue: &Issue,
     claims: &AccessTokenClaims,
-) -> Result<AuditEvent, OAuthError> {
+) -> Result<Box<AuditEvent>, OAuthError> {
     let mut event = authenticated
         .context
         .event(app, AuditKind::TokenIssued, authenticated.caller.actor())
+        .map(Box::new)
         .map_err(|error| OAuthError::internal(&error))?;
     event.client_id = Some(issue.client.client.id);
     event.mcp_server_id = Some(issue.server.id);
