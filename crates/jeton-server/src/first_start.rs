@@ -7,18 +7,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jeton_core::{
-    Actor, AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus, Clock,
-    CustomClaims, Description, Entropy, EntropyError, EventId, Grant, McpServer, McpServerId,
-    PlainSecret, ResourceUri, ScopeDefinition, SecretId, SecretOwner, SigningAlgorithm, Timestamp,
-    TokenProfile, TokenTtl,
+    Actor, AuditEvent, AuditKind, Clock, Description, Entropy, EntropyError, EventId, McpServer,
+    McpServerId, ResourceUri, ScopeDefinition, SigningAlgorithm, Timestamp, TokenProfile, TokenTtl,
 };
 use jeton_jose::MasterKey;
 use jeton_store::{PageRequest, Store, StoreError};
-use serde::{Deserialize, Serialize};
 
+use crate::admin_client::{AdminClientError, AdminCredentials, NewAdminClient};
 use crate::config::Issuer;
 use crate::keys::{KeyRing, KeyRingError, OutsideKey};
-use crate::private_file::write_private_file;
 
 /// Why the first start did not finish. Starting again continues it.
 #[derive(Debug, thiserror::Error)]
@@ -41,30 +38,12 @@ pub enum FirstStartError {
         #[source]
         source: io::Error,
     },
+    /// The client cannot be made.
+    #[error(transparent)]
+    AdminClient(#[from] AdminClientError),
     /// A text of this program's own is refused by the domain; a test would have found it.
     #[error("the built-in admin API cannot be described: {0}")]
     BuiltIn(String),
-}
-
-/// The credentials of the admin client: what `admin.json` holds.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct AdminCredentials {
-    /// Where the server is.
-    pub issuer: String,
-    /// The admin client.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: String,
-}
-
-impl fmt::Debug for AdminCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdminCredentials")
-            .field("issuer", &self.issuer)
-            .field("client_id", &self.client_id)
-            .field("client_secret", &"[redacted]")
-            .finish()
-    }
 }
 
 pub(crate) struct FirstStart<'a> {
@@ -171,34 +150,13 @@ impl FirstStart<'_> {
     async fn make_admin(&self, url: ResourceUri) -> Result<McpServer, FirstStartError> {
         let now = self.clock.now();
         let server = admin_server(McpServerId::generate(now, self.entropy)?, url, now)?;
-        let client = admin_client("First admin", now, self.entropy)?;
-        let plain = PlainSecret::generate(self.entropy)?;
-        let secret = ClientSecret {
-            id: SecretId::generate(now, self.entropy)?,
-            owner: SecretOwner::Client(client.id),
-            digest: plain.digest(),
-            suffix: plain.suffix(),
-            created_at: now,
-            expires_at: None,
-            last_used_at: None,
-            revoked_at: None,
-        };
-        let grant = Grant::new(client.id, server.id, server.scope_set(), now);
+        let admin = NewAdminClient::make("First admin", &server, now, self.entropy)?;
         let mut event = self.event(AuditKind::ClientCreated)?;
-        event.client_id = Some(client.id);
-        event.mcp_server_id = Some(server.id);
-        event.secret_id = Some(secret.id);
-        event.scope = Some(grant.scopes.clone());
-        self.write_admin_file(&AdminCredentials {
-            issuer: self.issuer.to_string(),
-            client_id: client.id.to_string(),
-            client_secret: plain.expose().to_owned(),
-        })?;
+        admin.name_in(&mut event);
+        self.write_admin_file(&admin.credentials(self.issuer.as_str()))?;
         let mut tx = self.store.begin().await?;
         tx.insert_mcp_server(&server).await?;
-        tx.insert_client(&client).await?;
-        tx.insert_secret(&secret).await?;
-        tx.put_grant(&grant).await?;
+        admin.insert(&mut tx).await?;
         tx.record(&event).await?;
         tx.commit().await?;
         Ok(server)
@@ -210,8 +168,8 @@ impl FirstStart<'_> {
 
     fn write_admin_file(&self, credentials: &AdminCredentials) -> Result<(), FirstStartError> {
         let path = self.admin_file();
-        let json = serde_json::to_string_pretty(credentials).map_err(|error| built_in(&error))?;
-        write_private_file(&path, format!("{json}\n").as_bytes())
+        credentials
+            .write(&path)
             .map_err(|source| FirstStartError::AdminFile { path, source })
     }
 
@@ -271,27 +229,6 @@ fn admin_server(
         token_profile: TokenProfile::Compatible,
         own_issuer: false,
         system: true,
-        created_at: now,
-        updated_at: now,
-        version: 1,
-    })
-}
-
-/// A client for the admin API.
-pub(crate) fn admin_client(
-    name: &str,
-    now: Timestamp,
-    entropy: &dyn Entropy,
-) -> Result<Client, FirstStartError> {
-    Ok(Client {
-        id: ClientId::generate(now, entropy)?,
-        name: name
-            .parse()
-            .map_err(|error: jeton_core::TextError| built_in(&error))?,
-        description: Description::default(),
-        status: ClientStatus::Enabled,
-        token_ttl: None,
-        custom_claims: CustomClaims::default(),
         created_at: now,
         updated_at: now,
         version: 1,

@@ -4,6 +4,7 @@
 //! until it is told to stop. `http/router.rs` has every route in one table; from there a request
 //! goes to `oauth/` or `api/`, which meet in `service/`, `directory.rs`, `keys/` and `audit/`.
 
+mod admin_client;
 mod api;
 mod app;
 mod audit;
@@ -26,6 +27,7 @@ mod service;
 mod source_network;
 mod telemetry;
 
+pub use admin_client::AdminCredentials;
 pub use app::{App, OpenError, StartError};
 pub use audit::Acknowledgement;
 pub use config::{
@@ -33,7 +35,6 @@ pub use config::{
     OnDiscontinuity, RawAudit, RawConfig, RawForward, RawOidc,
 };
 pub use data_dir::{DataDirError, lock_data_dir};
-pub use first_start::AdminCredentials;
 pub use http::{Reload, Server, ServerError, openapi_json};
 pub use private_file::{copy_into_private_file, write_private_file};
 pub use recovery::{Recovered, RecoveryError, recover_admin};

@@ -7,18 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jeton_core::{
-    Actor, AuditEvent, AuditKind, ClientSecret, Clock as _, EntropyError, EventId, Grant,
-    Invitation, InvitationId, McpServer, PlainSecret, Role, SecretId, SecretOwner, SystemClock,
+    Actor, AuditEvent, AuditKind, Clock as _, EntropyError, EventId, Invitation, InvitationId,
+    McpServer, PlainSecret, Role, SystemClock,
 };
 use jeton_jose::OsEntropy;
 use jeton_store::{Database, PageRequest, Store, StoreError};
 
+use crate::admin_client::{AdminClientError, AdminCredentials, NewAdminClient};
 use crate::app::{OpenError, open_store};
 use crate::config::Config;
 use crate::data_dir::{DataDirError, lock_data_dir};
-use crate::first_start::{AdminCredentials, FirstStartError, admin_client};
 use crate::keys::{AuditKeys, AuditKeysError, KeyRing, KeyRingError, MasterKeyFileError, load_all};
-use crate::private_file::write_private_file;
 
 /// How long the link works.
 const LINK: Duration = Duration::from_secs(60 * 60);
@@ -54,7 +53,7 @@ pub enum RecoveryError {
     Entropy(#[from] EntropyError),
     /// The client cannot be made.
     #[error(transparent)]
-    FirstStart(#[from] FirstStartError),
+    AdminClient(#[from] AdminClientError),
     /// `admin.json`.
     #[error("{path} cannot be written")]
     AdminFile {
@@ -154,26 +153,8 @@ struct Recovery<'a> {
 impl Recovery<'_> {
     async fn make(self) -> Result<Recovered, RecoveryError> {
         let (now, entropy) = (SystemClock.now(), OsEntropy);
-        let client = admin_client("Recovered admin", now, &entropy)?;
-        let plain = PlainSecret::generate(&entropy)?;
+        let admin = NewAdminClient::make("Recovered admin", self.server, now, &entropy)?;
         let link = PlainSecret::generate(&entropy)?;
-        let secret = ClientSecret {
-            id: SecretId::generate(now, &entropy)?,
-            owner: SecretOwner::Client(client.id),
-            digest: plain.digest(),
-            suffix: plain.suffix(),
-            created_at: now,
-            expires_at: None,
-            last_used_at: None,
-            revoked_at: None,
-        };
-        let grant = Grant {
-            client_id: client.id,
-            mcp_server_id: self.server.id,
-            scopes: self.server.scope_set(),
-            created_at: now,
-            version: 1,
-        };
         let invitation = Invitation {
             id: InvitationId::generate(now, &entropy)?,
             role: Role::Admin,
@@ -184,21 +165,12 @@ impl Recovery<'_> {
         };
         let id = EventId::generate(now, &entropy)?;
         let mut event = AuditEvent::new(id, now, AuditKind::AdminRecovered, Actor::System);
-        event.client_id = Some(client.id);
-        event.mcp_server_id = Some(self.server.id);
-        event.secret_id = Some(secret.id);
-        event.scope = Some(grant.scopes.clone());
+        admin.name_in(&mut event);
         let invitation_id = invitation.id.to_string().into();
         event.detail.insert("invitation_id".into(), invitation_id);
-        let replaced = self.write_admin_file(&AdminCredentials {
-            issuer: self.issuer.clone(),
-            client_id: client.id.to_string(),
-            client_secret: plain.expose().to_owned(),
-        })?;
+        let replaced = self.write_admin_file(&admin.credentials(&self.issuer))?;
         let mut tx = self.store.begin().await?;
-        tx.insert_client(&client).await?;
-        tx.insert_secret(&secret).await?;
-        tx.put_grant(&grant).await?;
+        admin.insert(&mut tx).await?;
         tx.insert_admin_invitation(link.digest(), &invitation)
             .await?;
         tx.record(&event).await?;
@@ -206,7 +178,7 @@ impl Recovery<'_> {
         Ok(Recovered {
             file: self.file,
             replaced,
-            client_id: client.id.to_string(),
+            client_id: admin.client.id.to_string(),
             link: format!("{}/dashboard/join/{}", self.issuer, link.expose()),
         })
     }
@@ -227,9 +199,7 @@ impl Recovery<'_> {
             fs::rename(path, &kept).map_err(failed)?;
             replaced = Some(kept);
         }
-        let json =
-            serde_json::to_string_pretty(credentials).map_err(|error| failed(error.into()))?;
-        write_private_file(path, format!("{json}\n").as_bytes()).map_err(failed)?;
+        credentials.write(path).map_err(failed)?;
         Ok(replaced)
     }
 }
