@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use jeton_core::{McpServer, McpServerId, ResourceUri, Scope, ScopeSet};
 use jeton_store::{Lock, Locked, RetiredUrl, StoreError};
 use tokio::sync::MutexGuard;
@@ -103,25 +104,12 @@ impl Directory {
             for server in all {
                 servers.insert(Arc::new(server));
             }
-            if self.put_unless_changed(seen, |current| *current = servers.clone()) {
+            if put_unless_changed(&self.mcp_servers, seen, |current| {
+                *current = servers.clone()
+            }) {
                 return Ok(());
             }
         }
-    }
-
-    /// Puts what was read, unless something was put since `seen`: that may be missing in it.
-    fn put_unless_changed(&self, seen: u64, put: impl Fn(&mut McpServers)) -> bool {
-        let mut is_put = false;
-        self.mcp_servers.rcu(|current| {
-            let mut servers = McpServers::clone(current);
-            is_put = servers.generation == seen;
-            if is_put {
-                put(&mut servers);
-                servers.generation = seen + 1;
-            }
-            servers
-        });
-        is_put
     }
 
     /// The retired URL that a resource belongs to.
@@ -168,7 +156,7 @@ impl Directory {
             let server = self.store.find_mcp_server(id).await?.map(Arc::new);
             let replace = |servers: &mut McpServers| servers.replace(id, server.clone());
             if current.by_id.get(&id) == server.as_ref()
-                || self.put_unless_changed(current.generation, replace)
+                || put_unless_changed(&self.mcp_servers, current.generation, replace)
             {
                 return Ok(server);
             }
@@ -197,24 +185,18 @@ impl Directory {
     }
 
     fn change_retired(&self, retire: Option<&RetiredUrl>, release: Option<&ResourceUri>) {
-        self.mcp_servers.rcu(|current| {
-            let mut servers = McpServers::clone(current);
-            servers.generation += 1;
+        change(&self.mcp_servers, |servers| {
             let retired = Arc::make_mut(&mut servers.retired);
             retired.extend(by_key(retire.cloned().into_iter().collect()));
             if let Some(url) = release {
                 retired.remove(url.comparison_key());
             }
-            servers
         });
     }
 
     fn replace_mcp_server(&self, id: McpServerId, server: Option<&Arc<McpServer>>) {
-        self.mcp_servers.rcu(|current| {
-            let mut servers = McpServers::clone(current);
-            servers.generation += 1;
+        change(&self.mcp_servers, |servers| {
             servers.replace(id, server.cloned());
-            servers
         });
     }
 
@@ -256,7 +238,79 @@ impl Directory {
     }
 }
 
+/// Puts what was read, unless something was put since `seen`: that may be missing in it.
+fn put_unless_changed(
+    servers: &ArcSwap<McpServers>,
+    seen: u64,
+    put: impl Fn(&mut McpServers),
+) -> bool {
+    let mut is_put = false;
+    servers.rcu(|current| {
+        let mut servers = McpServers::clone(current);
+        is_put = servers.generation == seen;
+        if is_put {
+            put(&mut servers);
+            servers.generation = seen + 1;
+        }
+        servers
+    });
+    is_put
+}
+
+/// Makes a change that was committed.
+fn change(servers: &ArcSwap<McpServers>, change: impl Fn(&mut McpServers)) {
+    servers.rcu(|current| {
+        let mut servers = McpServers::clone(current);
+        change(&mut servers);
+        servers.generation += 1;
+        servers
+    });
+}
+
 fn by_key(retired: Vec<RetiredUrl>) -> HashMap<String, RetiredUrl> {
     let keyed = |retired: RetiredUrl| (retired.url.comparison_key().to_owned(), retired);
     retired.into_iter().map(keyed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jeton_core::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_change_does_not_undo_it() {
+        let retired = RetiredUrl {
+            url: "https://gone.example.com/mcp".parse().unwrap(),
+            mcp_server_id: McpServerId::generate(
+                Timestamp::from_seconds(1_000),
+                &jeton_jose::OsEntropy,
+            )
+            .unwrap(),
+            name: "Gone".parse().unwrap(),
+            retired_at: Timestamp::from_seconds(1_000),
+        };
+        let servers = ArcSwap::from_pointee(McpServers::default());
+        let seen = servers.load().generation;
+        // A URL is retired while all of them are being read.
+        change(&servers, |servers| {
+            servers.retired = Arc::new(by_key(vec![retired.clone()]));
+        });
+        let read = McpServers::default();
+        assert!(!put_unless_changed(&servers, seen, |current| {
+            current.clone_from(&read);
+        }));
+        let is_retired = |servers: &ArcSwap<McpServers>| {
+            let covering = servers.load();
+            matches!(covering.covering(&retired.url), Some(Covering::Retired(_)))
+        };
+        assert!(is_retired(&servers));
+        // What was read after it counts, once.
+        let seen = servers.load().generation;
+        for is_first in [true, false] {
+            let is_put = put_unless_changed(&servers, seen, |current| current.clone_from(&read));
+            assert_eq!(is_put, is_first);
+        }
+        assert!(!is_retired(&servers));
+    }
 }
