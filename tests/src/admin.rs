@@ -45,6 +45,18 @@ pub fn csrf_in(page: &str) -> String {
         .to_owned()
 }
 
+/// The value of a hidden field in the page's form that sends to `action`, or of its first such field where no
+/// form does.
+pub fn hidden_field(page: &str, action: &str, name: &str) -> String {
+    let form = page
+        .split(&format!("action=\"{action}\""))
+        .nth(1)
+        .unwrap_or(page);
+    let start = format!("name=\"{name}\" value=\"");
+    let rest = form.split(&start).nth(1).expect("the field is there");
+    rest.split('"').next().unwrap().to_owned()
+}
+
 /// The path of the link that the server printed for its first admin.
 pub async fn first_admin_path(jeton: &Jeton) -> String {
     eventually("the server prints the first admin's link", async || {

@@ -104,6 +104,33 @@ impl Jeton {
         Self::start_in(self.folder, self.database, options).await
     }
 
+    /// The port of its URL.
+    pub fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Another server over the same database, with the same issuer and master key (PostgreSQL).
+    pub async fn replica(&self) -> Self {
+        let key = std::fs::read_to_string(self.data_dir().join("master.key")).unwrap();
+        Self::start_with(JetonOptions {
+            database: Some(self.database.clone()),
+            environment: vec![
+                ("JETON_MASTER_KEY", key.trim()),
+                ("JETON_ISSUER", &self.url),
+            ],
+            ..JetonOptions::default()
+        })
+        .await
+    }
+
+    /// What `jeton audit verify` says, and whether the log is as it was written.
+    pub async fn verify_audit(&self) -> (bool, String) {
+        let output = self.command(&["audit", "verify"]).await;
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{words}");
+        (output.status.success(), words)
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()

@@ -10,7 +10,7 @@ mod operator;
 mod process;
 mod todo_server;
 
-pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, set_cookie};
+pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, hidden_field, set_cookie};
 pub use cluster::Cluster;
 pub use credentials::{Answer, Credentials, claims, form};
 pub use database::{HeldLog, TestDatabase, postgres_cluster};

@@ -3,7 +3,7 @@
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{Credentials, Jeton, http};
+use crate::{Credentials, Jeton, TodoServer, http};
 
 pub struct Operator {
     http: Client,
@@ -125,6 +125,21 @@ impl Operator {
     pub async fn todo_client(&self) -> Credentials {
         let todo = self.mcp_server("http://localhost:3002/mcp", &["a"]).await;
         self.client(&todo, &["a"]).await
+    }
+
+    /// An MCP server with the scopes `a`, `b` and `c`, and a client with the first two.
+    pub async fn server_with_three_scopes(&self) -> (String, Credentials) {
+        let todo = self
+            .mcp_server("http://localhost:3002/mcp", &["a", "b", "c"])
+            .await;
+        let client = self.client(&todo, &["a", "b"]).await;
+        (todo, client)
+    }
+
+    /// Registers a running todo server; gives its ID.
+    pub async fn register(&self, todo: &TodoServer) -> String {
+        self.mcp_server(&todo.url, &["todo:read", "todo:write"])
+            .await
     }
 
     /// Creates a client with these scopes.

@@ -35,9 +35,7 @@ impl World {
         let jeton = Jeton::start().await;
         let operator = jeton.operator().await;
         let todo = TodoServer::start(&jeton.url).await;
-        let server = operator
-            .mcp_server(&todo.url, &["todo:read", "todo:write"])
-            .await;
+        let server = operator.register(&todo).await;
         let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
         let reader = operator.client(&server, &["todo:read"]).await;
         Self {

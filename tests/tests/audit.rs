@@ -7,28 +7,17 @@ use serde_json::Value;
 /// A server with some tokens in its log.
 async fn busy() -> (Jeton, Credentials) {
     let jeton = Jeton::start().await;
-    let operator = jeton.operator().await;
-    let todo = operator
-        .mcp_server("http://localhost:3002/mcp", &["a"])
-        .await;
-    let client = operator.client(&todo, &["a"]).await;
+    let client = jeton.operator().await.todo_client().await;
     for _ in 0..5 {
         client.token(&jeton.url, &[]).await;
     }
     (jeton, client)
 }
 
-/// What `jeton audit verify` says, and whether it is content.
-async fn verify(jeton: &Jeton) -> (bool, String) {
-    let output = jeton.command(&["audit", "verify"]).await;
-    let words = String::from_utf8(output.stderr).unwrap();
-    (output.status.success(), words)
-}
-
 #[tokio::test]
 async fn the_log_is_proven_and_meddling_is_found() {
     let (jeton, _) = busy().await;
-    let (content, words) = verify(&jeton).await;
+    let (content, words) = jeton.verify_audit().await;
     assert!(content && words.contains("as it was written"), "{words}");
     let last = jeton
         .json(&["audit", "list", "--kind", "token.issued", "--limit", "1"])
@@ -41,7 +30,7 @@ async fn the_log_is_proven_and_meddling_is_found() {
     ] {
         // The last first: each is found for itself, before the ones that were found already.
         jeton.database().sql(&tampering).await;
-        let (content, words) = verify(&jeton).await;
+        let (content, words) = jeton.verify_audit().await;
         assert!(!content && words.contains("from event"), "{words}");
     }
     let json = jeton.command(&["audit", "verify", "--json"]).await;
@@ -56,7 +45,7 @@ async fn what_a_search_by_client_would_miss_is_found() {
     let (jeton, _) = busy().await;
     let pretend_to_have_listed_all = "UPDATE statistics_progress SET seq = 100000 WHERE id = 3";
     jeton.database().sql(pretend_to_have_listed_all).await;
-    let (content, words) = verify(&jeton).await;
+    let (content, words) = jeton.verify_audit().await;
     assert!(!content && words.contains("search by client"), "{words}");
 }
 
@@ -79,7 +68,7 @@ async fn tokens_and_changes_at_the_same_moment_are_all_recorded() {
         }
     };
     tokio::join!(asking(), asking(), asking(), asking(), changing);
-    let (content, words) = verify(&jeton).await;
+    let (content, words) = jeton.verify_audit().await;
     assert!(content, "{words}");
 }
 
@@ -109,7 +98,7 @@ async fn old_events_go_and_the_rest_stays_proven() {
     })
     .await;
     client.token(&jeton.url, &[]).await;
-    let (content, words) = verify(&jeton).await;
+    let (content, words) = jeton.verify_audit().await;
     assert!(content, "{words}");
     let pruned = jeton
         .json(&["audit", "list", "--kind", "audit.pruned"])
@@ -167,16 +156,7 @@ async fn several_servers_write_one_chain() {
         // One file has one server.
         return;
     };
-    let key = std::fs::read_to_string(jeton.data_dir().join("master.key")).unwrap();
-    let other = Jeton::start_with(JetonOptions {
-        database: Some(jeton.database().clone()),
-        environment: vec![
-            ("JETON_MASTER_KEY", key.trim()),
-            ("JETON_ISSUER", &jeton.url),
-        ],
-        ..JetonOptions::default()
-    })
-    .await;
+    let other = jeton.replica().await;
     let listen = other.listening();
     let ask = async |url: &str| {
         for _ in 0..40 {
@@ -184,7 +164,7 @@ async fn several_servers_write_one_chain() {
         }
     };
     tokio::join!(ask(&jeton.url), ask(&listen), ask(&jeton.url), ask(&listen));
-    let (content, words) = verify(&jeton).await;
+    let (content, words) = jeton.verify_audit().await;
     assert!(content, "{words}");
     let issued = jeton
         .json(&[

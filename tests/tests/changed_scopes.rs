@@ -1,6 +1,6 @@
 //! Changing the scopes of an MCP server: what its clients lose, and who is told.
 
-use jeton_tests::{Admin, Credentials, Jeton, Operator};
+use jeton_tests::{Admin, Credentials, Jeton, Operator, hidden_field};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -17,11 +17,9 @@ impl World {
     async fn new() -> Self {
         let jeton = Jeton::start().await;
         let operator = jeton.operator().await;
-        let todo = operator
-            .mcp_server("http://localhost:3002/mcp", &["a", "b", "c"])
-            .await;
+        let (todo, both) = operator.server_with_three_scopes().await;
         Self {
-            both: operator.client(&todo, &["a", "b"]).await,
+            both,
             one: operator.client(&todo, &["b"]).await,
             jeton,
             operator,
@@ -287,7 +285,7 @@ async fn the_dashboard_lists_the_clients_before_it_removes_a_scope() {
     let path = format!("/dashboard/mcp-servers/{}/scopes", world.todo);
     let page = admin.page(&path).await;
     let fields = [
-        ("version", hidden(&page, "version")),
+        ("version", hidden_field(&page, &path, "version")),
         ("scope_name", "a".into()),
         ("scope_description", "The first".into()),
         ("scope_name", "b".into()),
@@ -327,13 +325,6 @@ async fn the_dashboard_lists_the_clients_before_it_removes_a_scope() {
     assert_eq!(admin.post(&path, &rename).await.status(), 303);
     assert_eq!(world.granted(&world.both).await, "f");
     assert_eq!(admin.post(&path, &rename).await.status(), 422);
-}
-
-/// The value of a hidden field.
-fn hidden(page: &str, name: &str) -> String {
-    let start = format!("name=\"{name}\" value=\"");
-    let rest = page.split(&start).nth(1).expect("the field is there");
-    rest.split('"').next().unwrap().to_owned()
 }
 
 #[tokio::test]

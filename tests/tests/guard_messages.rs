@@ -74,9 +74,7 @@ async fn the_body_decides_which_tool_is_called_however_it_is_wrapped() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
     let todo = TodoServer::start(&jeton.url).await;
-    let server = operator
-        .mcp_server(&todo.url, &["todo:read", "todo:write"])
-        .await;
+    let server = operator.register(&todo).await;
     let reader = operator.client(&server, &["todo:read"]).await;
     let token = reader.token(&jeton.url, &[]).await;
     let (list, create) = (call("list_todos"), call("create_todo"));
@@ -118,9 +116,7 @@ async fn a_request_whose_headers_disagree_with_its_body_is_refused() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
     let todo = TodoServer::start(&jeton.url).await;
-    let server = operator
-        .mcp_server(&todo.url, &["todo:read", "todo:write"])
-        .await;
+    let server = operator.register(&todo).await;
     let client = operator.client(&server, &["todo:read", "todo:write"]).await;
     let token = client.token(&jeton.url, &[]).await;
     let (list, create) = (call("list_todos"), call("create_todo"));

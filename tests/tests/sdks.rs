@@ -306,9 +306,7 @@ async fn the_rust_server_tells_a_reader_which_scope_is_missing() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
     let todo = TodoServer::start(&jeton.url).await;
-    let server = operator
-        .mcp_server(&todo.url, &["todo:read", "todo:write"])
-        .await;
+    let server = operator.register(&todo).await;
     let reader = operator.client(&server, &["todo:read"]).await;
     let token = reader.token(&jeton.url, &[]).await;
     for tool in ["create_todo", "update_todo", "delete_todo"] {
@@ -332,9 +330,7 @@ async fn rmcps_own_client_credentials_support_gets_a_token_and_calls_a_tool() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
     let todo = TodoServer::start(&jeton.url).await;
-    let server = operator
-        .mcp_server(&todo.url, &["todo:read", "todo:write"])
-        .await;
+    let server = operator.register(&todo).await;
     let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
 
     let scopes = vec!["todo:read".into(), "todo:write".into()];

@@ -1,10 +1,10 @@
 //! Two people change the same thing: whoever read it before the other's change overwrites nothing.
 
-use jeton_tests::{Admin, Credentials, Jeton, Operator};
+use jeton_tests::{Admin, Credentials, Jeton, Operator, hidden_field};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-/// A server with three scopes, a client with `a`, and a signed-in admin.
+/// A server with three scopes, a client with `a` and `b`, and a signed-in admin.
 struct World {
     jeton: Jeton,
     operator: Operator,
@@ -17,12 +17,10 @@ impl World {
     async fn new() -> Self {
         let jeton = Jeton::start().await;
         let operator = jeton.operator().await;
-        let todo = operator
-            .mcp_server("http://localhost:3002/mcp", &["a", "b", "c"])
-            .await;
+        let (todo, client) = operator.server_with_three_scopes().await;
         Self {
             admin: Admin::first(&jeton).await,
-            client: operator.client(&todo, &["a", "b"]).await,
+            client,
             jeton,
             operator,
             todo,
@@ -50,24 +48,13 @@ impl World {
     }
 }
 
-/// The value of a hidden field in the form that sends to `action`.
-fn hidden(page: &str, action: &str, name: &str) -> String {
-    let form = page
-        .split(&format!("action=\"{action}\""))
-        .nth(1)
-        .unwrap_or(page);
-    let start = format!("name=\"{name}\" value=\"");
-    let rest = form.split(&start).nth(1).expect("the field is there");
-    rest.split('"').next().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn a_scope_that_was_taken_away_does_not_come_back_with_a_stale_page() {
     let world = World::new().await;
     let path = format!("/dashboard{}", world.client_path());
     let action = format!("{path}/grants");
     let page = world.admin.page(&path).await;
-    let version = hidden(&page, &action, "version");
+    let version = hidden_field(&page, &action, "version");
     let scopes = json!({ "scopes": ["a"] });
     world.operator.put(&world.grant_path(), scopes).await;
     let fields = [
@@ -88,7 +75,7 @@ async fn a_scope_that_was_taken_away_does_not_come_back_with_a_stale_page() {
     );
     assert_eq!(world.grant().await["scopes"], json!(["a"]));
     // Who has seen it may save it.
-    let version = hidden(&page, &action, "version");
+    let version = hidden_field(&page, &action, "version");
     let fields = [
         ("mcp_server_id", world.todo.as_str()),
         ("version", version.as_str()),
@@ -104,7 +91,7 @@ async fn a_grant_that_was_removed_or_made_again_is_another_one() {
     let path = format!("/dashboard{}", world.client_path());
     let action = format!("{path}/grants");
     let page = world.admin.page(&path).await;
-    let version = hidden(&page, &action, "version");
+    let version = hidden_field(&page, &action, "version");
     let fields = [
         ("mcp_server_id", world.todo.as_str()),
         ("version", version.as_str()),
@@ -117,7 +104,7 @@ async fn a_grant_that_was_removed_or_made_again_is_another_one() {
     assert!(page.contains("the grant was removed"), "{page}");
     let form = format!("{path}/grants/new?mcp_server={}", world.todo);
     let form = world.admin.page(&form).await;
-    let none = hidden(&form, &action, "version");
+    let none = hidden_field(&form, &action, "version");
     let scopes = json!({ "scopes": ["a"] });
     world.operator.put(&world.grant_path(), scopes).await;
     for version in [&version, &none] {
@@ -310,7 +297,7 @@ async fn a_stale_settings_page_keeps_what_was_typed_and_shows_what_changed() {
     ] {
         let page = format!("/dashboard{path}/settings");
         let before = world.admin.page(&page).await;
-        let version = hidden(&before, "", "version");
+        let version = hidden_field(&before, "", "version");
         let theirs = json!({ "description": "Ask Grace" });
         world.operator.patch(&path, theirs).await;
         let mut fields = vec![
@@ -333,7 +320,7 @@ async fn a_stale_settings_page_keeps_what_was_typed_and_shows_what_changed() {
             ("confirm", name.as_str().unwrap()),
         ];
         assert_eq!(world.admin.post(&remove, &fields).await.status(), 409);
-        let version = hidden(&shown, "", "version");
+        let version = hidden_field(&shown, "", "version");
         let mut fields: Vec<_> = vec![
             ("version", version.as_str()),
             ("name", "My name for it"),
@@ -363,7 +350,7 @@ async fn a_client_that_was_disabled_again_is_not_enabled_by_a_stale_page() {
     world.operator.patch(&path, disable.clone()).await;
     let page = world.admin.page(&format!("/dashboard{path}")).await;
     let enable = format!("/dashboard{path}/enable");
-    let version = hidden(&page, &enable, "version");
+    let version = hidden_field(&page, &enable, "version");
     world
         .operator
         .patch(&path, json!({ "status": "enabled" }))
@@ -380,7 +367,7 @@ async fn a_secret_that_was_not_seen_does_not_expire_by_a_rotation() {
     let path = format!("/dashboard{}", world.client_path());
     let rotate = format!("{path}/secrets/rotate");
     let page = world.admin.page(&path).await;
-    let seen = hidden(&page, &rotate, "seen");
+    let seen = hidden_field(&page, &rotate, "seen");
     let secrets = format!("{}/secrets", world.client_path());
     world.operator.post(&secrets, json!({})).await;
     let fields = [
@@ -434,7 +421,7 @@ async fn a_role_that_was_changed_since_is_not_changed_by_a_stale_page() {
     let role = format!("/dashboard/settings/admins/{id}/role");
     let stale = [("role", "admin"), ("was", "admin")];
     assert_eq!(world.admin.post(&role, &stale).await.status(), 409);
-    let was = hidden(&page, &role, "was");
+    let was = hidden_field(&page, &role, "was");
     let right = [("role", "admin"), ("was", was.as_str())];
     assert_eq!(world.admin.post(&role, &right).await.status(), 303);
     assert_eq!(world.admin.post(&role, &right).await.status(), 409);
