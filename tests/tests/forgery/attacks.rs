@@ -1,9 +1,10 @@
 //! The attempts.
 
 use jeton_tests::{Credentials, Jeton, JetonOptions, TestDatabase, binary, eventually};
+use tokio::task::JoinSet;
 
 use crate::forger::Forger;
-use crate::{assert_content, assert_found, busy, restart, tokens, verify};
+use crate::{assert_content, assert_found, busy, restart, tokens};
 
 /// What somebody does with the log, whether a server runs or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,10 +19,14 @@ enum Attack {
     CutEverythingWithCheckpoints,
     /// All checkpoints are removed.
     RemoveCheckpoints,
+    /// The oldest checkpoint is removed, and the others stay.
+    RemoveOldestCheckpoint,
     /// The newest checkpoint is removed.
     RemoveNewestCheckpoint,
     /// An old checkpoint is altered.
     AlterCheckpoint,
+    /// The note of an old checkpoint seems to be dropped, as notes are in time, and its leaf is another.
+    AlterLeaf,
     /// An older checkpoint is put in the place of the newest.
     ReplayCheckpoint,
     /// A checkpoint seems to say that the beginning was removed, and it is.
@@ -48,14 +53,16 @@ enum Attack {
 
 use Attack::*;
 
-const ATTACKS: [Attack; 18] = [
+const ATTACKS: [Attack; 20] = [
     CutBehindOlderCheckpoint,
     CutUnsignedEnd,
     CutEverything,
     CutEverythingWithCheckpoints,
     RemoveCheckpoints,
+    RemoveOldestCheckpoint,
     RemoveNewestCheckpoint,
     AlterCheckpoint,
+    AlterLeaf,
     ReplayCheckpoint,
     PretendRetention,
     RemoveKeys,
@@ -68,6 +75,9 @@ const ATTACKS: [Attack; 18] = [
     RewriteUnsignedEnd,
     HideFromSearch,
 ];
+
+/// Attacks that are tried at the same time.
+const AT_ONCE: usize = 4;
 
 impl Attack {
     async fn run(self, forger: &Forger) {
@@ -90,6 +100,9 @@ impl Attack {
                 forger.cut_after(0).await;
             }
             RemoveCheckpoints => forger.drop_checkpoints_after(0).await,
+            RemoveOldestCheckpoint => {
+                forger.sql("DELETE FROM audit_note WHERE number = 1").await;
+            }
             RemoveNewestCheckpoint => {
                 let newest = "DELETE FROM audit_note WHERE number = \
                               (SELECT MAX(number) FROM audit_note)";
@@ -98,6 +111,11 @@ impl Attack {
             AlterCheckpoint => {
                 let altered = "UPDATE audit_note SET note = REPLACE(note, 'seq ', 'seq 1') \
                                WHERE number = 1";
+                forger.sql(altered).await;
+            }
+            AlterLeaf => {
+                let altered = "UPDATE audit_note SET note = NULL, \
+                     leaf = SUBSTR(leaf, 33) || SUBSTR(leaf, 1, 32) WHERE number = 1";
                 forger.sql(altered).await;
             }
             ReplayCheckpoint => {
@@ -206,40 +224,77 @@ async fn before() -> (Jeton, Credentials, Forger) {
     (jeton, client, forger)
 }
 
+/// Tries every attack, a few at once, and names all that went unfound.
+async fn all_are_found<F>(attacks: &[Attack], attempt: fn(Attack) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut waiting = attacks.iter().copied();
+    let mut running = JoinSet::new();
+    let mut unfound = Vec::new();
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(attack) = waiting.next()
+        {
+            let attempt = tokio::spawn(attempt(attack));
+            running.spawn(async move { (attack, attempt.await.is_ok()) });
+        }
+        match running.join_next().await {
+            Some(tried) => {
+                let (attack, is_found) = tried.unwrap();
+                unfound.extend((!is_found).then_some(attack));
+            }
+            None => break,
+        }
+    }
+    assert!(unfound.is_empty(), "{unfound:?}");
+}
+
+async fn while_a_server_runs(attack: Attack) {
+    let (jeton, client, forger) = before().await;
+    attack.run(&forger).await;
+    assert_found(&jeton, &format!("{attack:?}")).await;
+    // The server may go on, but it does not make up for it.
+    for _ in 0..3 {
+        client.ask(&jeton.url, &[]).await;
+    }
+    assert_found(&jeton, &format!("{attack:?}, later")).await;
+}
+
+async fn between_two_starts(attack: Attack) {
+    let (mut jeton, client, forger) = before().await;
+    // In a crash, so that there is something that no checkpoint covers.
+    eventually("the server noted how far it wrote", async || {
+        let noted = std::fs::read_to_string(jeton.data_dir().join("audit-end.json"));
+        let noted: serde_json::Value =
+            serde_json::from_str(&noted.unwrap_or_default()).unwrap_or_default();
+        noted["end"]["seq"] == forger.last_event().await
+    })
+    .await;
+    jeton.kill().await;
+    attack.run(&forger).await;
+    let jeton = restart(jeton).await;
+    assert_found(&jeton, &format!("{attack:?}")).await;
+    tokens(&jeton, &client, 3).await;
+    let mut jeton = jeton;
+    jeton.terminate().await;
+    let jeton = restart(jeton).await;
+    assert_found(&jeton, &format!("{attack:?}, a start later")).await;
+}
+
 #[tokio::test]
 async fn whatever_is_done_while_a_server_runs_is_found() {
-    for attack in ATTACKS {
-        let (jeton, client, forger) = before().await;
-        attack.run(&forger).await;
-        assert_found(&jeton, &format!("{attack:?}")).await;
-        // The server may go on, but it does not make up for it.
-        for _ in 0..3 {
-            client.ask(&jeton.url, &[]).await;
-        }
-        assert_found(&jeton, &format!("{attack:?}, later")).await;
-    }
+    all_are_found(&ATTACKS, while_a_server_runs).await;
 }
 
 #[tokio::test]
 async fn whatever_is_done_between_two_starts_is_found() {
-    for attack in ATTACKS {
-        if attack == HideFromSearch {
-            // Nothing is hidden from a server that makes the list anew.
-            continue;
-        }
-        let (mut jeton, client, forger) = before().await;
-        // In a crash, so that there is something that no checkpoint covers.
-        tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
-        jeton.kill().await;
-        attack.run(&forger).await;
-        let jeton = restart(jeton).await;
-        assert_found(&jeton, &format!("{attack:?}")).await;
-        tokens(&jeton, &client, 3).await;
-        let mut jeton = jeton;
-        jeton.terminate().await;
-        let jeton = restart(jeton).await;
-        assert_found(&jeton, &format!("{attack:?}, a start later")).await;
-    }
+    // Nothing is hidden from a server that makes the list anew.
+    let attacks: Vec<_> = ATTACKS
+        .into_iter()
+        .filter(|attack| *attack != HideFromSearch)
+        .collect();
+    all_are_found(&attacks, between_two_starts).await;
 }
 
 #[tokio::test]
@@ -322,16 +377,7 @@ async fn what_one_server_wrote_is_missed_by_all() {
         // One file has one server.
         return;
     };
-    let key = std::fs::read_to_string(jeton.data_dir().join("master.key")).unwrap();
-    let other = Jeton::start_with(JetonOptions {
-        database: Some(jeton.database().clone()),
-        environment: vec![
-            ("JETON_MASTER_KEY", key.trim()),
-            ("JETON_ISSUER", &jeton.url),
-        ],
-        ..JetonOptions::default()
-    })
-    .await;
+    let other = jeton.replica().await;
     let listening = other.listening();
     let forger = Forger::of(&jeton);
     let before = forger.last_event().await;
@@ -346,6 +392,6 @@ async fn what_one_server_wrote_is_missed_by_all() {
     assert_eq!(other.terminate().await, Some(0));
     assert!(other.log().contains("does not continue"), "{}", other.log());
     // It recorded that, so that every server says so.
-    let (content, words) = verify(&jeton).await;
+    let (content, words) = jeton.verify_audit().await;
     assert!(!content, "{words}");
 }

@@ -92,6 +92,20 @@ async fn a_retired_key_vouches_for_nothing_after() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_none_of_the_installation_vouches_for_nothing() {
+    let (jeton, _) = busy().await;
+    let newest = jeton.json(&["audit", "checkpoint"]).await;
+    let origin = newest["note"].as_str().unwrap().lines().next().unwrap();
+    let own = NoteSigner::from_pkcs8(origin, &NoteSigner::generate_pkcs8().unwrap()).unwrap();
+    insert_checkpoint(&jeton, &Forger::of(&jeton), &own).await;
+    let words = assert_found(&jeton, "a checkpoint of the forger's own key").await;
+    assert!(
+        words.contains("not signed with the checkpoint key"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
 async fn another_key_or_another_master_key_is_no_other_log() {
     let (jeton, client) = busy().await;
     let kept = jeton.command(&["audit", "checkpoint"]).await;

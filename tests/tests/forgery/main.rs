@@ -31,7 +31,7 @@ pub(crate) async fn restart(jeton: Jeton) -> Jeton {
 }
 
 pub(crate) async fn restart_with(jeton: Jeton, options: JetonOptions<'_>) -> Jeton {
-    let port = jeton.url.rsplit(':').next().unwrap().parse().unwrap();
+    let port = jeton.port();
     jeton
         .restart(JetonOptions {
             port: Some(port),
@@ -46,21 +46,13 @@ pub(crate) async fn tokens(jeton: &Jeton, client: &Credentials, number: usize) {
     }
 }
 
-/// What `jeton audit verify` says, and whether it is content.
-pub(crate) async fn verify(jeton: &Jeton) -> (bool, String) {
-    let output = jeton.command(&["audit", "verify"]).await;
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(matches!(output.status.code(), Some(0 | 1)), "{words}");
-    (output.status.success(), words)
-}
-
 pub(crate) async fn assert_content(jeton: &Jeton) {
-    let (content, words) = verify(jeton).await;
+    let (content, words) = jeton.verify_audit().await;
     assert!(content, "{words}\n{}", jeton.log());
 }
 
 pub(crate) async fn assert_found(jeton: &Jeton, what: &str) -> String {
-    let (content, words) = verify(jeton).await;
+    let (content, words) = jeton.verify_audit().await;
     assert!(!content, "{what} was not found: {words}\n{}", jeton.log());
     assert!(words.contains("Next: "), "{what}: {words}");
     words
