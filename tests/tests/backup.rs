@@ -158,9 +158,7 @@ async fn an_installation_moves_from_sqlite_to_postgresql() {
     let from = source.url();
     let todo = TodoServer::start(&jeton.url).await;
     let operator = jeton.operator().await;
-    let server = operator
-        .mcp_server(&todo.url, &["todo:read", "todo:write"])
-        .await;
+    let server = operator.register(&todo).await;
     let client = operator.client(&server, &["todo:read", "todo:write"]).await;
     for _ in 0..20 {
         client.token(&jeton.url, &[]).await;
@@ -270,4 +268,47 @@ async fn pg_dump_and_pg_restore_do_what_the_documentation_says() {
     );
     std::fs::write(&file, admin.replace(&jeton.url, &elsewhere.url)).unwrap();
     assert_eq!(elsewhere.json(&verify).await["verified"], true);
+}
+
+/// Runs a command and prints the most memory that it held at once, in KiB, to standard error.
+const PEAK: &str = "import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:])
+print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(done.returncode)";
+
+#[tokio::test]
+async fn a_large_backup_is_restored_in_little_memory() {
+    if postgres_cluster().is_some() {
+        return;
+    }
+    const SIZE: u64 = 150 << 20;
+    let jeton = Jeton::start().await;
+    let file = jeton.folder().join("backup.db");
+    jeton.json(&["backup", file.to_str().unwrap()]).await;
+    let rows = "INSERT INTO revoked_token (jti, expires_at, revoked_at) \
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) \
+                SELECT printf('%04000d', i), 1, 1 FROM n";
+    TestDatabase::Sqlite(file.clone()).sql(rows).await;
+    assert!(std::fs::metadata(&file).unwrap().len() > SIZE);
+    let folder = tempfile::tempdir().unwrap();
+    let restored = Command::new("python3")
+        .args(["-c", PEAK])
+        .arg(binary("jeton"))
+        .arg("restore")
+        .arg(&file)
+        .args(["--data-dir", "there"])
+        .current_dir(folder.path())
+        .env_remove("JETON_DATA_DIR")
+        .output()
+        .await
+        .unwrap();
+    let said = words(&restored);
+    assert!(restored.status.success(), "{said}");
+    let peak: u64 = said.rsplit("peak ").next().unwrap().trim().parse().unwrap();
+    assert!(peak << 10 < SIZE / 2, "{peak} KiB");
+    let (from, to) = (
+        std::fs::read(&file),
+        std::fs::read(folder.path().join("there/jeton.db")),
+    );
+    assert!(from.unwrap() == to.unwrap(), "it is the backup");
 }

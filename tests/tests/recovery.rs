@@ -18,7 +18,7 @@ async fn recover(jeton: &Jeton, more: &[&str]) -> std::process::Output {
 #[tokio::test]
 async fn who_is_locked_out_gets_new_credentials_and_a_link() {
     let mut jeton = Jeton::start().await;
-    let port = jeton.url.rsplit(':').next().unwrap().parse().unwrap();
+    let port = jeton.port();
     let file = jeton.data_dir().join("admin.json");
     std::fs::remove_file(&file).unwrap();
     if matches!(jeton.database(), TestDatabase::Sqlite(_)) {
@@ -69,4 +69,44 @@ async fn where_nothing_is_installed_nothing_is_made() {
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(words.contains("no Jeton installation"), "{words}");
     assert!(!empty.join("admin.json").exists());
+}
+
+#[tokio::test]
+async fn what_was_there_before_a_recovery_stays_and_the_link_works_once() {
+    let mut jeton = Jeton::start().await;
+    let port = jeton.port();
+    let before = jeton.operator().await;
+    let first = std::fs::read(jeton.data_dir().join("admin.json")).unwrap();
+    jeton.terminate().await;
+    let recovered = recover(&jeton, &[]).await;
+    assert!(recovered.status.success());
+    let document: Value = serde_json::from_slice(&recovered.stdout).unwrap();
+    let kept = jeton.data_dir().join("admin.json.replaced");
+    assert_eq!(std::fs::read(&kept).unwrap(), first);
+    let words = String::from_utf8_lossy(&recovered.stderr).into_owned();
+    assert!(words.contains("admin.json.replaced"), "{words}");
+    let options = JetonOptions {
+        port: Some(port),
+        ..JetonOptions::default()
+    };
+    let jeton = jeton.restart(options).await;
+    // Whoever was an admin still is, with the secret from before and the new one.
+    assert_eq!(before.credentials.ask(&jeton.url, &[]).await.status, 200);
+    let now = jeton.operator().await;
+    assert_eq!(document["client_id"], now.credentials.client_id.as_str());
+    assert_ne!(now.credentials.client_id, before.credentials.client_id);
+    let link = document["link"].as_str().unwrap();
+    let path = link.strip_prefix(&jeton.url).unwrap();
+    Admin::join(&jeton, path, "Grace", "grace@example.com").await;
+    let again = jeton_tests::http().get(link).send().await.unwrap();
+    assert_ne!(again.status(), 200);
+    // Neither the secret nor the link is in the log or the database.
+    let everything = jeton.database().everything().await;
+    let code = path.rsplit('/').next().unwrap();
+    for secret in [code, now.credentials.client_secret.as_str()] {
+        let is_there = everything
+            .windows(secret.len())
+            .any(|part| part == secret.as_bytes());
+        assert!(!is_there && !jeton.log().contains(secret));
+    }
 }

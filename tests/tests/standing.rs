@@ -270,3 +270,21 @@ async fn what_was_revoked_stays_so_after_a_restart() {
     let told = client.introspect(&jeton.url, &token).await;
     assert_eq!(told, json!({ "active": false }));
 }
+
+#[tokio::test]
+async fn tokens_of_a_server_whose_clock_is_ahead_are_revoked_too_but_not_for_a_year() {
+    for (ahead, is_void) in [(30_000, true), (365 * 24 * 60 * 60 * 1_000_i64, false)] {
+        let world = World::new(json!({})).await;
+        world.token().await;
+        // Its record is the last one of the server that is ahead.
+        let moved = format!(
+            "UPDATE audit_event SET at = at + {ahead} WHERE seq = (SELECT MAX(seq) FROM audit_event)"
+        );
+        world.jeton.database().sql(&moved).await;
+        let arguments = ["client", "revoke-tokens", &world.client.client_id];
+        world.jeton.json(&arguments).await;
+        // By the clock of this server, this one too is from before.
+        let token = world.token().await;
+        assert_eq!(world.standing(&token).await.is_none(), is_void, "{ahead}");
+    }
+}
