@@ -348,10 +348,9 @@ async fn callers_share_one_attempt_at_an_authorization_server_that_hangs() {
     let issuer = Issuer::start(Away::Hanging).await;
     let keys_url = format!("{}/keys", issuer.url);
     let url = protected(&issuer.url, move |guard| {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(2));
         guard
             .jwks_uri(keys_url.clone())
-            .http_client(client.build().unwrap())
+            .configure_http(|http| http.timeout(Duration::from_secs(2)))
             .key_fetch_interval(Duration::from_millis(500))
     })
     .await;
@@ -490,6 +489,42 @@ async fn only_the_authorization_header_is_read_and_only_one() {
         .bearer_auth(&token)
         .header("Authorization", "Bearer other");
     assert_eq!(status(two).await, 400);
+}
+
+#[tokio::test]
+async fn keys_are_fetched_from_the_url_that_names_them_and_from_no_other() {
+    let jeton = Jeton::start().await;
+    let keys = format!("{}/keys", jeton.url);
+    let to = keys.clone();
+    let elsewhere = serve(Router::new().fallback(move || {
+        let to = to.clone();
+        async move { axum::response::Redirect::temporary(&to) }
+    }))
+    .await;
+    let following = || reqwest::redirect::Policy::limited(5);
+    // Whatever the client was told.
+    let location = elsewhere.clone();
+    let url = protected(&jeton.url, move |guard| {
+        let guard = guard.jwks_uri(location.clone());
+        guard.configure_http(|http| http.redirect(following()))
+    })
+    .await;
+    let operator = jeton.operator().await;
+    let server = operator.mcp_server(&url, &["a"]).await;
+    let client = operator.client(&server, &["a"]).await;
+    let token = client.token(&jeton.url, &[]).await;
+    assert_eq!(post_with(&url, &token).await.status, 503);
+    let url = protected(&jeton.url, move |guard| guard.jwks_uri(keys.clone())).await;
+    let server = operator.mcp_server(&url, &["a"]).await;
+    let client = operator.client(&server, &["a"]).await;
+    let token = client.token(&jeton.url, &[]).await;
+    assert_eq!(post_with(&url, &token).await.status, 200);
+    // Nor are those believed that another's client brings from elsewhere.
+    let client = reqwest::Client::builder().redirect(following()).build();
+    let location = KeysLocation::JwksUri(elsewhere);
+    let keys = RemoteKeys::builder(location, client.unwrap()).build();
+    let error = keys.find(None).await.unwrap_err();
+    assert!(format!("{error:?}").contains("Redirected"), "{error:?}");
 }
 
 #[tokio::test]

@@ -83,7 +83,8 @@ impl TokenSourceBuilder {
 
     /// Changes the HTTP clients, for example to trust a private certificate authority. It is called
     /// once for the client that talks to the authorization server, and once for the one that calls
-    /// the MCP server; neither follows redirects, whatever is set here.
+    /// the MCP server; neither follows redirects, whatever is set here. A proxy that is set here is used
+    /// for loopback too, unlike those of the environment.
     #[must_use]
     pub fn configure_http(
         mut self,

@@ -8,11 +8,18 @@ use jeton_core::{
     Clock, ProtectedResourceMetadata, ResourceUri, ResourceUriError, Scope, ScopeError, ScopeSet,
     SigningAlgorithm, SystemClock,
 };
-use jeton_jose::{KeysLocation, RemoteKeys, TokenVerifier, http_client, is_trustworthy_url};
+use jeton_jose::{
+    KeysLocation, RemoteKeys, TokenVerifier, http_client_builder, is_trustworthy_url,
+};
+use reqwest::ClientBuilder;
+use reqwest::redirect::Policy;
 
 use crate::guard::Rules;
 use crate::layer::GuardLayer;
 use crate::policy::ScopePolicy;
+
+/// How long fetching the metadata or the keys may take.
+const FETCH: Duration = Duration::from_secs(10);
 
 /// Why a guard cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +72,13 @@ pub struct GuardBuilder {
     jwks_uri: Option<String>,
     max_body: usize,
     clock: Arc<dyn Clock>,
-    client: Option<reqwest::Client>,
+    http: Option<ClientBuilder>,
     refresh_keys_after: Duration,
     key_fetch_interval: Duration,
+}
+
+fn http() -> ClientBuilder {
+    http_client_builder().timeout(FETCH)
 }
 
 fn texts<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<String> {
@@ -125,7 +136,7 @@ impl GuardBuilder {
             jwks_uri: None,
             max_body: 4 * 1024 * 1024,
             clock: Arc::new(SystemClock),
-            client: None,
+            http: None,
             refresh_keys_after: Duration::from_secs(300),
             key_fetch_interval: Duration::from_secs(10),
         }
@@ -269,10 +280,15 @@ impl GuardBuilder {
         self
     }
 
-    /// Fetches keys with `client`, for example one that trusts a private certificate authority.
+    /// Changes the HTTP client that fetches the keys, for example to trust a private certificate authority. It
+    /// never follows redirects, whatever is set here: the keys come from the URL that names them. A proxy
+    /// that is set here is used for loopback too, unlike those of the environment.
     #[must_use]
-    pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.client = Some(client);
+    pub fn configure_http(
+        mut self,
+        configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Self {
+        self.http = Some(configure(self.http.unwrap_or_else(http)));
         self
     }
 
@@ -316,10 +332,8 @@ impl GuardBuilder {
             Some(uri) => KeysLocation::JwksUri(uri),
             None => KeysLocation::Issuer(self.issuer.clone()),
         };
-        let client = match self.client {
-            Some(client) => client,
-            None => http_client()?,
-        };
+        let http = self.http.unwrap_or_else(http);
+        let client = http.redirect(Policy::none()).build()?;
         let keys = RemoteKeys::builder(location, client)
             .clock(Arc::clone(&self.clock))
             .refresh_after(self.refresh_keys_after)

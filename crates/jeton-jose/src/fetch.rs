@@ -60,6 +60,14 @@ pub enum FetchError {
         /// What it answered.
         status: u16,
     },
+    /// The client followed a redirect. Those of [`http_client`](crate::http_client) do not.
+    #[error("{url} redirects to {to}; redirects are not followed")]
+    Redirected {
+        /// The address.
+        url: String,
+        /// Where the answer came from.
+        to: String,
+    },
     /// Over 256 KiB.
     #[error("{0} sent more than 256 KiB")]
     TooLarge(String),
@@ -115,6 +123,12 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, FetchError> {
         .send()
         .await
         .map_err(|error| unreachable(HttpError::at(url, error)))?;
+    if Url::parse(url).is_ok_and(|asked| asked != *response.url()) {
+        return Err(FetchError::Redirected {
+            url: url.to_owned(),
+            to: response.url().to_string(),
+        });
+    }
     if response.status() != reqwest::StatusCode::OK {
         let status = response.status().as_u16();
         return Err(FetchError::Status {
