@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use jeton_tests::{Credentials, Jeton, JetonOptions, TestDatabase, claims, eventually};
+use jeton_tests::{Credentials, Jeton, JetonOptions, TestDatabase, binary, claims, eventually};
+use tokio::process::Command;
 
 /// What a caller got: the token's ID, or the status of a refusal.
 async fn ask(jeton: &Jeton, client: &Credentials) -> Result<String, u16> {
@@ -21,12 +22,8 @@ async fn recorded(jeton: &Jeton) -> HashSet<String> {
 
 #[tokio::test]
 async fn on_a_full_disk_nothing_is_issued_that_is_not_recorded() {
-    let options = JetonOptions {
-        // What a full disk is like, a limit of the system's is too; but it would end the process.
-        through: vec!["env", "--ignore-signal=XFSZ"],
-        ..JetonOptions::default()
-    };
-    let mut jeton = Jeton::start_with(options).await;
+    // What a full disk is like, a limit of the system's is too.
+    let mut jeton = Jeton::start().await;
     let TestDatabase::Sqlite(file) = jeton.database().clone() else {
         // PostgreSQL's disk is another machine's.
         return;
@@ -73,4 +70,49 @@ async fn on_a_full_disk_nothing_is_issued_that_is_not_recorded() {
     jeton.kill().await;
     let jeton = jeton.restart(JetonOptions::default()).await;
     assert!(recorded(&jeton).await.is_superset(&before));
+}
+
+#[tokio::test]
+async fn a_limit_on_the_size_of_files_is_an_error_and_kills_nothing() {
+    let mut jeton = Jeton::start().await;
+    if !matches!(jeton.database(), TestDatabase::Sqlite(_)) {
+        return;
+    }
+    let client = jeton.operator().await.todo_client().await;
+    assert!(ask(&jeton, &client).await.is_ok());
+    jeton.limit_files("0:unlimited").await;
+    eventually("nothing is issued that cannot be recorded", async || {
+        ask(&jeton, &client).await == Err(503)
+    })
+    .await;
+    eventually("it says that it is not ready", async || {
+        jeton.get("/readyz").await.status() == 503
+    })
+    .await;
+    // Nor does a command die of it that writes a file.
+    let to = jeton.folder().join("backup.db");
+    let backup = limited(&["backup", to.to_str().unwrap()], &jeton).await;
+    assert_eq!(backup, (Some(1), true));
+    assert!(jeton.is_running());
+    jeton.limit_files("unlimited").await;
+    eventually("there is room again", async || {
+        ask(&jeton, &client).await.is_ok()
+    })
+    .await;
+    assert_eq!(jeton.terminate().await, Some(0));
+    let start = limited(&["serve", "--listen", "127.0.0.1:0"], &jeton).await;
+    assert_eq!(start, (Some(1), true));
+}
+
+/// Runs a command that can write no file; gives its exit code, and whether it says why it failed.
+async fn limited(arguments: &[&str], jeton: &Jeton) -> (Option<i32>, bool) {
+    let mut command = Command::new("prlimit");
+    command
+        .arg("--fsize=0")
+        .arg(binary("jeton"))
+        .args(arguments);
+    command.env("JETON_DATA_DIR", jeton.data_dir());
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said.contains("error: "))
 }

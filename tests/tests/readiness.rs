@@ -73,12 +73,8 @@ async fn without_a_signing_key_it_is_not_ready_and_says_which() {
 
 #[tokio::test]
 async fn a_database_that_cannot_be_written_is_found_though_nobody_asks_for_tokens() {
-    let options = JetonOptions {
-        // What a full disk is like, a limit of the system's is too; but it would end the process.
-        through: vec!["env", "--ignore-signal=XFSZ"],
-        ..JetonOptions::default()
-    };
-    let jeton = Jeton::start_with(options).await;
+    // What a full disk is like, a limit of the system's is too.
+    let jeton = Jeton::start().await;
     if !matches!(jeton.database(), TestDatabase::Sqlite(_)) {
         // PostgreSQL's disk is another machine's.
         return;

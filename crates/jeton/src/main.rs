@@ -43,6 +43,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    signals::survive_file_limits()?;
     let Arguments { global, command } = arguments;
     match command {
         Command::Serve(serve) => Box::pin(command::serve::run(serve, global)).await,

@@ -5,6 +5,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+const XFSZ: i32 = 25;
+
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -29,10 +31,10 @@ fn kinds() -> Vec<(SignalKind, &'static str, Asked)> {
         (SignalKind::alarm(), "SIGALRM", Nothing),
         (SignalKind::pipe(), "SIGPIPE", Nothing),
     ];
-    // The same numbers on Linux and macOS. A file over its size limit is like a full disk.
+    // The same numbers on Linux and macOS.
     for (number, name, asked) in [
         (24, "SIGXCPU", Stop),
-        (25, "SIGXFSZ", Nothing),
+        (XFSZ, "SIGXFSZ", Nothing),
         (26, "SIGVTALRM", Nothing),
         (27, "SIGPROF", Nothing),
     ] {
@@ -44,6 +46,14 @@ fn kinds() -> Vec<(SignalKind, &'static str, Asked)> {
         kinds.push((SignalKind::from_raw(30), "SIGPWR", Stop));
     }
     kinds
+}
+
+/// Makes a file that may grow no more (`ulimit -f`) an error where it is written, as a full disk is, instead of
+/// the end of the process. It lasts as long as the process.
+pub(crate) fn survive_file_limits() -> anyhow::Result<()> {
+    // The handler stays when the stream of signals is gone.
+    drop(signal(SignalKind::from_raw(XFSZ))?);
+    Ok(())
 }
 
 /// The signals to come.
