@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::eventually;
@@ -98,15 +98,19 @@ c.commit()";
     }
 }
 
-/// Somebody else who holds the end of the audit log, so that nobody appends to it (PostgreSQL).
+/// Somebody else who holds the end of the audit log, so that nobody appends to it. With SQLite it is the whole
+/// database that is held, and whoever waits gives up after five seconds.
 pub struct HeldLog {
-    psql: Child,
+    holder: Child,
     stdin: ChildStdin,
 }
 
 impl HeldLog {
     /// Takes hold of it; in a deadlock, the other is found guilty.
     pub async fn hold(database: &TestDatabase) -> Self {
+        if let TestDatabase::Sqlite(file) = database {
+            return Self::hold_file(file).await;
+        }
         let held = Self::queue(database).await;
         let holding = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                        AND state = 'idle in transaction' AND query LIKE '%FOR UPDATE%' \
@@ -118,23 +122,45 @@ impl HeldLog {
         held
     }
 
-    /// Does so as soon as those are done who asked before.
-    pub async fn queue(database: &TestDatabase) -> Self {
-        let mut psql = Command::new("psql")
-            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &database.url()])
+    async fn hold_file(file: &Path) -> Self {
+        let script = "import sqlite3,sys
+c = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+c.execute('BEGIN IMMEDIATE')
+print('held', flush=True)
+sys.stdin.read()
+c.execute('COMMIT')";
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).arg(file);
+        let mut held = Self::start(command.stdout(Stdio::piped()));
+        let mut said = BufReader::new(held.holder.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "held\n");
+        held
+    }
+
+    fn start(command: &mut Command) -> Self {
+        let mut holder = command
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let stdin = psql.stdin.take().unwrap();
-        let mut held = Self { psql, stdin };
+        let stdin = holder.stdin.take().unwrap();
+        Self { holder, stdin }
+    }
+
+    /// Does so as soon as those are done who asked before (PostgreSQL).
+    pub async fn queue(database: &TestDatabase) -> Self {
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &database.url()]);
+        let mut held = Self::start(psql.stdout(Stdio::null()));
         held.run("SET deadlock_timeout = '60s'; BEGIN;").await;
         held.run("SELECT last_seq FROM audit_head FOR UPDATE;")
             .await;
         held
     }
 
-    /// Does more in the same transaction, without waiting for it.
+    /// Does more in the same transaction, without waiting for it (PostgreSQL).
     pub async fn run(&mut self, sql: &str) {
         let line = format!("{sql}\n");
         self.stdin.write_all(line.as_bytes()).await.unwrap();
@@ -142,9 +168,10 @@ impl HeldLog {
 
     /// Commits.
     pub async fn release(mut self) {
+        // What reads no SQL ends with its input.
         self.run("COMMIT;").await;
         drop(self.stdin);
-        assert!(self.psql.wait().await.unwrap().success());
+        assert!(self.holder.wait().await.unwrap().success());
     }
 }
 

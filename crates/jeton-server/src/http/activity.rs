@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 /// The activity of one connection.
@@ -27,7 +27,8 @@ pub(super) struct Activity {
     written: AtomicU64,
     /// It takes no more for now.
     is_blocked: AtomicBool,
-    /// Since when each answer waits that the peer takes some of it: milliseconds after `opened`, in order.
+    /// When each part of an answer was made that the peer has yet to take: milliseconds after `opened`, in
+    /// order.
     unread: Mutex<Vec<u64>>,
 }
 
@@ -65,7 +66,9 @@ impl Activity {
 
     /// Whether the peer has yet to take something: an answer, or the rest of one that is made already.
     pub(super) fn is_answer_under_way(&self) -> bool {
-        self.is_request_under_way() || self.is_blocked.load(Ordering::Relaxed)
+        self.is_request_under_way()
+            || self.is_blocked.load(Ordering::Relaxed)
+            || !self.unread().is_empty()
     }
 
     pub(super) fn set_blocked(&self, is_blocked: bool) {
@@ -85,7 +88,7 @@ impl Activity {
         after
     }
 
-    /// Since when the answer waits that the peer has taken nothing of for longest.
+    /// Since when the oldest part of an answer waits that the peer has yet to take.
     pub(super) fn unread_since(&self) -> Option<Instant> {
         let since = self.unread().first().copied()?;
         Some(self.opened + Duration::from_millis(since))
@@ -101,7 +104,7 @@ impl Activity {
 
     fn end_unread(&self, since: u64) {
         let mut unread = self.unread();
-        // Answers since the same moment are alike.
+        // Parts of the same moment are alike.
         let place = unread.partition_point(|other| *other < since);
         if unread.get(place) == Some(&since) {
             unread.remove(place);
@@ -155,8 +158,6 @@ impl Drop for Turn {
 #[derive(Debug)]
 pub(super) struct Exchange {
     turn: Turn,
-    /// Since when its answer waits that the peer takes some of it.
-    unread: Option<u64>,
 }
 
 impl Exchange {
@@ -166,27 +167,12 @@ impl Exchange {
         activity.requests.fetch_add(1, Ordering::Relaxed);
         Self {
             turn: Turn::of_server(Arc::clone(activity)),
-            unread: None,
         }
-    }
-
-    fn pass_to_server(&mut self) {
-        if let Some(since) = self.unread.take() {
-            self.turn.activity.end_unread(since);
-        }
-        self.turn.pass_to_server();
-    }
-
-    fn pass_to_peer(&mut self) {
-        if self.unread.is_none() {
-            self.unread = Some(self.turn.activity.begin_unread());
-        }
-        self.turn.pass_to_peer();
     }
 
     /// The body of an answer, which goes on with this exchange.
     pub(super) fn answer(mut self, body: Body) -> AnswerBody {
-        self.pass_to_peer();
+        self.turn.pass_to_peer();
         AnswerBody {
             body,
             exchange: self,
@@ -197,9 +183,6 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.turn.pass_to_peer();
-        if let Some(since) = self.unread {
-            self.turn.activity.end_unread(since);
-        }
         let activity = &self.turn.activity;
         activity.progressed();
         activity.under_way.fetch_sub(1, Ordering::Relaxed);
@@ -273,20 +256,24 @@ pub(super) struct AnswerBody {
 }
 
 impl HttpBody for AnswerBody {
-    type Data = Bytes;
+    type Data = AnswerPart;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // It is asked for because the peer took what was there before.
-        self.exchange.pass_to_server();
+    ) -> Poll<Option<Result<Frame<AnswerPart>, axum::Error>>> {
+        self.exchange.turn.pass_to_server();
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if polled.is_ready() {
-            self.exchange.pass_to_peer();
+            self.exchange.turn.pass_to_peer();
         }
-        polled
+        let activity = &self.exchange.turn.activity;
+        polled.map(|frame| {
+            frame.map(|frame| {
+                frame.map(|frame| frame.map_data(|bytes| AnswerPart::new(bytes, activity)))
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -295,6 +282,45 @@ impl HttpBody for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Part of an answer, which is unread until it is dropped. Whoever writes it keeps it until the last of its bytes
+/// is on its way: over HTTP/2 that may be long after the body is gone, when the peer's window is closed.
+#[derive(Debug)]
+pub(super) struct AnswerPart {
+    bytes: Bytes,
+    activity: Arc<Activity>,
+    since: u64,
+}
+
+impl AnswerPart {
+    fn new(bytes: Bytes, activity: &Arc<Activity>) -> Self {
+        Self {
+            bytes,
+            since: activity.begin_unread(),
+            activity: Arc::clone(activity),
+        }
+    }
+}
+
+impl Drop for AnswerPart {
+    fn drop(&mut self) {
+        self.activity.end_unread(self.since);
+    }
+}
+
+impl Buf for AnswerPart {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
     }
 }
 
@@ -324,9 +350,13 @@ mod tests {
 
         let mut answer = exchange.answer(Body::from("answer"));
         assert!(waits() && activity.is_request_under_way());
-        assert!(answer.frame().await.is_some() && waits());
+        let part = answer.frame().await;
+        assert!(part.is_some() && waits());
         drop(answer);
         assert!(waits() && !activity.is_request_under_way());
+        assert!(activity.is_answer_under_way(), "it is still to be written");
+        drop(part);
+        assert!(!activity.is_answer_under_way());
     }
 
     #[test]

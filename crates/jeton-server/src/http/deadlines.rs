@@ -36,7 +36,7 @@ impl Deadlines {
             let progressed = self.progressed.map_or(since, |at| at.max(since));
             now.saturating_duration_since(progressed) >= STALL_TIMEOUT
         };
-        // Of several answers (HTTP/2), that others are taken excuses none.
+        // Of several answers (HTTP/2), that others are taken or asked for excuses none.
         if let Some(since) = activity.unread_since()
             && (is_stalled(since) || now.saturating_duration_since(since) >= LONGEST_STALL)
         {
@@ -74,9 +74,19 @@ mod tests {
     use std::time::Duration;
 
     use axum::body::Body;
+    use futures_util::FutureExt as _;
+    use http_body::Frame;
+    use http_body_util::BodyExt as _;
 
-    use super::super::activity::Exchange;
+    use super::super::activity::{AnswerPart, Exchange};
     use super::*;
+
+    /// What is left to write once an answer was made.
+    fn answered(activity: &Arc<Activity>) -> Frame<AnswerPart> {
+        let mut answer = Exchange::begin(activity).answer(Body::from("x"));
+        let frame = answer.frame().now_or_never().flatten();
+        frame.unwrap().unwrap()
+    }
 
     /// What is decided so many seconds after now.
     fn verdicts(activity: &Activity, seconds: &[u64]) -> Vec<Verdict> {
@@ -106,10 +116,10 @@ mod tests {
     fn each_answer_has_a_deadline_of_its_own() {
         use Verdict::{CutOff, GoOn};
         let activity = Arc::new(Activity::new(Instant::now()));
-        let _unread = Exchange::begin(&activity).answer(Body::from("x"));
+        let _unread = answered(&activity);
         let since = activity.unread_since().unwrap();
         std::thread::sleep(Duration::from_millis(20));
-        drop(Exchange::begin(&activity).answer(Body::from("y")));
+        drop(answered(&activity));
         let _working = Exchange::begin(&activity);
         let mut deadlines = Deadlines::default();
         let mut after = |wait: Duration| deadlines.verdict(&activity, since + wait);
