@@ -156,6 +156,11 @@ impl Jeton {
         self.process.limit_files(limit).await;
     }
 
+    /// Reads nothing of its log, until the guard is dropped: once the pipe is full, whoever logs stands still.
+    pub async fn stop_reading_log(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.process.stop_reading().await
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }

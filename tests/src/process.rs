@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 
 /// The workspace's folder.
@@ -48,6 +49,7 @@ pub fn free_port() -> u16 {
 pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
+    reading: Arc<tokio::sync::Mutex<()>>,
     collecting: Vec<JoinHandle<()>>,
 }
 
@@ -62,13 +64,15 @@ impl Process {
             .spawn()
             .unwrap();
         let output = Arc::new(Mutex::new(String::new()));
+        let reading = Arc::default();
         let collecting = vec![
-            collect(child.stdout.take().unwrap(), Arc::clone(&output)),
-            collect(child.stderr.take().unwrap(), Arc::clone(&output)),
+            collect(child.stdout.take().unwrap(), &output, &reading),
+            collect(child.stderr.take().unwrap(), &output, &reading),
         ];
         Self {
             child,
             output,
+            reading,
             collecting,
         }
     }
@@ -76,6 +80,12 @@ impl Process {
     /// Everything it printed so far.
     pub fn output(&self) -> String {
         self.output.lock().unwrap().clone()
+    }
+
+    /// Reads nothing that it prints, until the guard is dropped: once the pipes are full, whoever prints stands
+    /// still.
+    pub async fn stop_reading(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.reading).lock_owned().await
     }
 
     /// Waits until it printed `text`; panics if it ends before.
@@ -143,11 +153,14 @@ impl Process {
 
 fn collect(
     stream: impl AsyncRead + Unpin + Send + 'static,
-    output: Arc<Mutex<String>>,
+    output: &Arc<Mutex<String>>,
+    reading: &Arc<tokio::sync::Mutex<()>>,
 ) -> JoinHandle<()> {
+    let (output, reading) = (Arc::clone(output), Arc::clone(reading));
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(line)) = lines.next_line().await {
+            let _reading = reading.lock().await;
             let mut output = output.lock().unwrap();
             output.push_str(&line);
             output.push('\n');

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::audit::forward::Forwarding;
 use crate::job;
 use crate::service::{
-    ServiceError, audit_proof, checkpoints, clock, expiry, signing_keys, statistics,
+    ServiceError, audit_proof, checkpoints, clock, expiry, readiness, signing_keys, statistics,
 };
 use crate::telemetry::{Recurring, with_causes};
 
@@ -53,11 +53,10 @@ pub(crate) fn start(app: &Arc<App>) {
             let _indexing = app.audit_memory.indexing.lock().await;
             // Others want to write too.
             let pause = Duration::from_millis(5);
-            while app.store.note_clock_steps().await? {
+            while app.store.note_clock_steps(&alone).await? {
                 tokio::time::sleep(pause).await;
             }
-            while app.store.index_audit().await? {
-                alone.check().await?;
+            while app.store.index_audit(&alone).await? {
                 tokio::time::sleep(pause).await;
             }
         }
@@ -99,6 +98,7 @@ pub(crate) fn start(app: &Arc<App>) {
         Ok(app.store.look_at_files()?)
     });
     start_forwarding(app);
+    start_telling(app);
     let (reading, stopping) = (Arc::clone(app), app.stopping.clone());
     job::spawn("reading clients ahead", async move {
         tokio::select! {
@@ -150,6 +150,20 @@ fn start_remembering(app: &Arc<App>) {
     });
 }
 
+/// Says to the thread for health how things are here.
+fn start_telling(app: &Arc<App>) {
+    let telling = Arc::clone(app);
+    app.jobs.supervise("readiness", move || {
+        let app = Arc::clone(&telling);
+        async move {
+            tokio::select! {
+                () = app.stopping.cancelled() => {}
+                () = readiness::tell_outside(&app) => {}
+            }
+        }
+    });
+}
+
 /// Each destination by itself: one that is away holds up no other.
 fn start_forwarding(app: &Arc<App>) {
     let names: Arc<Vec<String>> = Arc::new(
@@ -174,7 +188,7 @@ fn start_forwarding(app: &Arc<App>) {
             let forwarding = Arc::clone(&forwarding);
             async move {
                 match app.store.try_lock(Lock::AuditForward(number)).await? {
-                    Some(_alone) => Ok(forwarding.lock().await.round(&app.store).await?),
+                    Some(alone) => Ok(forwarding.lock().await.round(&app.store, &alone).await?),
                     None => Ok(()),
                 }
             }

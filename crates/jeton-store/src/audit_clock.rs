@@ -9,7 +9,7 @@ use jeton_core::Timestamp;
 
 use crate::audit_search::OUT_OF_ORDER;
 use crate::row::Columns as _;
-use crate::{BrokenAudit, BrokenReason, Store, StoreError};
+use crate::{BrokenAudit, BrokenReason, Locked, Store, StoreError};
 
 /// Events looked at in one step.
 const STEP: i64 = 4_096;
@@ -79,12 +79,14 @@ impl Store {
         Ok((may, latest))
     }
 
-    /// Notes where in the newest events the clock was set back; says whether there may be more.
+    /// Notes where in the newest events the clock was set back, under [`Lock::AuditIndex`](crate::Lock::AuditIndex);
+    /// says whether there may be more.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn note_clock_steps(&self) -> Result<bool, StoreError> {
+    /// [`StoreError::LockLost`], [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn note_clock_steps(&self, alone: &Locked) -> Result<bool, StoreError> {
+        alone.check().await?;
         let noted = self.clock_noted().await?;
         let newest = self.end_of_audit().await? - 1;
         let first = self.oldest_audit_event().await?;

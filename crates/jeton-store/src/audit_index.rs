@@ -14,7 +14,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::audit_search::OUT_OF_ORDER;
 use crate::row::{Columns as _, placeholders};
-use crate::{BrokenAudit, BrokenReason, RecordedEvent, Store, StoreError};
+use crate::{BrokenAudit, BrokenReason, Locked, RecordedEvent, Store, StoreError};
 
 /// So many events are one span (migration 5).
 pub(crate) const SPAN: i64 = 256;
@@ -39,12 +39,14 @@ struct Entry {
 }
 
 impl Store {
-    /// Makes some of the newest events easy to find by client; says whether there may be more.
+    /// Makes some of the newest events easy to find by client, under [`Lock::AuditIndex`](crate::Lock::AuditIndex);
+    /// says whether there may be more.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn index_audit(&self) -> Result<bool, StoreError> {
+    /// [`StoreError::LockLost`], [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn index_audit(&self, alone: &Locked) -> Result<bool, StoreError> {
+        alone.check().await?;
         let row = self
             .one(sqlx::query(
                 "SELECT p.seq, COALESCE((SELECT MIN(seq) FROM audit_event), 1) AS oldest, \
@@ -215,12 +217,14 @@ impl Store {
         tx.commit().await
     }
 
-    /// Removes part of what was discarded; says whether there may be more.
+    /// Removes part of what was discarded, under [`Lock::AuditIndex`](crate::Lock::AuditIndex); says whether
+    /// there may be more.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`].
-    pub async fn delete_audit_index(&self) -> Result<bool, StoreError> {
+    /// [`StoreError::LockLost`], [`StoreError::Database`].
+    pub async fn delete_audit_index(&self, alone: &Locked) -> Result<bool, StoreError> {
+        alone.check().await?;
         let statement = "DELETE FROM audit_client_span WHERE span < 20 + \
                          (SELECT MIN(span) FROM audit_client_span)";
         Ok(self.write(sqlx::query(statement)).await? > 0)

@@ -5,7 +5,7 @@ use jeton_core::Timestamp;
 use crate::audit_chain::AuditEnd;
 use crate::audit_search::OUT_OF_ORDER;
 use crate::row::Columns as _;
-use crate::{Store, StoreError};
+use crate::{Locked, Store, StoreError};
 
 impl Store {
     /// The last event of the last batch that lies wholly before event `before`, with its hash.
@@ -55,12 +55,18 @@ impl Store {
         row.integer("seq")
     }
 
-    /// Removes some of the events that a checkpoint says are removed; says whether any were left.
+    /// Removes some of the events that a checkpoint says are removed, under
+    /// [`Lock::AuditRetention`](crate::Lock::AuditRetention); says whether any were left.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`].
-    pub async fn delete_pruned_audit(&self, through: i64) -> Result<bool, StoreError> {
+    /// [`StoreError::LockLost`], [`StoreError::Database`].
+    pub async fn delete_pruned_audit(
+        &self,
+        through: i64,
+        alone: &Locked,
+    ) -> Result<bool, StoreError> {
+        alone.check().await?;
         let deleted = self
             .write(
                 sqlx::query(

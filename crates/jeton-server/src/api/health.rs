@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::json;
 
 use crate::app::App;
-use crate::service::readiness;
+use crate::service::readiness::{self, Document};
 
 /// `GET /healthz`.
 pub(crate) async fn alive() -> Response {
@@ -19,7 +19,15 @@ pub(crate) async fn alive() -> Response {
 
 /// `GET /readyz`: 503 where no token can be issued, with the part that cannot.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    let document = readiness::document(&app).await;
+    answer(readiness::document(&app).await)
+}
+
+/// The same, asked outside the runtime that issues tokens: it is that one which has to say so.
+pub(crate) async fn ready_from_outside(State(app): State<Arc<App>>) -> Response {
+    answer(readiness::document_from_outside(&app).await)
+}
+
+fn answer(document: Document) -> Response {
     let status = if document.is_ready() {
         StatusCode::OK
     } else {

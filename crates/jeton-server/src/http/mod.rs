@@ -9,6 +9,7 @@ mod deadlines;
 mod error;
 mod extract;
 mod forwarded;
+mod health_thread;
 mod limits;
 mod listener;
 mod middleware;

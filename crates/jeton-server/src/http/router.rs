@@ -16,7 +16,9 @@ use crate::app::App;
 use crate::{api, dashboard, oauth};
 
 /// What is answered on reserved places, too.
-pub(super) const HEALTH_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+pub(super) const HEALTH_PATHS: [&str; 2] = [ALIVE, READY];
+const ALIVE: &str = "/healthz";
+const READY: &str = "/readyz";
 
 pub(super) const TOKEN_ENDPOINT: &str = "/oauth/token";
 
@@ -58,7 +60,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(oauth::method_not_allowed)
         .layer(public_cors());
 
-    let operations = health().route("/api/openapi.json", get(api::openapi_document));
+    let operations = Router::new()
+        .route(ALIVE, get(api::health::alive))
+        .route(READY, get(api::health::ready))
+        .route("/api/openapi.json", get(api::openapi_document));
 
     let (admin, _) = admin_api().split_for_parts();
 
@@ -81,15 +86,13 @@ async fn no_such_path(uri: Uri) -> Response {
     response
 }
 
-/// What the listener for health serves.
+/// What the listener for health serves, outside the runtime that serves everything else.
 pub(super) fn health_router(app: Arc<App>) -> Router {
-    health().fallback(api::no_such_path).with_state(app)
-}
-
-fn health() -> Router<Arc<App>> {
     Router::new()
-        .route("/healthz", get(api::health::alive))
-        .route("/readyz", get(api::health::ready))
+        .route(ALIVE, get(api::health::alive))
+        .route(READY, get(api::health::ready_from_outside))
+        .fallback(api::no_such_path)
+        .with_state(app)
 }
 
 fn dashboard(app: &Arc<App>) -> Router<Arc<App>> {

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use super::connection::Serving;
 use super::connections::Places;
-use super::limits::{HEALTH_CONNECTIONS, SHUTDOWN_TIMEOUT};
+use super::health_thread::HealthThread;
+use super::limits::SHUTDOWN_TIMEOUT;
 use super::listener::Listener;
 use super::middleware::AppService;
 use super::open_files::room_for;
@@ -34,6 +35,9 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The thread for health.
+    #[error("the thread that answers at --health-listen cannot be started")]
+    Health(#[source] io::Error),
     /// The certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -44,7 +48,7 @@ pub enum ServerError {
 pub struct Server {
     socket: TcpListener,
     address: SocketAddr,
-    health: Option<TcpListener>,
+    health: Option<HealthThread>,
     certificates: Option<Certificates>,
     trusted_proxies: TrustedProxies,
     expects_proxy_header: bool,
@@ -79,7 +83,11 @@ impl Server {
         let certificates = config.tls.as_ref().map(Certificates::open).transpose()?;
         let (socket, address) = listen(config.listen, "--listen").await?;
         let health = match config.health_listen {
-            Some(address) => Some(listen(address, "--health-listen").await?.0),
+            Some(address) => {
+                let (socket, _) = listen(address, "--health-listen").await?;
+                let thread = HealthThread::start(socket).await;
+                Some(thread.map_err(ServerError::Health)?)
+            }
             None => None,
         };
         let all = room_for(config.max_connections);
@@ -106,7 +114,7 @@ impl Server {
 
     /// The address of the listener for health, if there is one.
     pub fn health_address(&self) -> Option<SocketAddr> {
-        self.health.as_ref()?.local_addr().ok()
+        self.health.as_ref().map(HealthThread::address)
     }
 
     /// What reads again what can be read again.
@@ -115,15 +123,12 @@ impl Server {
     }
 
     /// Answers requests until `stop` is ready; then no new connection is taken, requests under way
-    /// finish (within 30 seconds), and the audit log is flushed. Health is answered until then.
+    /// finish (within 30 seconds), and the audit log is flushed. Health is answered until then, from a thread of
+    /// its own.
     pub async fn serve(self, app: Arc<App>, stop: impl Future<Output = ()>) {
-        let health = self.health.map(|socket| {
-            let service = AppService::health(Arc::clone(&app), health_router(Arc::clone(&app)));
-            let places = Places {
-                all: HEALTH_CONNECTIONS,
-                of_one_source: HEALTH_CONNECTIONS,
-            };
-            Listener::new(socket, places, Serving::plain(service))
+        let health = self.health.map(|thread| {
+            let routes = health_router(Arc::clone(&app));
+            thread.serve(AppService::health(Arc::clone(&app), routes))
         });
         let proxies = Arc::new(Proxies::new(
             self.trusted_proxies,
@@ -139,21 +144,19 @@ impl Server {
             ..Serving::plain(service)
         };
         let main = Listener::new(self.socket, self.places, serving);
-        let beside =
-            async { tokio::join!(follow(self.certificates), serve_health(health.as_ref())) };
-        tokio::pin!(beside);
         tokio::select! {
             () = main.serve() => {}
-            _ = &mut beside => {}
+            () = follow(self.certificates) => {}
             () = stop => {}
         }
-        tokio::select! {
-            ended = timeout(SHUTDOWN_TIMEOUT, main.end()) => if ended.is_err() {
-                tracing::warn!("some requests did not finish in time and were cut off");
-            },
-            _ = &mut beside => {}
+        app.readiness.stop();
+        if timeout(SHUTDOWN_TIMEOUT, main.end()).await.is_err() {
+            tracing::warn!("some requests did not finish in time and were cut off");
         }
         app.close().await;
+        if let Some(health) = health {
+            health.end().await;
+        }
     }
 }
 
@@ -174,13 +177,6 @@ async fn listen(
 async fn follow(certificates: Option<Certificates>) {
     match certificates {
         Some(certificates) => certificates.follow().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn serve_health(listener: Option<&Listener>) {
-    match listener {
-        Some(listener) => listener.serve().await,
         None => std::future::pending().await,
     }
 }

@@ -12,9 +12,9 @@ use crate::app::App;
 pub(crate) async fn rebuild(app: &App, operator: &Operator) -> Result<(), ServiceError> {
     let event = operator.event(app, AuditKind::AuditReindexed)?;
     let _indexing = app.audit_memory.indexing.lock().await;
-    let _alone = app.store.lock(Lock::AuditIndex).await?;
+    let alone = app.store.lock(Lock::AuditIndex).await?;
     app.store.discard_audit_index().await?;
-    while app.store.delete_audit_index().await? {
+    while app.store.delete_audit_index(&alone).await? {
         // Others want to write too.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -273,10 +273,9 @@ pub(crate) async fn prune(
         return Ok(());
     };
     if through > 0 {
-        while app.store.delete_pruned_audit(through).await? {
+        while app.store.delete_pruned_audit(through, alone).await? {
             // Others want to write too.
             tokio::time::sleep(Duration::from_millis(20)).await;
-            alone.check().await?;
         }
     }
     Ok(())

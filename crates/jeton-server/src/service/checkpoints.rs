@@ -43,13 +43,14 @@ pub(crate) async fn advance(app: &App) -> Result<(), ServiceError> {
     if !follow(app, &mut known).await? {
         return Ok(());
     }
-    let Some(_alone) = app.store.try_lock(Lock::AuditCheckpoints).await? else {
+    let Some(alone) = app.store.try_lock(Lock::AuditCheckpoints).await? else {
         return Ok(());
     };
     // Another server may have signed just before it gave the lock back.
     if !follow(app, &mut known).await? {
         return Ok(());
     }
+    alone.check().await?;
     if known.chain.number() == 0 {
         return begin(app, &mut known, Extra::default()).await;
     }

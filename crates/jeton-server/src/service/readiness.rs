@@ -4,12 +4,14 @@
 //! at most once a second, however many ask.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jeton_core::SigningAlgorithm;
 use serde::Serialize;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::app::App;
 use crate::audit::WRITER;
@@ -28,13 +30,28 @@ const RECENT: Duration = Duration::from_secs(5);
 /// costs a commit.
 const PROBE_KEPT: Duration = Duration::from_secs(10);
 
-/// What was found out last.
+/// How long somebody outside the runtime waits for its answer.
+const MAX_OUTSIDE: Duration = Duration::from_secs(8);
+
+/// What was found out last, and who else wants to know.
 #[derive(Debug, Default)]
-pub(crate) struct Readiness(Mutex<Last>);
+pub(crate) struct Readiness {
+    last: Mutex<Last>,
+    is_stopping: AtomicBool,
+    /// Somebody outside the runtime asks.
+    asked: Notify,
+    /// Since when there is no answer to that.
+    unanswered: std::sync::Mutex<Option<Instant>>,
+    /// When was said what.
+    told: watch::Sender<Option<Told>>,
+}
+
+/// When a document was made, which may be a moment before it is told.
+type Told = (Instant, Document);
 
 #[derive(Debug, Default)]
 struct Last {
-    document: Option<(Instant, Document)>,
+    document: Option<Told>,
     /// When something was written that says nothing, if that succeeded.
     probed: Option<Instant>,
 }
@@ -124,9 +141,65 @@ impl Document {
     }
 }
 
+impl Readiness {
+    /// The server was told to stop, and takes no more connections.
+    pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// What is said from then on.
+    fn stopping(&self) -> Option<Document> {
+        let is_stopping = self.is_stopping.load(Ordering::Relaxed);
+        let document = || Document::of([("server", Part::failing("the server is stopping"))]);
+        is_stopping.then(document)
+    }
+
+    fn unanswered(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers those who ask outside the runtime; never ends.
+pub(crate) async fn tell_outside(app: &App) {
+    loop {
+        app.readiness.asked.notified().await;
+        let document = document(app).await;
+        *app.readiness.unanswered() = None;
+        let told = Some((Instant::now(), document));
+        app.readiness.told.send_replace(told);
+    }
+}
+
+/// The document, for whoever asks outside the runtime that issues tokens. Where that does not say soon whether it
+/// can, it cannot; after that, nobody waits for it again.
+pub(crate) async fn document_from_outside(app: &App) -> Document {
+    let readiness = &app.readiness;
+    if let Some(document) = readiness.stopping() {
+        return document;
+    }
+    let now = Instant::now();
+    let mut told = readiness.told.subscribe();
+    let since = *readiness.unanswered().get_or_insert(now);
+    readiness.asked.notify_one();
+    let answer = told.wait_for(|told| told.as_ref().is_some_and(|(at, _)| *at >= now));
+    match timeout_at(since + MAX_OUTSIDE, answer).await {
+        Ok(Ok(told)) => told.as_ref().map(|(_, document)| document.clone()),
+        _ => None,
+    }
+    .unwrap_or_else(|| {
+        let reason = "the server does not say in time whether it can issue tokens; it is overloaded or stuck";
+        Document::of([("server", Part::failing(reason))])
+    })
+}
+
 /// The document, at most a second old.
 pub(crate) async fn document(app: &App) -> Document {
-    let mut last = app.readiness.0.lock().await;
+    if let Some(document) = app.readiness.stopping() {
+        return document;
+    }
+    let mut last = app.readiness.last.lock().await;
     if let Some((made, document)) = &last.document
         && made.elapsed() < KEPT
     {
@@ -139,19 +212,23 @@ pub(crate) async fn document(app: &App) -> Document {
 
 /// Where something fails, the first reason is the document's: causes come before what follows from them.
 async fn look(app: &App, probed: &mut Option<Instant>) -> Document {
-    let database = database(app).await;
-    let audit_log = match database.status {
-        PartStatus::Failing => Part::failing("the database cannot be used"),
-        _ => audit_log(app, probed).await,
+    let stored = async {
+        let database = database(app).await;
+        let audit_log = match database.status {
+            PartStatus::Failing => Part::failing("the database cannot be used"),
+            _ => audit_log(app, probed).await,
+        };
+        (database, audit_log)
     };
+    let ((database, audit_log), signing, clock) = tokio::join!(stored, signing(app), clock(app));
     Document::of([
         ("database", database),
         ("audit_log", audit_log),
         ("audit_memory", audit_memory(app)),
         ("signing_keys", signing_keys(app)),
-        ("signing", signing(app).await),
+        ("signing", signing),
         ("directory", directory(app)),
-        ("clock", clock(app).await),
+        ("clock", clock),
         ("jobs", jobs(app)),
     ])
 }

@@ -80,10 +80,11 @@ pub(crate) async fn bring_up_to_date(app: &App, secrets: &mut [ClientSecret]) {
 /// now and then only.
 pub(crate) async fn count(app: &App) -> Result<(), ServiceError> {
     let mut gathered = app.counting.0.lock().await;
-    let Some(_alone) = app.store.try_lock(Lock::Statistics).await? else {
+    let Some(alone) = app.store.try_lock(Lock::Statistics).await? else {
         return Ok(());
     };
     loop {
+        alone.check().await?;
         let is_all = gathered.read_on(app).await?;
         if gathered.is_ripe() {
             gathered.write(app).await?;

@@ -7,7 +7,7 @@ use jeton_jose::OsEntropy;
 use jeton_store::{AuditFilter, BrokenReason, Store};
 
 use crate::samples::{client, event, now};
-use crate::world::World;
+use crate::world::{World, indexing};
 
 /// 50,000 events of a busy client; every thousandth is another's, with a word to be found.
 async fn append_one_a_second(store: &Store, start: Timestamp, busy: ClientId, rare: ClientId) {
@@ -78,10 +78,11 @@ async fn a_search_finds_everything_in_bounded_steps() {
         ..AuditFilter::default()
     };
     // Whether nothing, a part or all of the log is easy to find by client.
+    let alone = indexing(&world.store).await;
     for rounds in [0, 3, 100] {
         let mut is_more = true;
         for _ in 0..rounds {
-            is_more = world.store.index_audit().await.unwrap();
+            is_more = world.store.index_audit(&alone).await.unwrap();
         }
         let (of_rare, steps) = search(of(rare)).await;
         assert_eq!(of_rare, needles, "after {rounds} rounds");
@@ -110,14 +111,16 @@ async fn what_is_pruned_is_not_found_and_does_not_hide_the_rest() {
     let (busy, rare) = (client().id, client().id);
     let start = Timestamp::from_seconds(1_800_000_000);
     append_one_a_second(&world.store, start, busy, rare).await;
-    world.store.index_audit().await.unwrap();
-    while world.store.delete_pruned_audit(44_600).await.unwrap() {}
+    let alone = indexing(&world.store).await;
+    world.store.index_audit(&alone).await.unwrap();
+    let prune = async || world.store.delete_pruned_audit(44_600, &alone).await;
+    while prune().await.unwrap() {}
     let of_rare = AuditFilter {
         client_id: Some(rare),
         ..AuditFilter::default()
     };
     let mut rounds = 1;
-    while world.store.index_audit().await.unwrap() {
+    while world.store.index_audit(&alone).await.unwrap() {
         rounds += 1;
     }
     assert!(rounds <= 4, "only what is left: {rounds}");
@@ -201,7 +204,8 @@ async fn an_event_that_a_search_by_client_would_miss_is_hidden() {
             })
             .collect();
         world.store.append_audit(&events).await.unwrap();
-        while world.store.index_audit().await.unwrap() {}
+        let alone = indexing(&world.store).await;
+        while world.store.index_audit(&alone).await.unwrap() {}
         let hidden_event = async |after| {
             let hidden = world.store.hidden_audit_event(after, 600).await.unwrap();
             hidden.map(|event| (event.seq, event.reason))
@@ -214,7 +218,7 @@ async fn an_event_that_a_search_by_client_would_miss_is_hidden() {
         let anew = "DELETE FROM audit_client_span; \
                     UPDATE statistics_progress SET seq = 0 WHERE id = 3;";
         world.sql(anew).await;
-        while world.store.index_audit().await.unwrap() {}
+        while world.store.index_audit(&alone).await.unwrap() {}
         assert_eq!(hidden_event(0).await, None);
         assert_eq!(hidden_event(255).await, None);
     }
@@ -285,7 +289,8 @@ async fn times_are_found_though_the_clock_was_a_year_ahead_for_a_while() {
                 [seq]
             );
         }
-        while world.store.note_clock_steps().await.unwrap() {}
+        let alone = indexing(&world.store).await;
+        while world.store.note_clock_steps(&alone).await.unwrap() {}
     }
     // Retention keeps what is younger, and all after it.
     let old = world.store.audit_batch_end_at(minute(40)).await.unwrap();
@@ -296,13 +301,14 @@ async fn times_are_found_though_the_clock_was_a_year_ahead_for_a_while() {
 async fn that_the_clock_was_set_back_cannot_be_hidden() {
     let world = World::new().await;
     append_with_a_jump(&world.store, now()).await;
-    while world.store.note_clock_steps().await.unwrap() {}
+    let alone = indexing(&world.store).await;
+    while world.store.note_clock_steps(&alone).await.unwrap() {}
     assert_eq!(world.store.hidden_clock_step(0, 30).await.unwrap(), None);
     world.sql("DELETE FROM audit_clock_step").await;
     let hidden = world.store.hidden_clock_step(0, 30).await.unwrap().unwrap();
     assert_eq!((hidden.seq, hidden.reason), (21, BrokenReason::HiddenTime));
     // Made anew.
     world.store.discard_audit_index().await.unwrap();
-    while world.store.note_clock_steps().await.unwrap() {}
+    while world.store.note_clock_steps(&alone).await.unwrap() {}
     assert_eq!(world.store.hidden_clock_step(0, 30).await.unwrap(), None);
 }

@@ -98,6 +98,28 @@ async fn a_lock_that_is_lost_is_noticed() {
 }
 
 #[tokio::test]
+async fn no_step_of_work_on_the_audit_log_is_made_without_its_lock() {
+    let Some(world) = on_postgres().await else {
+        return;
+    };
+    let store = &world.store;
+    let alone = store.lock(Lock::AuditIndex).await.unwrap();
+    store.note_clock_steps(&alone).await.unwrap();
+    world
+        .sql(&format!("SELECT pg_terminate_backend(pid) {OTHERS}"))
+        .await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for step in [
+        store.note_clock_steps(&alone).await,
+        store.index_audit(&alone).await,
+        store.delete_audit_index(&alone).await,
+        store.delete_pruned_audit(1, &alone).await,
+    ] {
+        assert!(matches!(step, Err(StoreError::LockLost)), "{step:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_lock_lasts_as_long_as_the_work() {
     let Some(world) = on_postgres().await else {
         return;

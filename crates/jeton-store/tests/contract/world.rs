@@ -2,11 +2,16 @@
 
 use jeton_core::EventId;
 use jeton_jose::OsEntropy;
-use jeton_store::{Database, Postgres, Store};
+use jeton_store::{Database, Lock, Locked, Postgres, Store};
 use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
 
 use crate::samples::now;
+
+/// As the one server that makes the audit log easy to search.
+pub(crate) async fn indexing(store: &Store) -> Locked {
+    store.lock(Lock::AuditIndex).await.unwrap()
+}
 
 /// A database of its own: SQLite, or PostgreSQL where `TEST_POSTGRES_URL` names a cluster.
 pub(crate) struct World {

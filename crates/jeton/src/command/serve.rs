@@ -88,8 +88,8 @@ pub(crate) struct Serve {
     /// have no such limit [env: JETON_MAX_CONNECTIONS_PER_SOURCE] [default: a quarter of all].
     #[arg(long, value_name = "NUMBER")]
     max_connections_per_source: Option<u32>,
-    /// A further address, plain http, which answers /healthz and /readyz and nothing else [env:
-    /// JETON_HEALTH_LISTEN].
+    /// A further address, plain http, which answers /healthz and /readyz and nothing else, however busy
+    /// the server is [env: JETON_HEALTH_LISTEN].
     #[arg(long, value_name = "ADDRESS")]
     health_listen: Option<SocketAddr>,
     /// When a token's audit event has to be on disk: sync, before the token leaves; async, soon

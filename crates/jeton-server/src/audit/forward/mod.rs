@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use jeton_core::{Actor, AuditEvent, AuditKind, Entropy, EntropyError, EventId};
 use jeton_jose::{TreeHash, UnverifiedNote};
-use jeton_store::{AuditNote, RecordedEvent, Store, StoreError};
+use jeton_store::{AuditNote, Locked, RecordedEvent, Store, StoreError};
 
 use crate::audit::Checkpoint;
 use crate::config::{Destination, Forward};
@@ -112,7 +112,7 @@ impl Forwarding {
     }
 
     /// Sends what is there to send, for a while.
-    pub(crate) async fn round(&mut self, store: &Store) -> Result<(), StoreError> {
+    pub(crate) async fn round(&mut self, store: &Store, alone: &Locked) -> Result<(), StoreError> {
         if self.not_before.is_some_and(|at| at > Instant::now()) {
             return Ok(());
         }
@@ -126,6 +126,7 @@ impl Forwarding {
         self.forward_checkpoints(store).await?;
         let begin = Instant::now();
         while begin.elapsed() < ROUND {
+            alone.check().await?;
             let events = store.audit_after(done, STEP).await?;
             if events.is_empty() {
                 break;

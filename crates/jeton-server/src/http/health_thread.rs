@@ -1,0 +1,127 @@
+//! Health on an address of its own, answered by a thread of its own: while requests keep everything else busy,
+//! it still answers, and says whether the rest does.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::connection::Serving;
+use super::connections::Places;
+use super::limits::HEALTH_CONNECTIONS;
+use super::listener::Listener;
+use super::middleware::AppService;
+
+/// A thread that has its address and waits to serve.
+pub(super) struct HealthThread {
+    address: SocketAddr,
+    begin: oneshot::Sender<AppService>,
+    stop: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// A thread that serves, until it is told to end.
+#[derive(Debug)]
+pub(super) struct ServingHealth {
+    stop: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl fmt::Debug for HealthThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HealthThread")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HealthThread {
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no thread, or nothing that a runtime needs.
+    pub(super) async fn start(socket: TcpListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let socket = socket.into_std()?;
+        let (begin, begun) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let (ending, ended) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        thread::Builder::new()
+            .name("health".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                let ready = runtime.and_then(|runtime| {
+                    let entered = runtime.enter();
+                    let socket = TcpListener::from_std(socket)?;
+                    drop(entered);
+                    Ok((runtime, socket))
+                });
+                let _ending: oneshot::Sender<()> = ending;
+                match ready {
+                    Ok((runtime, socket)) => {
+                        // Whoever started it may be gone; then nothing begins.
+                        let _ = tell.send(Ok(()));
+                        runtime.block_on(serve(socket, begun, stopped));
+                    }
+                    Err(error) => drop(tell.send(Err(error))),
+                }
+            })?;
+        let gone = |_| Err(io::Error::other("its thread ended"));
+        told.await.unwrap_or_else(gone)?;
+        Ok(Self {
+            address,
+            begin,
+            stop,
+            ended,
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves `service` from here on.
+    pub(super) fn serve(self, service: AppService) -> ServingHealth {
+        if self.begin.send(service).is_err() {
+            tracing::error!("the thread that answers for health is gone");
+        }
+        ServingHealth {
+            stop: self.stop,
+            ended: self.ended,
+        }
+    }
+}
+
+impl ServingHealth {
+    /// Ends it, and waits until nothing is left of it.
+    pub(super) async fn end(self) {
+        drop(self.stop);
+        let _ = self.ended.await;
+    }
+}
+
+async fn serve(
+    socket: TcpListener,
+    begun: oneshot::Receiver<AppService>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let Ok(service) = begun.await else {
+        return;
+    };
+    let places = Places {
+        all: HEALTH_CONNECTIONS,
+        of_one_source: HEALTH_CONNECTIONS,
+    };
+    let listener = Listener::new(socket, places, Serving::plain(service));
+    tokio::select! {
+        () = listener.serve() => {}
+        _ = stopped => {}
+    }
+}

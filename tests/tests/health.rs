@@ -1,0 +1,173 @@
+//! `--health-listen`: it answers while everything else is busy or stands still, and says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jeton_tests::{Credentials, Jeton, JetonOptions, eventually, form, http};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Far more than an answer takes, and less than those take that wait for the flood to end.
+const SOON: Duration = Duration::from_secs(10);
+
+async fn with_health(environment: Vec<(&str, &str)>, log: Option<&str>) -> (Jeton, String) {
+    let jeton = Jeton::start_with(JetonOptions {
+        flags: vec!["--health-listen", "127.0.0.1:0"],
+        environment,
+        log,
+        ..JetonOptions::default()
+    })
+    .await;
+    let health = jeton.health().await;
+    (jeton, health)
+}
+
+/// Asks on a new connection; nothing where there is no answer in time.
+async fn ask(url: &str) -> Option<(u16, Value)> {
+    let answer = timeout(SOON, http().get(url).send()).await.ok()?.ok()?;
+    let status = answer.status().as_u16();
+    Some((status, answer.json().await.unwrap_or_default()))
+}
+
+async fn status(url: &str) -> Option<u16> {
+    ask(url).await.map(|(status, _)| status)
+}
+
+/// Where the server listens for everything else.
+fn address(jeton: &Jeton) -> String {
+    jeton.listening().trim_start_matches("http://").to_owned()
+}
+
+#[tokio::test]
+async fn health_answers_while_the_rest_stands_still_and_readiness_says_so() {
+    // Each frame of HTTP/2 is a line, and there is one thread that writes it.
+    let environment = vec![("TOKIO_WORKER_THREADS", "1")];
+    let (jeton, health) = with_health(environment, Some("info,h2=trace")).await;
+    let (alive, ready) = (format!("{health}/healthz"), format!("{health}/readyz"));
+    eventually("it is ready", async || status(&ready).await == Some(200)).await;
+    let unread = jeton.stop_reading_log().await;
+    let mut stream = TcpStream::connect(address(&jeton)).await.unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let ping = b"\0\0\x08\x06\0\0\0\0\0jetonjet";
+    stream.write_all(preface).await.unwrap();
+    // Until the pipe of the log is full, and whoever writes to it waits.
+    let pings = ping.repeat(5_000);
+    let (mut answers, mut requests) = stream.split();
+    let asking = async {
+        let _ = requests.write_all(&pings).await;
+        std::future::pending::<()>().await;
+    };
+    let reading = async {
+        let mut answers_read = [0; 4096];
+        while timeout(Duration::from_secs(2), answers.read(&mut answers_read))
+            .await
+            .is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0))
+        {}
+    };
+    tokio::select! {
+        () = asking => {}
+        () = reading => {}
+    }
+    for _ in 0..3 {
+        assert_eq!(status(&alive).await, Some(200));
+        let (status, document) = ask(&ready).await.expect("it answers");
+        assert_eq!((status, &document["status"]), (503, &"not ready".into()));
+        assert_eq!(document["parts"]["server"]["status"], "failing");
+        let reason = document["reason"].as_str().unwrap();
+        assert!(reason.contains("overloaded or stuck"), "{reason}");
+    }
+    drop(unread);
+    eventually("the rest goes on, and so it says", async || {
+        status(&ready).await == Some(200)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn health_answers_throughout_a_flood_of_real_requests() {
+    let (jeton, health) = with_health(Vec::new(), None).await;
+    let client = jeton.operator().await.todo_client().await;
+    let answered = Arc::new(AtomicUsize::new(0));
+    let mut flood = JoinSet::new();
+    for _ in 0..400 {
+        let (address, requests) = (address(&jeton), token_requests(&client, 50));
+        let answered = Arc::clone(&answered);
+        flood.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let (mut reader, mut writer) = stream.split();
+            let asking = async {
+                let _ = writer.write_all(&requests).await;
+                std::future::pending::<()>().await;
+            };
+            let reading = async {
+                let mut answer = [0; 16 * 1024];
+                while matches!(reader.read(&mut answer).await, Ok(bytes) if bytes > 0) {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            tokio::select! {
+                () = asking => {}
+                () = reading => {}
+            }
+        });
+    }
+    eventually("tokens are issued", async || {
+        answered.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(status(&format!("{health}/healthz")).await, Some(200));
+        // Whichever it is, it is said.
+        let ready = status(&format!("{health}/readyz")).await;
+        assert!(matches!(ready, Some(200 | 503)), "{ready:?}");
+    }
+    assert!(flood.try_join_next().is_none(), "the flood goes on");
+    flood.shutdown().await;
+    eventually("it is ready", async || {
+        status(&format!("{health}/readyz")).await == Some(200)
+    })
+    .await;
+    assert_eq!(client.ask(&jeton.url, &[]).await.status, 200);
+}
+
+/// So many requests for a token, one behind the other.
+fn token_requests(client: &Credentials, count: usize) -> Vec<u8> {
+    let body = form(&[
+        ("grant_type", "client_credentials"),
+        ("client_id", &client.client_id),
+        ("client_secret", &client.client_secret),
+    ]);
+    let request = format!(
+        "POST /oauth/token HTTP/1.1\r\nHost: jeton\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
+        body.len()
+    );
+    request.repeat(count).into_bytes()
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopping_is_alive_and_not_ready() {
+    let (mut jeton, health) = with_health(Vec::new(), None).await;
+    // A request that is under way keeps it from ending.
+    let mut stream = TcpStream::connect(address(&jeton)).await.unwrap();
+    let head = b"POST /oauth/token HTTP/1.1\r\nHost: jeton\r\nContent-Length: 2\r\n\
+        Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).await.unwrap();
+    jeton.signal("TERM").await;
+    eventually("it is not ready", async || {
+        let answer = ask(&format!("{health}/readyz")).await;
+        answer.is_some_and(|(status, document)| {
+            status == 503 && document["reason"] == "the server is stopping"
+        })
+    })
+    .await;
+    assert_eq!(status(&format!("{health}/healthz")).await, Some(200));
+    stream.write_all(b"a=").await.unwrap();
+    assert_eq!(jeton.wait().await, Some(0));
+}
