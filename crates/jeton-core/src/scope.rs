@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest scope name accepted, in bytes.
 const MAX_LEN: usize = 128;
+/// The most scopes in one text. Whoever reads requests allows far fewer; this is for what others send.
+const MAX_LISTED: usize = 10_000;
 /// Up to this many comparisons cost less than hashing.
 const FEW: usize = 256;
 /// The most scopes that a message names.
@@ -33,6 +35,9 @@ pub enum ScopeError {
         "scopes are separated by exactly one space, with none before the first or after the last"
     )]
     Separator,
+    /// More than 10,000 scopes.
+    #[error("a list of scopes has at most {MAX_LISTED}")]
+    TooMany,
 }
 
 /// One scope name, for example `todo:read`.
@@ -237,8 +242,11 @@ impl FromStr for ScopeSet {
             return Ok(Self::empty());
         }
         text.split(' ')
-            .map(|token| {
-                if token.is_empty() {
+            .enumerate()
+            .map(|(before, token)| {
+                if before == MAX_LISTED {
+                    Err(ScopeError::TooMany)
+                } else if token.is_empty() {
                     Err(ScopeError::Separator)
                 } else {
                     token.parse()
@@ -327,8 +335,15 @@ mod tests {
     #[test]
     fn sets_of_many_scopes_are_read_and_compared_in_linear_time() {
         let names: Vec<String> = (0..250_000).map(|number| format!("s{number}")).collect();
-        let set: ScopeSet = names.join(" ").parse().unwrap();
+        let set: ScopeSet = names.iter().map(|name| name.parse().unwrap()).collect();
         assert_eq!(set.len(), names.len());
+        let text = set.to_string();
+        assert_eq!(text.parse::<ScopeSet>(), Err(ScopeError::TooMany));
+        let allowed: Vec<_> = text.split(' ').take(MAX_LISTED).collect();
+        assert_eq!(
+            allowed.join(" ").parse::<ScopeSet>().unwrap().len(),
+            MAX_LISTED
+        );
         let mut backwards: Vec<Scope> = set.iter().cloned().collect();
         backwards.reverse();
         let backwards: ScopeSet = backwards.into_iter().collect();

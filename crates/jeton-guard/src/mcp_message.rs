@@ -17,6 +17,8 @@ use serde_json::value::RawValue;
 const MESSAGE: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
 /// The members of `params` that say what is called, and those that stand beside them.
 const PARAMS: &[&str] = &["name", "uri", "taskId", "arguments", "_meta"];
+/// The most members of a message or of its `params`: a few are known, and the names of all are compared.
+const MAX_MEMBERS: usize = 1_000;
 /// The longest ID that an error repeats, in bytes.
 const MAX_ID: usize = 256;
 
@@ -57,6 +59,8 @@ pub(crate) enum UnreadableMessage {
     NotJson,
     #[error("the request body is not a JSON-RPC message")]
     NotAMessage,
+    #[error("the message or its params have more than {MAX_MEMBERS} members")]
+    TooManyMembers,
     #[error("the member {0:?} stands twice")]
     Repeated(String),
     #[error("the member {found:?} differs from {known:?} by case only")]
@@ -205,6 +209,11 @@ impl<'de> Visitor<'de> for Members {
         let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
         while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
             if problem.is_some() {
+                continue;
+            }
+            if seen.len() == MAX_MEMBERS {
+                problem = Some(UnreadableMessage::TooManyMembers);
+                seen = HashSet::new();
                 continue;
             }
             match self.0.iter().find(|known| same_but_for_case(&name, known)) {
@@ -364,17 +373,32 @@ mod tests {
         }
     }
 
-    /// Compared pairwise, these members would take hours.
+    /// Compared pairwise, the members of the last would take hours.
     #[test]
-    fn bodies_with_many_members_are_read_in_linear_time() {
-        let members: Vec<String> = (0..250_000).map(|n| format!("\"m{n}\":0")).collect();
-        let members = members.join(",");
-        let body = format!(r#"{{"method":"tools/list",{members}}}"#);
+    fn a_message_has_a_thousand_members_at_most() {
+        let members = |count: usize| -> String {
+            let members: Vec<String> = (0..count).map(|n| format!("\"m{n}\":0")).collect();
+            members.join(",")
+        };
+        let some = members(999);
+        let body = format!(r#"{{"method":"tools/list",{some}}}"#);
         assert_eq!(tools(&body), Ok(vec![None]));
-        let body = format!(r#"{{"method":"tools/call","params":{{"name":"a",{members}}}}}"#);
+        let body = format!(r#"{{"method":"tools/call","params":{{"name":"a",{some}}}}}"#);
         assert_eq!(tools(&body), Ok(vec![Some("a".into())]));
-        let body = format!(r#"{{{members},"m7":1}}"#);
+        let body = format!(r#"{{{some},"m7":1}}"#);
         assert_eq!(tools(&body), Err(UnreadableMessage::Repeated("m7".into())));
+        for many in [1_000, 250_000] {
+            let many = members(many);
+            let too_many = Err(UnreadableMessage::TooManyMembers);
+            let body = format!(r#"{{"method":"tools/list",{many}}}"#);
+            assert_eq!(tools(&body), too_many);
+            let body = format!(r#"{{"method":"tools/call","params":{{"name":"a",{many}}}}}"#);
+            assert_eq!(tools(&body), too_many);
+            // What it may call is the tool's own business.
+            let arguments = format!(r#"{{"name":"a","arguments":{{{many}}}}}"#);
+            let body = format!(r#"{{"method":"tools/call","params":{arguments}}}"#);
+            assert_eq!(tools(&body), Ok(vec![Some("a".into())]));
+        }
     }
 
     #[test]
