@@ -5,7 +5,7 @@
 //! - `jeton-bench turns ALGORITHM` does so whenever it is told: for each line of its input, so many
 //!   milliseconds; it prints the signatures and the seconds that they took.
 //! - `jeton-bench seed DATABASE CLIENTS EVENTS` fills a database that `jeton serve` made.
-//! - `jeton-bench readers` measures the readers of outside bytes with 1, 2 and 4 MiB of their worst input.
+//! - `jeton-bench readers [NAME]` measures the readers of outside bytes with 1, 2 and 4 MiB of their worst input.
 
 mod readers;
 mod seed;
@@ -21,7 +21,11 @@ use jeton_core::SigningAlgorithm;
 const USAGE: &str = "usage: jeton-bench sign RS256|ES256|EdDSA SECONDS
        jeton-bench turns RS256|ES256|EdDSA
        jeton-bench seed DATABASE CLIENTS EVENTS
-       jeton-bench readers";
+       jeton-bench readers [NAME]";
+
+/// As in `jeton`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[expect(
     clippy::print_stdout,
@@ -75,7 +79,8 @@ async fn run(arguments: &[&str]) -> Result<Option<String>, Box<dyn Error>> {
                 .await
                 .map(Some)
         }
-        ["readers"] => readers::measure().await.map(Some),
+        ["readers"] => readers::measure("").await.map(Some),
+        ["readers", name] => readers::measure(name).await.map(Some),
         _ => Ok(None),
     }
 }

@@ -12,13 +12,20 @@ use serde::de::DeserializeOwned;
 
 use super::{Table, repeated};
 
+/// What is fetched is read up to this size.
+const FETCHED: usize = 256 << 10;
+/// What a token endpoint answers is read up to this size.
+const ANSWERED: usize = 64 << 10;
+/// The claims of the longest token that is read, in bytes: three quarters of its Base64.
+const CLAIMED: usize = 12 << 10;
+
 pub(super) async fn measure(table: &mut Table) -> Result<(), Box<dyn Error>> {
     let members = ("{", "\"m#\":0,", "\"end\":0}");
     let claims =
         "{\"iss\":\"a\",\"sub\":\"b\",\"exp\":1,\"iat\":1,\"jti\":\"c\",\"client_id\":\"d\",";
     document::<AccessTokenClaims>(
         table,
-        "claims: many of the client's own",
+        ("claims: many of the client's own", CLAIMED),
         (
             &format!("{claims}\"aud\":\"e\","),
             "\"m#\":0,",
@@ -28,13 +35,13 @@ pub(super) async fn measure(table: &mut Table) -> Result<(), Box<dyn Error>> {
     .await;
     document::<AccessTokenClaims>(
         table,
-        "claims: many audiences",
+        ("claims: many audiences", CLAIMED),
         (&format!("{claims}\"aud\":[\""), "a#\",\"", "\"]}"),
     )
     .await;
     document::<AccessTokenClaims>(
         table,
-        "claims: many scopes",
+        ("claims: many scopes", CLAIMED),
         (
             &format!("{claims}\"aud\":\"e\",\"scope\":\""),
             "s# ",
@@ -42,16 +49,36 @@ pub(super) async fn measure(table: &mut Table) -> Result<(), Box<dyn Error>> {
         ),
     )
     .await;
-    document::<CustomClaims>(table, "custom claims: many", members).await;
+    document::<CustomClaims>(table, ("custom claims: many", FETCHED), members).await;
     answers(table).await;
-    key_sets(table).await
+    key_sets(table).await?;
+    fetched(table).await
+}
+
+/// What is fetched, and is longer than what is read.
+async fn fetched(table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let client = jeton_jose::http_client()?;
+    let mut urls = Vec::new();
+    for size in super::LARGE {
+        let keys = format!("{{\"keys\":[{}0]}}", repeated("{},", size));
+        urls.push(super::guard::serve(keys).await?);
+    }
+    let url = |size: usize| urls.get(size >> 21).cloned().unwrap_or_default();
+    table
+        .row("a fetched document above its limit", url, async |url| {
+            drop(black_box(
+                jeton_jose::fetch_json::<KeySet>(&client, url).await,
+            ));
+        })
+        .await;
+    Ok(())
 }
 
 /// What other servers answer.
 async fn answers(table: &mut Table) {
     document::<ServerMetadata>(
         table,
-        "server metadata: many scopes",
+        ("server metadata: many scopes", FETCHED),
         (
             "{\"issuer\":\"a\",\"token_endpoint\":\"b\",\"scopes_supported\":[\"",
             "s#\",\"",
@@ -61,13 +88,13 @@ async fn answers(table: &mut Table) {
     .await;
     document::<ServerMetadata>(
         table,
-        "server metadata: many members",
+        ("server metadata: many members", FETCHED),
         ("{", "\"m#\":0,", "\"end\":0}"),
     )
     .await;
     document::<ProtectedResourceMetadata>(
         table,
-        "resource metadata: many servers",
+        ("resource metadata: many servers", FETCHED),
         (
             "{\"resource\":\"a\",\"authorization_servers\":[\"",
             "https://#.example\",\"",
@@ -77,7 +104,7 @@ async fn answers(table: &mut Table) {
     .await;
     document::<TokenResponse>(
         table,
-        "token response: many scopes",
+        ("token response: many scopes", ANSWERED),
         (
             "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"scope\":\"",
             "s# ",
@@ -87,7 +114,7 @@ async fn answers(table: &mut Table) {
     .await;
     document::<ErrorResponse>(
         table,
-        "error response: one escaped text",
+        ("error response: one escaped text", ANSWERED),
         (
             "{\"error\":\"a\",\"error_description\":\"",
             "\\u0061",
@@ -108,19 +135,19 @@ async fn key_sets(table: &mut Table) -> Result<(), Box<dyn Error>> {
     }
     document::<KeySet>(
         table,
-        "key set: many keys",
+        ("key set: many keys", FETCHED),
         ("{\"keys\":[", &format!("{jwk},"), "0]}"),
     )
     .await;
     document::<KeySet>(
         table,
-        "key set: many things that are no keys",
+        ("key set: many things that are no keys", FETCHED),
         ("{\"keys\":[", "{},", "0]}"),
     )
     .await;
     document::<KeySet>(
         table,
-        "key set: one huge RSA modulus",
+        ("key set: one huge RSA modulus", FETCHED),
         (
             "{\"keys\":[{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"",
             "xyzw",
@@ -130,7 +157,7 @@ async fn key_sets(table: &mut Table) -> Result<(), Box<dyn Error>> {
     .await;
     document::<KeySet>(
         table,
-        "key set: one huge RSA exponent",
+        ("key set: one huge RSA exponent", FETCHED),
         (
             "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"",
             "xyzw",
@@ -144,12 +171,12 @@ async fn key_sets(table: &mut Table) -> Result<(), Box<dyn Error>> {
 /// Reads documents that begin and end so, with a part repeated in the middle.
 async fn document<T: DeserializeOwned>(
     table: &mut Table,
-    name: &str,
+    name_and_most: (&str, usize),
     (begin, part, end): (&str, &str, &str),
 ) {
     table
-        .row(
-            name,
+        .row_up_to(
+            name_and_most,
             |size| format!("{begin}{}{end}", repeated(part, size)),
             async |text| {
                 drop(black_box(serde_json::from_str::<T>(text)));

@@ -20,7 +20,7 @@ use super::{Table, repeated};
 const RESOURCE: &str = "http://localhost:1/mcp";
 
 /// Bodies: how they begin, what is repeated, how they end.
-const BODIES: [(&str, &str, &str, &str); 6] = [
+const BODIES: [(&str, &str, &str, &str); 7] = [
     (
         "guard: many members of a message",
         "{",
@@ -44,6 +44,12 @@ const BODIES: [(&str, &str, &str, &str); 6] = [
         "[",
         "{\"method\":\"tools/call\",\"params\":{\"name\":\"#\"}},",
         "{}]",
+    ),
+    (
+        "guard: many arguments",
+        "{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"arguments\":{",
+        "\"m#\":0,",
+        "\"m\":0}}}",
     ),
     (
         "guard: deep nesting",
@@ -92,8 +98,18 @@ pub(super) async fn measure(table: &mut Table) -> Result<(), Box<dyn Error>> {
             .await;
     }
     table
+        .row_up_to(
+            ("guard: a long token", 16 << 10),
+            |size| Guarded {
+                layer: guarded.layer.clone(),
+                token: repeated("eyJh.", size),
+            },
+            async |guarded| guarded.send(Bytes::new(), None).await,
+        )
+        .await;
+    table
         .row(
-            "guard: a long token",
+            "guard: a token above its limit",
             |size| Guarded {
                 layer: guarded.layer.clone(),
                 token: repeated("eyJh.", size),
@@ -110,7 +126,7 @@ impl Guarded {
         let pkcs8 = SigningKey::generate_pkcs8(algorithm)?;
         let id = KeyId::generate(SystemClock.now(), &OsEntropy)?;
         let key = SigningKey::from_pkcs8(id, algorithm, &pkcs8)?;
-        let keys_url = serve_keys(json!({ "keys": [key.public_jwk()] }).to_string()).await?;
+        let keys_url = serve(json!({ "keys": [key.public_jwk()] }).to_string()).await?;
         let issuer = "http://localhost:2";
         let claims: AccessTokenClaims = serde_json::from_value(json!({
             "iss": issuer, "aud": RESOURCE, "sub": "x", "client_id": "x", "jti": "x",
@@ -145,9 +161,9 @@ impl Guarded {
     }
 }
 
-/// The keys at an address of this machine, as often as they are asked for.
+/// A document at an address of this machine, as often as it is asked for.
 #[expect(clippy::disallowed_methods, reason = "a benchmark's own server")]
-async fn serve_keys(keys: String) -> Result<String, Box<dyn Error>> {
+pub(super) async fn serve(keys: String) -> Result<String, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/keys", listener.local_addr()?);
     tokio::spawn(async move {
@@ -159,6 +175,7 @@ async fn serve_keys(keys: String) -> Result<String, Box<dyn Error>> {
             let mut request = [0_u8; 4096];
             let _ = connection.read(&mut request).await;
             let _ = connection.write_all(answer.as_bytes()).await;
+            let _ = connection.shutdown().await;
         }
     });
     Ok(url)

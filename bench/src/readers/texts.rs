@@ -6,7 +6,7 @@ use jeton_core::{
     Challenge, Form, PresentedSecret, ResourceUri, Scope, ScopeSet, TokenRequest, looks_secret,
     redact,
 };
-use jeton_jose::UnverifiedToken;
+use jeton_jose::{UnverifiedNote, UnverifiedToken, metadata_urls};
 
 use super::{Table, repeated};
 
@@ -59,16 +59,24 @@ async fn forms(table: &mut Table) {
 }
 
 async fn values(table: &mut Table) {
+    // 10,000 of them, and more than that.
     table
-        .row(
-            "list of scopes, all different",
+        .row_up_to(
+            ("list of scopes, all different", 89_990),
             |size| repeated("s# ", size).trim_end().to_owned(),
             async |text| drop(black_box(text.parse::<ScopeSet>())),
         )
         .await;
     table
         .row(
-            "two lists of scopes, compared",
+            "list of scopes above its limit",
+            |size| repeated("s# ", size).trim_end().to_owned(),
+            async |text| drop(black_box(text.parse::<ScopeSet>())),
+        )
+        .await;
+    table
+        .row_up_to(
+            ("two lists of scopes, compared", 2 * 89_990),
             |size| {
                 let set: ScopeSet = repeated("s# ", size / 2)
                     .trim_end()
@@ -158,6 +166,26 @@ async fn headers(table: &mut Table) {
         let read = async |text: &String| {
             black_box(UnverifiedToken::parse(text).is_ok());
         };
-        table.row(name, |size| repeated(part, size), read).await;
+        let build = |size| repeated(part, size);
+        table.row_up_to((name, 16 << 10), build, read).await;
+        let above = format!("{name}, above its limit");
+        table.row(&above, build, read).await;
     }
+    for (name, part) in [
+        ("note: many lines", "a\n"),
+        ("note: many signatures", "\n\n\u{2014} a AAAAAAAA"),
+    ] {
+        let read = async |text: &String| {
+            black_box(UnverifiedNote::parse(text).is_ok());
+        };
+        let build = |size| repeated(part, size);
+        table.row_up_to((name, 64 << 10), build, read).await;
+        let above = format!("{name}, above its limit");
+        table.row(&above, build, read).await;
+    }
+    let read = async |text: &String| drop(black_box(metadata_urls(text)));
+    let build = |size| repeated("/a", size).replacen("/a", "https://a.example", 1);
+    table
+        .row("the metadata's URLs of an issuer", build, read)
+        .await;
 }
