@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jeton_core::{
-    Clock, ProtectedResourceMetadata, ResourceUri, ResourceUriError, Scope, ScopeError, ScopeSet,
-    SigningAlgorithm, SystemClock,
+    Clock, ProtectedResourceMetadata, ResourceUri, ResourceUriError, Scope, ScopeCycle, ScopeError,
+    ScopeHierarchy, ScopeSet, SigningAlgorithm, SystemClock,
 };
 use jeton_jose::{
     KeysLocation, RemoteKeys, TokenVerifier, http_client_builder, is_trustworthy_url,
@@ -45,6 +45,9 @@ pub enum BuildError {
         #[source]
         source: ScopeError,
     },
+    /// What scopes imply.
+    #[error(transparent)]
+    ScopeCycle(#[from] ScopeCycle),
     /// The HTTP client.
     #[error("the HTTP client cannot be made")]
     Client(#[from] reqwest::Error),
@@ -67,6 +70,7 @@ pub struct GuardBuilder {
     other_methods: Option<Vec<String>>,
     by_tool: Vec<(String, Vec<String>)>,
     other_tools: Option<Vec<String>>,
+    implications: Vec<(String, String)>,
     algorithms: Option<Vec<SigningAlgorithm>>,
     leeway: Duration,
     jwks_uri: Option<String>,
@@ -105,16 +109,15 @@ fn warn_of_what_is_open(resource: &str, policy: &ScopePolicy) {
     }
 }
 
+fn scope(name: &str) -> Result<Scope, BuildError> {
+    name.parse().map_err(|source| BuildError::Scope {
+        scope: name.to_owned(),
+        source,
+    })
+}
+
 fn scope_set(names: &[String]) -> Result<ScopeSet, BuildError> {
-    names
-        .iter()
-        .map(|name| {
-            name.parse::<Scope>().map_err(|source| BuildError::Scope {
-                scope: name.clone(),
-                source,
-            })
-        })
-        .collect()
+    names.iter().map(|name| scope(name)).collect()
 }
 
 impl GuardBuilder {
@@ -131,6 +134,7 @@ impl GuardBuilder {
             other_methods: None,
             by_tool: Vec::new(),
             other_tools: None,
+            implications: Vec::new(),
             algorithms: None,
             leeway: Duration::from_secs(5),
             jwks_uri: None,
@@ -242,6 +246,18 @@ impl GuardBuilder {
     #[must_use]
     pub fn allow_other_tools(self) -> Self {
         self.require_for_other_tools(<[String; 0]>::default())
+    }
+
+    /// Lets a token with the scope `broader` do whatever needs `narrower`, and all that `narrower` implies.
+    /// Say here what the MCP server says in Jeton (MCP 2026-07-28, *Scope Challenge Handling*).
+    #[must_use]
+    pub fn scope_implies(
+        mut self,
+        broader: impl Into<String>,
+        narrower: impl Into<String>,
+    ) -> Self {
+        self.implications.push((broader.into(), narrower.into()));
+        self
     }
 
     /// Accepts these algorithms only; by default all that Jeton signs with.
@@ -376,7 +392,17 @@ impl GuardBuilder {
             other_methods: rest(&self.other_methods)?,
             by_tool: rules(&self.by_tool)?,
             other_tools: rest(&self.other_tools)?,
+            hierarchy: self.hierarchy()?,
         })
+    }
+
+    fn hierarchy(&self) -> Result<ScopeHierarchy, BuildError> {
+        let implications = self
+            .implications
+            .iter()
+            .map(|(broader, narrower)| Ok((scope(broader)?, scope(narrower)?)))
+            .collect::<Result<Vec<_>, BuildError>>()?;
+        Ok(ScopeHierarchy::new(implications)?)
     }
 
     fn metadata(&self, resource: &ResourceUri, policy: &ScopePolicy) -> Result<Bytes, BuildError> {

@@ -1,5 +1,6 @@
 //! Who may pass: the story of one request.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -24,13 +25,25 @@ const HEADER_MISMATCH: i32 = -32020;
 
 /// A verified token's claims, in the request's extensions.
 #[derive(Debug, Clone)]
-pub struct VerifiedToken(Arc<AccessTokenClaims>);
+pub struct VerifiedToken {
+    claims: Arc<AccessTokenClaims>,
+    /// With what they imply, where that is more.
+    scopes: Option<Arc<ScopeSet>>,
+}
+
+impl VerifiedToken {
+    /// The scopes of the token, and all that they imply, as
+    /// [`scope_implies`](crate::GuardBuilder::scope_implies) says. The claim alone is `scope`.
+    pub fn scopes(&self) -> &ScopeSet {
+        self.scopes.as_deref().unwrap_or(&self.claims.scope)
+    }
+}
 
 impl Deref for VerifiedToken {
     type Target = AccessTokenClaims;
 
     fn deref(&self) -> &AccessTokenClaims {
-        &self.0
+        &self.claims
     }
 }
 
@@ -61,10 +74,8 @@ enum Denial {
     TwoTokens,
     Token(VerifyError),
     KeysUnavailable(Arc<RemoteKeysError>),
-    InsufficientScope {
-        needed: ScopeSet,
-        granted: ScopeSet,
-    },
+    /// The scopes that the request needs, all of them.
+    InsufficientScope(ScopeSet),
     Body(StatusCode, &'static str),
     /// A message that cannot be read for certain, or headers that say something else.
     Message {
@@ -105,17 +116,35 @@ impl Rules {
 
     async fn authorize(&self, request: Request<Body>) -> Result<Request<Body>, Denial> {
         let claims = self.verify(request.headers()).await?;
-        require(&self.policy.always, &claims.scope, &self.policy.always)?;
         let (mut parts, body) = request.into_parts();
         let is_read = self.policy.reads_messages() || request_headers::are_expected(&parts.headers);
         let body = if parts.method == Method::POST && is_read {
             self.require_for_calls(&parts.headers, body, &claims.scope)
                 .await?
         } else {
+            self.require(&ScopeSet::empty(), &claims.scope)?;
             body
         };
-        parts.extensions.insert(VerifiedToken(Arc::new(claims)));
+        let scopes = match self.policy.hierarchy.expand(&claims.scope) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(scopes) => Some(Arc::new(scopes)),
+        };
+        parts.extensions.insert(VerifiedToken {
+            claims: Arc::new(claims),
+            scopes,
+        });
         Ok(Request::from_parts(parts, body))
+    }
+
+    /// Requires what every request needs, and `calls` beside it. A refusal tells both: clients ask for what
+    /// it names at once (MCP 2026-07-28, *Scope Challenge Handling*).
+    fn require(&self, calls: &ScopeSet, granted: &ScopeSet) -> Result<(), Denial> {
+        let always = &self.policy.always;
+        if self.policy.suffices(granted, always) && self.policy.suffices(granted, calls) {
+            Ok(())
+        } else {
+            Err(Denial::InsufficientScope(always.union(calls)))
+        }
     }
 
     async fn verify(&self, headers: &HeaderMap) -> Result<AccessTokenClaims, Denial> {
@@ -134,13 +163,34 @@ impl Rules {
             .map_err(Denial::Token)
     }
 
-    /// Reads the body, and requires what its calls need; hands the same bytes on.
+    /// Requires what the calls in the body need; hands the same bytes on.
     async fn require_for_calls(
         &self,
         headers: &HeaderMap,
         body: Body,
         granted: &ScopeSet,
     ) -> Result<Body, Denial> {
+        match self.read_calls(headers, body).await {
+            Ok((bytes, needed)) => {
+                self.require(&needed, granted)?;
+                Ok(Full::new(bytes)
+                    .map_err(|never| match never {})
+                    .boxed_unsync())
+            }
+            // A token that is not enough for any request comes first.
+            Err(unreadable) => {
+                self.require(&ScopeSet::empty(), granted)?;
+                Err(unreadable)
+            }
+        }
+    }
+
+    /// Reads the body, and what its calls need.
+    async fn read_calls(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Bytes, ScopeSet), Denial> {
         if headers.contains_key(CONTENT_ENCODING) {
             let words = "a request body with Content-Encoding cannot be checked; send it plain";
             return Err(Denial::Body(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
@@ -157,10 +207,7 @@ impl Rules {
             }
         };
         let needed = self.needed(headers, &bytes)?;
-        require(&needed, granted, &self.policy.always.union(&needed))?;
-        Ok(Full::new(bytes)
-            .map_err(|never| match never {})
-            .boxed_unsync())
+        Ok((bytes, needed))
     }
 
     /// What the message in a body needs, if it says the same as the headers.
@@ -208,12 +255,12 @@ impl Rules {
                     "the token cannot be verified now, since the authorization server's keys could not be fetched; try again in a moment",
                 )
             }
-            Denial::InsufficientScope { needed, granted } => {
+            Denial::InsufficientScope(needed) => {
                 let words = format!("this needs the scope {needed}");
-                // What the token has stays asked for: a client that asks for the missing scope
-                // alone would lose what it had (MCP, scope challenge handling).
+                // Not what the token has beside it: clients unite the two (MCP 2026-07-28, *Scope
+                // Challenge Handling*).
                 let challenge = Challenge {
-                    scope: Some(granted.union(&needed)),
+                    scope: Some(needed),
                     ..self.challenge(Some("insufficient_scope"), Some(&words))
                 };
                 answer::challenge(StatusCode::FORBIDDEN, &challenge, &words)
@@ -241,17 +288,6 @@ fn collect(
     limit: usize,
 ) -> Pin<Box<dyn Future<Output = Result<Collected<Bytes>, BoxError>> + Send>> {
     Box::pin(Limited::new(body, limit).collect())
-}
-
-fn require(needed: &ScopeSet, granted: &ScopeSet, told: &ScopeSet) -> Result<(), Denial> {
-    if needed.is_subset_of(granted) {
-        Ok(())
-    } else {
-        Err(Denial::InsufficientScope {
-            needed: told.clone(),
-            granted: granted.clone(),
-        })
-    }
 }
 
 /// RFC 6750 §2.1, the only place a token is taken from.

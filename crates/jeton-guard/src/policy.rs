@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ptr;
 
-use jeton_core::ScopeSet;
+use jeton_core::{ScopeHierarchy, ScopeSet};
 
 use crate::mcp_message::{Call, TOOLS_CALL};
 
@@ -17,9 +17,16 @@ pub(crate) struct ScopePolicy {
     pub(crate) other_methods: Option<ScopeSet>,
     pub(crate) by_tool: HashMap<String, ScopeSet>,
     pub(crate) other_tools: Option<ScopeSet>,
+    /// What scopes imply.
+    pub(crate) hierarchy: ScopeHierarchy,
 }
 
 impl ScopePolicy {
+    /// Whether a token with the scopes `granted` is enough where `needed` are.
+    pub(crate) fn suffices(&self, granted: &ScopeSet, needed: &ScopeSet) -> bool {
+        needed.is_subset_of(&self.hierarchy.expand(granted))
+    }
+
     /// Whether the request's messages have to be read.
     pub(crate) fn reads_messages(&self) -> bool {
         let mut rules = self.rules();
