@@ -5,9 +5,9 @@ use std::path::Path;
 
 use jeton_core::{
     Actor, AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus, Clock as _,
-    CustomClaims, Description, EventId, Grant, McpServer, McpServerId, Outcome, PlainSecret,
-    ScopeDefinition, SecretId, SecretOwner, SigningAlgorithm, SystemClock, Timestamp, TokenId,
-    TokenProfile, TokenTtl,
+    CustomClaims, DefinedScopes, Description, EventId, Grant, McpServer, McpServerId, Outcome,
+    PlainSecret, ScopeDefinition, SecretId, SecretOwner, SigningAlgorithm, SystemClock, Timestamp,
+    TokenId, TokenProfile, TokenTtl,
 };
 use jeton_jose::OsEntropy;
 use jeton_store::{Database, Store};
@@ -76,10 +76,13 @@ fn server(at: Timestamp) -> Result<McpServer, Box<dyn Error>> {
         name: "Benchmark".parse()?,
         description: Description::default(),
         url: "http://localhost:1/mcp".parse()?,
-        scopes: ["todo:read=See todos", "todo:write=Change todos"]
-            .into_iter()
-            .map(str::parse::<ScopeDefinition>)
-            .collect::<Result<_, _>>()?,
+        aliases: Vec::new(),
+        scopes: DefinedScopes::new(
+            ["todo:read=See todos", "todo:write=Change todos"]
+                .into_iter()
+                .map(str::parse::<ScopeDefinition>)
+                .collect::<Result<_, _>>()?,
+        )?,
         token_ttl: TokenTtl::DEFAULT,
         signing_alg: SigningAlgorithm::Es256,
         token_profile: TokenProfile::Compatible,
@@ -99,6 +102,7 @@ fn client(at: Timestamp, number: u32) -> Result<Client, Box<dyn Error>> {
         status: ClientStatus::Enabled,
         token_ttl: None,
         custom_claims: CustomClaims::default(),
+        default_mcp_server: None,
         created_at: at,
         updated_at: at,
         version: 1,

@@ -201,3 +201,150 @@ async fn a_file_with_a_mistake_changes_nothing_and_is_told_which() {
     let missing = world.jeton.command(&["apply", "-f", "none.yaml"]).await;
     assert_eq!(missing.status.code(), Some(1));
 }
+
+#[tokio::test]
+async fn a_name_of_several_mcp_servers_is_refused_with_the_id_of_each() {
+    let world = World::new().await;
+    let operator = world.jeton.operator().await;
+    let one = operator.mcp_server("http://localhost:1/mcp", &["a"]).await;
+    let other = operator.mcp_server("http://localhost:2/mcp", &["a"]).await;
+    let client = operator.client(&one, &["a"]).await;
+    let file = |server: &str| {
+        format!("clients: [{{name: agent, grants: [{{mcp_server: \"{server}\", scopes: [a]}}]}}]")
+    };
+    let by_id = file(&other);
+    for text in [
+        file("Todo"),
+        by_id.replace("}]}]", "}], default_mcp_server: Todo}]"),
+    ] {
+        let (done, words, _) = world.apply(&text, &[]).await;
+        assert!(!done, "{words}");
+        assert!(
+            words.contains(&one) && words.contains(&other),
+            "{text}: {words}"
+        );
+    }
+    let same = operator
+        .get(&format!("/clients/{}", client.client_id))
+        .await;
+    assert_eq!(same["grants"][0]["mcp_server_id"], one.as_str());
+    // An ID and a URL choose one.
+    for (server, id) in [(other.as_str(), &other), ("http://localhost:1/mcp", &one)] {
+        let changes = world.changes(&file(server), &[]).await;
+        assert_eq!(changes.len(), 2, "{changes:?}");
+        let now = operator
+            .get(&format!("/clients/{}", client.client_id))
+            .await;
+        assert_eq!(now["grants"][0]["mcp_server_id"], id.as_str());
+    }
+    // One that has moved cannot be told from the others.
+    let moved = "mcp_servers: [{name: Todo, url: \"http://localhost:3/mcp\", scopes: {a: }}]";
+    let (done, words, _) = world.apply(moved, &[]).await;
+    assert!(
+        !done && words.contains(&one) && words.contains(&other),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_file_says_twice_is_refused() {
+    let world = World::new().await;
+    let mail = "      - mcp_server: http://localhost:3003/mcp\n";
+    for (from, to, expected) in [
+        (
+            mail,
+            format!("{mail}      - mcp_server: Mail\n        scopes: []\n"),
+            "two grants on one MCP server",
+        ),
+        (
+            "      todo:write:\n",
+            "      todo:write:\n      todo:write: again\n".to_owned(),
+            "todo:write",
+        ),
+        (
+            "    description: Things to do\n",
+            "    aliases: [http://localhost:3003/mcp/]\n".to_owned(),
+            "http://localhost:3003/mcp",
+        ),
+    ] {
+        let text = TWO_SERVERS.replace(from, &to);
+        assert_ne!(text, TWO_SERVERS, "{from}");
+        let (done, words, _) = world.apply(&text, &[]).await;
+        assert!(!done && words.contains(expected), "{to}: {words}");
+    }
+    let servers = world.jeton.json(&["mcp-server", "list"]).await;
+    assert_eq!(servers, json!([]));
+}
+
+#[tokio::test]
+async fn aliases_implications_and_the_default_server_are_applied_and_again_change_nothing() {
+    let world = World::new().await;
+    let full = TWO_SERVERS
+        .replace("    description: Things to do\n", "    aliases: [http://127.0.0.1:3002/mcp, http://todo.internal/mcp]\n    implies: {todo:write: [todo:read]}\n")
+        .replace("    secret_file", "    default_mcp_server: http://localhost:3003/mcp\n    secret_file");
+    world.changes(&full, &[]).await;
+    assert_eq!(world.changes(&full, &[]).await, [""; 0]);
+    let reordered = full.replace(
+        "[http://127.0.0.1:3002/mcp, http://todo.internal/mcp]",
+        "[http://todo.internal/mcp, http://127.0.0.1:3002/mcp]",
+    );
+    assert_eq!(world.changes(&reordered, &[]).await, [""; 0]);
+    let servers = world.jeton.json(&["mcp-server", "list"]).await;
+    let id = |name: &str| {
+        let mut servers = servers.as_array().unwrap().iter();
+        let found = servers.find(|server| server["name"] == name).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let operator = world.jeton.operator().await;
+    let todo = operator.get(&format!("/mcp-servers/{}", id("Todo"))).await;
+    assert_eq!(
+        todo["aliases"],
+        json!(["http://127.0.0.1:3002/mcp", "http://todo.internal/mcp"])
+    );
+    assert_eq!(todo["scopes"][1]["implies"], json!(["todo:read"]));
+    let client = format!("/clients/{}", world.secret().client_id);
+    let default = async || operator.get(&client).await["default_mcp_server_id"].clone();
+    assert_eq!(default().await, id("Mail").as_str());
+    let changed = full
+        .replace(
+            "default_mcp_server: http://localhost:3003/mcp",
+            "default_mcp_server: http://todo.internal/mcp",
+        )
+        .replace(", http://todo.internal/mcp]", "]")
+        .replace(
+            "implies: {todo:write: [todo:read]}",
+            "implies: {todo:read: [todo:write]}",
+        );
+    let changed = changed.replace(
+        "default_mcp_server: http://todo.internal/mcp",
+        "default_mcp_server: Todo",
+    );
+    assert_eq!(
+        world.changes(&changed, &[]).await,
+        [
+            "~ MCP server Todo: aliases, scopes",
+            "~ client nightly-agent: default_mcp_server Todo",
+        ]
+    );
+    assert_eq!(world.changes(&changed, &[]).await, [""; 0]);
+    assert_eq!(default().await, id("Todo").as_str());
+    // Not said, it stays.
+    let silent = changed.replace("    default_mcp_server: Todo\n", "");
+    assert_eq!(world.changes(&silent, &[]).await, [""; 0]);
+    // A default without a grant.
+    let none = changed.replace(
+        "      - mcp_server: Todo\n        scopes: [todo:read]\n",
+        "",
+    );
+    let (done, words, _) = world.apply(&none, &[]).await;
+    assert!(!done && words.contains("no grant on it"), "{words}");
+    // A client without a default, whose only grant becomes it with the second.
+    let only_mail = none.replace("    default_mcp_server: Todo\n", "");
+    world.changes(&only_mail, &[]).await;
+    let delete = format!("/mcp-servers/{}", id("Todo"));
+    operator.delete(&delete).await;
+    let (done, words, _) = world.apply(&changed, &["--yes"]).await;
+    assert!(done, "{words}");
+    assert_ne!(default().await, id("Mail").as_str());
+    assert_eq!(world.changes(&changed, &[]).await, [""; 0]);
+}

@@ -42,6 +42,9 @@ impl World {
         operator
             .put(&grant, json!({ "scopes": ["notes:read"] }))
             .await;
+        let path = format!("/clients/{}", several.client_id);
+        let no_default = json!({ "default_mcp_server_id": null });
+        operator.patch(&path, no_default).await;
         let nowhere = operator.client(&todo, &["todo:read"]).await;
         operator
             .delete(&format!("/clients/{}/grants/{todo}", nowhere.client_id))
@@ -460,7 +463,7 @@ impl World {
                 ]),
             ),
             (
-                "no resource where there are several grants",
+                "no resource where there are several grants and no default",
                 self.of(&self.several, &[]),
             ),
             ("no grant at all", self.of(&self.nowhere, &[])),

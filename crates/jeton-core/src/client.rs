@@ -4,15 +4,17 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientId, CustomClaims, Description, DisplayName, Timestamp, TokenTtl};
+use crate::{
+    ClientId, CustomClaims, Description, DisplayName, Grant, McpServerId, Timestamp, TokenTtl,
+};
 
 /// Whether a client may get tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientStatus {
-    /// It may.
+    /// The client may request tokens.
     Enabled,
-    /// It may not, and its tokens are inactive at introspection.
+    /// The client may not, and its tokens are inactive at introspection.
     Disabled,
 }
 
@@ -53,6 +55,8 @@ pub struct Client {
     pub token_ttl: Option<TokenTtl>,
     /// Claims of its own that each of its tokens carries.
     pub custom_claims: CustomClaims,
+    /// The MCP server that a token is for where a request names none, if the client has a grant on it.
+    pub default_mcp_server: Option<McpServerId>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -65,5 +69,11 @@ impl Client {
     /// Whether it may get tokens.
     pub fn is_enabled(&self) -> bool {
         self.status == ClientStatus::Enabled
+    }
+
+    /// Its default MCP server, unless its grant there was removed.
+    pub fn granted_default(&self, grants: &[Grant]) -> Option<McpServerId> {
+        self.default_mcp_server
+            .filter(|id| grants.iter().any(|grant| grant.mcp_server_id == *id))
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    Audience, Description, DisplayName, McpServerId, ResourceUri, Scope, ScopeSet,
+    Audience, DefinedScopes, Description, DisplayName, McpServerId, ResourceUri, Scope, ScopeSet,
     SigningAlgorithm, Timestamp,
 };
 
@@ -97,34 +97,6 @@ impl FromStr for TokenProfile {
     }
 }
 
-/// A scope as its MCP server defines it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScopeDefinition {
-    /// The scope.
-    pub name: Scope,
-    /// What it permits, for people.
-    #[serde(default)]
-    pub description: Description,
-}
-
-/// `NAME` or `NAME=DESCRIPTION`, as the command line writes it.
-impl FromStr for ScopeDefinition {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, description) = text.split_once('=').unwrap_or((text, ""));
-        Ok(Self {
-            name: name
-                .parse()
-                .map_err(|error| format!("scope {name:?}: {error}"))?,
-            description: description
-                .parse()
-                .map_err(|error| format!("description {error}"))?,
-        })
-    }
-}
-
 /// A registered MCP server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct McpServer {
@@ -136,8 +108,10 @@ pub struct McpServer {
     pub description: Description,
     /// Its resource identifier.
     pub url: ResourceUri,
+    /// Further URLs at which it is reached, in order.
+    pub aliases: Vec<ResourceUri>,
     /// The scopes it defines, in order.
-    pub scopes: Vec<ScopeDefinition>,
+    pub scopes: DefinedScopes,
     /// How long tokens for it live.
     pub token_ttl: TokenTtl,
     /// What its tokens are signed with.
@@ -157,19 +131,28 @@ pub struct McpServer {
 }
 
 impl McpServer {
+    /// The most aliases of one server.
+    pub const MAX_ALIASES: usize = 20;
+
+    /// Its resource identifier, then its aliases.
+    pub fn urls(&self) -> impl Iterator<Item = &ResourceUri> {
+        std::iter::once(&self.url).chain(&self.aliases)
+    }
+
+    /// The longest of its URLs that covers `resource`.
+    pub fn covering_url(&self, resource: &ResourceUri) -> Option<&ResourceUri> {
+        let covering = self.urls().filter(|url| url.covers(resource));
+        covering.max_by_key(|url| url.comparison_key().len())
+    }
+
     /// The names of its scopes.
     pub fn scope_set(&self) -> ScopeSet {
-        self.scopes
-            .iter()
-            .map(|definition| definition.name.clone())
-            .collect()
+        self.scopes.names().clone()
     }
 
     /// Whether `scope` is one of its scopes.
     pub fn defines(&self, scope: &Scope) -> bool {
-        self.scopes
-            .iter()
-            .any(|definition| definition.name == *scope)
+        self.scopes.names().contains(scope)
     }
 
     /// The `iss` of its tokens under the server-wide `issuer`.
@@ -187,22 +170,26 @@ impl McpServer {
     }
 
     /// The `aud` of a token for it, RFC 9068 §2.2: in the strict profile the one resource (as asked
-    /// for, else as registered); in the compatible profile every name it goes by.
+    /// for, else as registered); in the compatible profile the resource identifier, the alias that
+    /// covers what was asked for, what was asked for, and the ID. So a verifier accepts the token that
+    /// knows the server by any of these.
     pub fn audience(&self, asked: Option<&ResourceUri>) -> Audience {
-        let asked = asked.map(ResourceUri::canonical);
-        match self.token_profile {
-            TokenProfile::Strict => Audience::One(asked.unwrap_or(self.url.as_given()).to_owned()),
-            TokenProfile::Compatible => {
-                let mut names = vec![self.url.as_given().to_owned()];
-                names.extend(
-                    asked
-                        .filter(|asked| *asked != self.url.as_given())
-                        .map(str::to_owned),
-                );
-                names.push(self.id.to_string());
-                Audience::Many(names)
+        let as_asked = asked.map(ResourceUri::canonical);
+        if self.token_profile == TokenProfile::Strict {
+            return Audience::One(as_asked.unwrap_or(self.url.as_given()).to_owned());
+        }
+        let mut names = vec![self.url.as_given().to_owned()];
+        let alias = asked
+            .filter(|_| !self.aliases.is_empty())
+            .and_then(|asked| self.covering_url(asked))
+            .map(ResourceUri::as_given);
+        for name in alias.into_iter().chain(as_asked) {
+            if names.iter().all(|named| named != name) {
+                names.push(name.to_owned());
             }
         }
+        names.push(self.id.to_string());
+        Audience::Many(names)
     }
 }
 

@@ -78,6 +78,7 @@ impl NewAdminClient {
             status: ClientStatus::Enabled,
             token_ttl: None,
             custom_claims: CustomClaims::default(),
+            default_mcp_server: Some(server.id),
             created_at: now,
             updated_at: now,
             version: 1,

@@ -7,8 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jeton_core::{
-    Actor, AuditEvent, AuditKind, Clock, Description, Entropy, EntropyError, EventId, McpServer,
-    McpServerId, ResourceUri, ScopeDefinition, SigningAlgorithm, Timestamp, TokenProfile, TokenTtl,
+    Actor, AuditEvent, AuditKind, Clock, DefinedScopes, Description, Entropy, EntropyError,
+    EventId, McpServer, McpServerId, ResourceUri, ScopeDefinition, SigningAlgorithm, Timestamp,
+    TokenProfile, TokenTtl,
 };
 use jeton_jose::MasterKey;
 use jeton_store::{PageRequest, Store, StoreError};
@@ -219,11 +220,15 @@ fn admin_server(
             .map_err(|error: jeton_core::TextError| built_in(&error))?,
         description: Description::default(),
         url,
-        scopes: scopes
-            .into_iter()
-            .map(str::parse::<ScopeDefinition>)
-            .collect::<Result<_, _>>()
-            .map_err(FirstStartError::BuiltIn)?,
+        aliases: Vec::new(),
+        scopes: DefinedScopes::new(
+            scopes
+                .into_iter()
+                .map(str::parse::<ScopeDefinition>)
+                .collect::<Result<_, _>>()
+                .map_err(FirstStartError::BuiltIn)?,
+        )
+        .map_err(|error| built_in(&error))?,
         token_ttl: TokenTtl::DEFAULT,
         signing_alg: SigningAlgorithm::Es256,
         token_profile: TokenProfile::Compatible,

@@ -32,6 +32,7 @@ pub(crate) fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
         status: row.parsed::<ClientStatus>("status")?,
         token_ttl,
         custom_claims: row.json("custom_claims")?,
+        default_mcp_server: row.optional_parsed("default_mcp_server_id")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         version: row.integer("version")?,
@@ -41,13 +42,13 @@ pub(crate) fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
 macro_rules! insert {
     () => {
         "INSERT INTO client (id, name, description, status, token_ttl, custom_claims, created_at, \
-         updated_at, version, search_text, search_version) VALUES"
+         updated_at, version, search_text, search_version, default_mcp_server_id) VALUES"
     };
 }
 
 pub(crate) const INSERT: &str = insert!();
 /// How many columns it has.
-pub(crate) const INSERTED: usize = 11;
+pub(crate) const INSERTED: usize = 12;
 
 /// The columns of [`INSERT`].
 pub(crate) fn bind<'q>(query: Query<'q>, client: &'q Client, custom_claims: String) -> Query<'q> {
@@ -63,6 +64,7 @@ pub(crate) fn bind<'q>(query: Query<'q>, client: &'q Client, custom_claims: Stri
         .bind(client.version)
         .bind(searched(client))
         .bind(client.version)
+        .bind(client.default_mcp_server.map(|id| id.to_string()))
 }
 
 /// What a search for clients looks at.
@@ -180,7 +182,10 @@ impl Transaction {
     pub async fn insert_client(&mut self, client: &Client) -> Result<(), StoreError> {
         self.changed(Change::Client(client.id));
         let claims = to_json(&client.custom_claims, "custom_claims")?;
-        let statement = concat!(insert!(), " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
+        let statement = concat!(
+            insert!(),
+            " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        );
         self.execute(bind(sqlx::query(statement), client, claims))
             .await?;
         Ok(())
@@ -198,7 +203,7 @@ impl Transaction {
                 sqlx::query(
                     "UPDATE client SET name = $1, description = $2, status = $3, token_ttl = $4, \
              custom_claims = $5, updated_at = $6, version = $7, search_text = $10, \
-             search_version = $7 WHERE id = $8 AND version = $9",
+             search_version = $7, default_mcp_server_id = $11 WHERE id = $8 AND version = $9",
                 )
                 .bind(client.name.as_str())
                 .bind(client.description.as_str())
@@ -209,7 +214,8 @@ impl Transaction {
                 .bind(client.version)
                 .bind(client.id.to_string())
                 .bind(client.version - 1)
-                .bind(searched(client)),
+                .bind(searched(client))
+                .bind(client.default_mcp_server.map(|id| id.to_string())),
             )
             .await?;
         if updated == 1 {
@@ -217,6 +223,29 @@ impl Transaction {
         } else {
             Err(StoreError::Stale)
         }
+    }
+
+    /// Sets a client's default MCP server, whatever else is changed at the same time; its version grows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn set_default_mcp_server(
+        &mut self,
+        id: ClientId,
+        server: McpServerId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.changed(Change::Client(id));
+        // What a search looks at stays as it is, if it is up to date.
+        let statement = "UPDATE client SET default_mcp_server_id = $1, updated_at = $2, \
+             version = version + 1, search_version = CASE WHEN search_version = version \
+             THEN version + 1 ELSE search_version END WHERE id = $3";
+        let query = sqlx::query(statement)
+            .bind(server.to_string())
+            .bind(at.as_millis());
+        self.execute(query.bind(id.to_string())).await?;
+        Ok(())
     }
 
     /// Deletes a client with its grants and its secrets; says whether it was there.

@@ -19,6 +19,7 @@ use crate::{Store, StoreError};
 /// never changed, and need not be read again. Its columns are the schema's own.
 const TABLES: &[(&str, bool)] = &[
     ("mcp_server", false),
+    ("mcp_server_url", false),
     ("client", false),
     ("client_grant", false),
     ("client_secret", false),

@@ -13,12 +13,20 @@ pub(crate) fn registered_url(row: &AnyRow) -> Result<ResourceUri, StoreError> {
         .map_err(|_| StoreError::Corrupt { column: "url" })
 }
 
+fn registered_aliases(row: &AnyRow) -> Result<Vec<ResourceUri>, StoreError> {
+    let texts: Vec<String> = row.json("aliases")?;
+    let urls = texts.iter().map(|text| ResourceUri::from_registered(text));
+    urls.collect::<Result<_, _>>()
+        .map_err(|_| StoreError::Corrupt { column: "aliases" })
+}
+
 fn from_row(row: &AnyRow) -> Result<McpServer, StoreError> {
     Ok(McpServer {
         id: row.parsed("id")?,
         name: row.parsed("name")?,
         description: row.parsed("description")?,
         url: registered_url(row)?,
+        aliases: registered_aliases(row)?,
         scopes: row.json("scopes")?,
         token_ttl: TokenTtl::try_from(row.integer("token_ttl")?).map_err(|_| {
             StoreError::Corrupt {
@@ -35,6 +43,11 @@ fn from_row(row: &AnyRow) -> Result<McpServer, StoreError> {
     })
 }
 
+/// The aliases as the column holds them.
+fn aliases(server: &McpServer) -> Result<String, StoreError> {
+    to_json(&server.aliases, "aliases")
+}
+
 impl Store {
     /// One MCP server.
     ///
@@ -48,7 +61,7 @@ impl Store {
             .transpose()
     }
 
-    /// The MCP server with the same URL, in the sense of comparison.
+    /// The MCP server that has a URL or an alias with this comparison key.
     ///
     /// # Errors
     ///
@@ -57,7 +70,10 @@ impl Store {
         &self,
         key: &str,
     ) -> Result<Option<McpServer>, StoreError> {
-        self.row(sqlx::query("SELECT * FROM mcp_server WHERE url_key = $1").bind(key))
+        let statement = "SELECT mcp_server.* FROM mcp_server_url \
+             JOIN mcp_server ON mcp_server.id = mcp_server_url.mcp_server_id \
+             WHERE mcp_server_url.url_key = $1";
+        self.row(sqlx::query(statement).bind(key))
             .await?
             .map(|row| from_row(&row))
             .transpose()
@@ -82,10 +98,10 @@ impl Store {
         &self,
     ) -> Result<(Vec<McpServer>, Vec<RetiredUrl>), StoreError> {
         // One statement sees one moment.
-        let statement = "SELECT CAST(0 AS BIGINT) AS is_retired, id, name, description, url, scopes, token_ttl, \
-             signing_alg, token_profile, own_issuer, system, created_at, updated_at, version, \
+        let statement = "SELECT CAST(0 AS BIGINT) AS is_retired, id, name, description, url, aliases, scopes, \
+             token_ttl, signing_alg, token_profile, own_issuer, system, created_at, updated_at, version, \
              id AS mcp_server_id, created_at AS retired_at FROM mcp_server \
-             UNION ALL SELECT CAST(1 AS BIGINT), url_key, name, '', url, '', 0, '', '', 0, 0, 0, 0, 0, \
+             UNION ALL SELECT CAST(1 AS BIGINT), url_key, name, '', url, '', '', 0, '', '', 0, 0, 0, 0, 0, \
              mcp_server_id, retired_at FROM retired_url";
         let (mut servers, mut retired) = (Vec::new(), Vec::new());
         for row in self.rows(sqlx::query(statement)).await? {
@@ -132,14 +148,14 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Exists`] where the URL is taken.
+    /// [`StoreError::Exists`] where a URL is taken.
     pub async fn insert_mcp_server(&mut self, server: &McpServer) -> Result<(), StoreError> {
         self.changed(Change::McpServer(server.id));
         self.execute(
             sqlx::query(
                 "INSERT INTO mcp_server (id, name, description, url, url_key, scopes, token_ttl, \
-             signing_alg, token_profile, own_issuer, system, created_at, updated_at, version) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             signing_alg, token_profile, own_issuer, system, created_at, updated_at, version, aliases) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
             )
             .bind(server.id.to_string())
             .bind(server.name.as_str())
@@ -154,9 +170,23 @@ impl Transaction {
             .bind(i64::from(server.system))
             .bind(server.created_at.as_millis())
             .bind(server.updated_at.as_millis())
-            .bind(server.version),
+            .bind(server.version)
+            .bind(aliases(server)?),
         )
         .await?;
+        self.claim_urls(server).await
+    }
+
+    /// Notes whose a server's URLs are.
+    async fn claim_urls(&mut self, server: &McpServer) -> Result<(), StoreError> {
+        let id = server.id.to_string();
+        self.execute(sqlx::query("DELETE FROM mcp_server_url WHERE mcp_server_id = $1").bind(&id))
+            .await?;
+        for url in server.urls() {
+            let statement = "INSERT INTO mcp_server_url (url_key, mcp_server_id) VALUES ($1, $2)";
+            let query = sqlx::query(statement).bind(url.comparison_key());
+            self.execute(query.bind(&id)).await?;
+        }
         Ok(())
     }
 
@@ -164,7 +194,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Stale`] where somebody was faster; [`StoreError::Exists`] where the URL is
+    /// [`StoreError::Stale`] where somebody was faster; [`StoreError::Exists`] where a URL is
     /// taken.
     pub async fn update_mcp_server(&mut self, server: &McpServer) -> Result<(), StoreError> {
         self.changed(Change::McpServer(server.id));
@@ -173,7 +203,7 @@ impl Transaction {
                 sqlx::query(
                     "UPDATE mcp_server SET name = $1, description = $2, url = $3, url_key = $4, \
              scopes = $5, token_ttl = $6, signing_alg = $7, token_profile = $8, own_issuer = $9, \
-             updated_at = $10, version = $11 WHERE id = $12 AND version = $13",
+             updated_at = $10, version = $11, aliases = $14 WHERE id = $12 AND version = $13",
                 )
                 .bind(server.name.as_str())
                 .bind(server.description.as_str())
@@ -187,11 +217,12 @@ impl Transaction {
                 .bind(server.updated_at.as_millis())
                 .bind(server.version)
                 .bind(server.id.to_string())
-                .bind(server.version - 1),
+                .bind(server.version - 1)
+                .bind(aliases(server)?),
             )
             .await?;
         if updated == 1 {
-            Ok(())
+            self.claim_urls(server).await
         } else {
             Err(StoreError::Stale)
         }

@@ -58,6 +58,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "search",
         include_str!("../../../migrations/0010_search.sql"),
     ),
+    (
+        11,
+        "default server and aliases",
+        include_str!("../../../migrations/0011_default_server_and_aliases.sql"),
+    ),
 ];
 
 /// The number of the newest migration.

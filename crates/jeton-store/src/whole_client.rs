@@ -24,7 +24,7 @@ macro_rules! whole_clients {
     ($which:literal) => {
         concat!(
             "WITH c AS (SELECT id, name, description, status, token_ttl, custom_claims, \
-             created_at, updated_at, version FROM client ",
+             created_at, updated_at, version, default_mcp_server_id FROM client ",
             $which,
             ") SELECT c.*, s.id AS secret_id, s.owner, s.digest, s.suffix, \
              s.created_at AS secret_created_at, s.expires_at, CAST(NULL AS BIGINT) AS last_used_at, \

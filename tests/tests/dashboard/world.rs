@@ -65,6 +65,10 @@ impl World {
                 at_client("/grants"),
                 vec![("mcp_server_id", server.clone())],
             ),
+            (
+                at_client("/default-mcp-server"),
+                vec![("mcp_server_id", server.clone())],
+            ),
             (at_client(&format!("/grants/{server}/delete")), vec![]),
             (at_client("/secrets/rotate"), vec![("seen", secret.clone())]),
             (at_client("/secrets"), vec![]),

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use jeton_core::{AuditEvent, ClientSecret, McpServer, Outcome, ScopeSet, SecretState, Timestamp};
+use jeton_core::{
+    AuditEvent, ClientSecret, McpServer, Outcome, Scope, ScopeSet, SecretState, Timestamp,
+};
 use jeton_store::{PageRequest, RecordedEvent, StoreError};
 use serde_json::Value;
 
@@ -42,10 +44,12 @@ pub(super) fn address(path: &str, query: &[(&str, &str)]) -> String {
 }
 
 /// A scope, and whether it is chosen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ScopeView {
     pub(crate) name: String,
     pub(crate) description: String,
+    /// Names with spaces between them.
+    pub(crate) implies: String,
     pub(crate) checked: bool,
 }
 
@@ -57,9 +61,15 @@ pub(super) fn scope_choices(server: &McpServer, chosen: &ScopeSet) -> Vec<ScopeV
         .map(|scope| ScopeView {
             name: scope.name.to_string(),
             description: scope.description.to_string(),
+            implies: names(&scope.implies),
             checked: chosen.contains(&scope.name),
         })
         .collect()
+}
+
+fn names(scopes: &[Scope]) -> String {
+    let names: Vec<_> = scopes.iter().map(Scope::as_str).collect();
+    names.join(" ")
 }
 
 /// The scopes of a server that are in `chosen`.

@@ -43,22 +43,30 @@ impl McpServers {
     }
 
     fn insert(&mut self, server: Arc<McpServer>) {
-        self.by_url
-            .insert(server.url.comparison_key().to_owned(), Arc::clone(&server));
+        for url in server.urls() {
+            self.by_url
+                .insert(url.comparison_key().to_owned(), Arc::clone(&server));
+        }
         self.by_id.insert(server.id, server);
+    }
+
+    /// Takes a server out with all its URLs.
+    fn remove(&mut self, id: McpServerId) {
+        let Some(server) = self.by_id.remove(&id) else {
+            return;
+        };
+        for url in server.urls() {
+            let key = url.comparison_key();
+            if self.by_url.get(key).is_some_and(|there| there.id == id) {
+                self.by_url.remove(key);
+            }
+        }
     }
 
     /// Takes the server with this ID out, and puts `server` there.
     fn replace(&mut self, id: McpServerId, server: Option<Arc<McpServer>>) {
         self.scopes = OnceLock::new();
-        if let Some(before) = self.by_id.remove(&id)
-            && self
-                .by_url
-                .get(before.url.comparison_key())
-                .is_some_and(|there| there.id == id)
-        {
-            self.by_url.remove(before.url.comparison_key());
-        }
+        self.remove(id);
         if let Some(server) = server {
             self.insert(server);
         }
@@ -120,16 +128,14 @@ impl Directory {
         }
     }
 
-    /// The MCP server that a URL would belong to if the server at it were not there.
+    /// The MCP server that a URL would belong to without the server that has it.
     pub(crate) fn covering_besides(
         &self,
         id: McpServerId,
         url: &ResourceUri,
     ) -> Option<Arc<McpServer>> {
         let mut servers = McpServers::clone(&self.mcp_servers.load());
-        if let Some(own) = servers.by_id.remove(&id) {
-            servers.by_url.remove(own.url.comparison_key());
-        }
+        servers.remove(id);
         match servers.covering(url)? {
             Covering::Server(server) => Some(Arc::clone(server)),
             Covering::Retired(_) => None,
@@ -163,32 +169,32 @@ impl Directory {
         }
     }
 
-    /// To be called after an MCP server was registered or changed, and perhaps left a URL. Its own is
+    /// To be called after an MCP server was registered or changed, and perhaps left URLs. Its own are
     /// not retired any more.
-    pub(crate) fn mcp_server_changed(&self, server: McpServer, left: Option<&RetiredUrl>) {
-        let url = server.url.clone();
-        self.change_retired(left, None);
+    pub(crate) fn mcp_server_changed(&self, server: McpServer, left: &[RetiredUrl]) {
+        let urls: Vec<_> = server.urls().cloned().collect();
+        self.change_retired(left, &[]);
         self.replace_mcp_server(server.id, Some(&Arc::new(server)));
-        self.change_retired(None, Some(&url));
+        self.change_retired(&[], &urls);
     }
 
-    /// To be called after an MCP server was deleted. Its URL is retired first: in between nobody gets a
-    /// token for it.
-    pub(crate) fn mcp_server_deleted(&self, id: McpServerId, left: &RetiredUrl) {
-        self.change_retired(Some(left), None);
+    /// To be called after an MCP server was deleted. Its URLs are retired first: in between nobody gets a
+    /// token for them.
+    pub(crate) fn mcp_server_deleted(&self, id: McpServerId, left: &[RetiredUrl]) {
+        self.change_retired(left, &[]);
         self.replace_mcp_server(id, None);
     }
 
     /// To be called after a URL was released.
     pub(crate) fn url_released(&self, url: &ResourceUri) {
-        self.change_retired(None, Some(url));
+        self.change_retired(&[], std::slice::from_ref(url));
     }
 
-    fn change_retired(&self, retire: Option<&RetiredUrl>, release: Option<&ResourceUri>) {
+    fn change_retired(&self, retire: &[RetiredUrl], release: &[ResourceUri]) {
         change(&self.mcp_servers, |servers| {
             let retired = Arc::make_mut(&mut servers.retired);
-            retired.extend(by_key(retire.cloned().into_iter().collect()));
-            if let Some(url) = release {
+            retired.extend(by_key(retire.to_vec()));
+            for url in release {
                 retired.remove(url.comparison_key());
             }
         });

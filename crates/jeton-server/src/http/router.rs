@@ -179,6 +179,10 @@ fn dashboard_clients(client: &str) -> Router<Arc<App>> {
         .route(&format!("{client}/grants"), post(grants::put))
         .route(&format!("{client}/grants/new"), get(grants::new))
         .route(
+            &format!("{client}/default-mcp-server"),
+            post(settings::set_default),
+        )
+        .route(
             &format!("{client}/grants/{{server_id}}/delete"),
             post(grants::delete),
         )

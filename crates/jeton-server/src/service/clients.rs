@@ -14,7 +14,7 @@ use jeton_store::{WholeClient, retry_on_conflict};
 use super::grants::check_scopes;
 use super::secrets::{Expiry, make_secret};
 use super::void_tokens::ToVoid;
-use super::{Operator, ServiceError, mcp_servers};
+use super::{Operator, ServiceError, default_server, mcp_servers};
 use crate::app::App;
 
 /// A client to register.
@@ -24,6 +24,8 @@ pub(crate) struct NewClient {
     pub(crate) mcp_server_id: McpServerId,
     /// What it may there; absent means every scope that the MCP server defines.
     pub(crate) scopes: Option<ScopeSet>,
+    /// Its default MCP server; absent, that of its first grant.
+    pub(crate) default_mcp_server: Option<McpServerId>,
     pub(crate) name: DisplayName,
     pub(crate) description: Description,
     pub(crate) token_ttl: Option<TokenTtl>,
@@ -48,6 +50,7 @@ pub(crate) struct ClientChange {
     pub(crate) status: Option<ClientStatus>,
     pub(crate) token_ttl: Option<Option<TokenTtl>>,
     pub(crate) custom_claims: Option<CustomClaims>,
+    pub(crate) default_mcp_server: Option<Option<McpServerId>>,
 }
 
 /// Finds one, for an operator.
@@ -130,6 +133,8 @@ fn prepare(
         Some(scopes) => check_scopes(server, scopes)?,
         None => server.scope_set(),
     };
+    let default = new.default_mcp_server.unwrap_or(server.id);
+    default_server::check(default, &[server.id])?;
     let now = app.clock.now();
     let client = Client {
         id: ClientId::generate(now, app.entropy.as_ref())?,
@@ -138,6 +143,7 @@ fn prepare(
         status: ClientStatus::Enabled,
         token_ttl: new.token_ttl,
         custom_claims: new.custom_claims,
+        default_mcp_server: Some(default),
         created_at: now,
         updated_at: now,
         version: 1,
@@ -170,30 +176,38 @@ pub(crate) async fn update(
     change: ClientChange,
     expected: Option<i64>,
 ) -> Result<Client, ServiceError> {
+    // Its grants stay as they are meanwhile.
+    let _in_order = match change.default_mcp_server {
+        Some(_) => Some(app.directory.changing_mcp_servers().await?),
+        None => None,
+    };
     let before = find(app, id).await?;
     if expected.is_some_and(|expected| expected != before.version) {
         return Err(ServiceError::Stale);
     }
-    let kind = match change.status {
-        Some(ClientStatus::Disabled) if before.is_enabled() => {
-            refuse_own(operator, id, "disable")?;
-            AuditKind::ClientDisabled
-        }
-        Some(ClientStatus::Enabled) if !before.is_enabled() => AuditKind::ClientEnabled,
-        _ => AuditKind::ClientUpdated,
-    };
+    if let Some(Some(default)) = change.default_mcp_server {
+        default_server::check_granted(app, id, default).await?;
+    }
+    let kind = kind_of(operator, &before, change.status)?;
     let after = Client {
         name: change.name.unwrap_or(before.name),
         description: change.description.unwrap_or(before.description),
         status: change.status.unwrap_or(before.status),
         token_ttl: change.token_ttl.unwrap_or(before.token_ttl),
         custom_claims: change.custom_claims.unwrap_or(before.custom_claims),
+        default_mcp_server: change
+            .default_mcp_server
+            .unwrap_or(before.default_mcp_server),
         updated_at: app.clock.now(),
         version: before.version + 1,
         ..before
     };
     let mut event = operator.event(app, kind)?;
     event.client_id = Some(id);
+    if change.default_mcp_server.is_some() {
+        event.mcp_server_id = after.default_mcp_server;
+        default_server::note(&mut event, after.default_mcp_server);
+    }
     // Also when it is enabled: until every server had heard, one may have issued another token.
     let void = match kind {
         AuditKind::ClientDisabled | AuditKind::ClientEnabled => {
@@ -213,6 +227,22 @@ pub(crate) async fn update(
     .await?;
     app.directory.client_changed(id);
     Ok(after)
+}
+
+/// The kind of event that a change of a client is.
+fn kind_of(
+    operator: &Operator,
+    before: &Client,
+    status: Option<ClientStatus>,
+) -> Result<AuditKind, ServiceError> {
+    Ok(match status {
+        Some(ClientStatus::Disabled) if before.is_enabled() => {
+            refuse_own(operator, before.id, "disable")?;
+            AuditKind::ClientDisabled
+        }
+        Some(ClientStatus::Enabled) if !before.is_enabled() => AuditKind::ClientEnabled,
+        _ => AuditKind::ClientUpdated,
+    })
 }
 
 /// Deletes one with its grants and secrets; one that is not there is deleted already.

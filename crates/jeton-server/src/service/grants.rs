@@ -4,7 +4,7 @@ use jeton_core::{AuditKind, ClientId, Grant, McpServer, McpServerId, ScopeSet, T
 use jeton_store::retry_on_conflict;
 
 use super::void_tokens::ToVoid;
-use super::{Operator, ServiceError, clients, mcp_servers};
+use super::{Operator, ServiceError, clients, default_server, mcp_servers};
 use crate::app::App;
 
 /// What an operator saw of a grant before it changes it.
@@ -56,7 +56,7 @@ pub(crate) async fn put(
 ) -> Result<Grant, ServiceError> {
     let _in_order = app.directory.changing_mcp_servers().await?;
     let (client_id, mcp_server_id) = between;
-    clients::find(app, client_id).await?;
+    let client = clients::find(app, client_id).await?;
     let server = mcp_servers::find_now(app, mcp_server_id).await?;
     let scopes = check_scopes(&server, scopes)?;
     let before = find(app, between).await?;
@@ -84,6 +84,13 @@ pub(crate) async fn put(
     // A grant without scopes has ended too, until it has some again.
     let (begins, ends) = (had_none, grant.scopes.is_empty());
     let so_far = tokens_of(app, between).await?;
+    let kept_default = match kind {
+        AuditKind::GrantCreated => default_server::to_keep(app, &client, mcp_server_id).await?,
+        _ => None,
+    };
+    if kept_default.is_some() {
+        default_server::note(&mut event, kept_default);
+    }
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.put_grant(&grant).await?;
@@ -91,6 +98,9 @@ pub(crate) async fn put(
             so_far.declare(&mut tx).await?;
         } else if begins {
             so_far.extend(&mut tx).await?;
+        }
+        if let Some(default) = kept_default {
+            default_server::keep(app, &mut tx, (client_id, default)).await?;
         }
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use jeton_core::{
     AuditEvent, AuditKind, ClientId, Description, DisplayName, McpServer, McpServerId, ResourceUri,
-    ResourceUriError, Scope, ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl, TokensOf,
+    Scope, ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl,
 };
-use jeton_store::{RetiredUrl, StoreError, retry_on_conflict};
+use jeton_store::{StoreError, retry_on_conflict};
+use serde_json::{Map, Value};
 
-use super::scope_change::{self, ScopeRename};
-use super::void_tokens::ToVoid;
+use super::scope_change::{self, DeclaredScope, ScopeRename};
+use super::server_urls::{self, Moves, UrlChange};
 use super::{Confirmation, Operator, ServiceError};
 use crate::app::App;
 
@@ -19,6 +20,7 @@ pub(crate) struct NewMcpServer {
     pub(crate) name: DisplayName,
     pub(crate) description: Description,
     pub(crate) url: ResourceUri,
+    pub(crate) aliases: Vec<ResourceUri>,
     pub(crate) scopes: Vec<ScopeDefinition>,
     pub(crate) token_ttl: TokenTtl,
     pub(crate) signing_alg: SigningAlgorithm,
@@ -31,11 +33,11 @@ pub(crate) struct NewMcpServer {
 pub(crate) struct McpServerChange {
     pub(crate) name: Option<DisplayName>,
     pub(crate) description: Option<Description>,
-    pub(crate) url: Option<ResourceUri>,
+    pub(crate) urls: UrlChange,
     /// All scopes from now on.
-    pub(crate) scopes: Option<Vec<ScopeDefinition>>,
+    pub(crate) scopes: Option<Vec<DeclaredScope>>,
     /// Scopes to add, or to describe anew.
-    pub(crate) add_scopes: Vec<ScopeDefinition>,
+    pub(crate) add_scopes: Vec<DeclaredScope>,
     /// Whether an empty description among these takes the one that is there away.
     pub(crate) clear_descriptions: bool,
     pub(crate) remove_scopes: Vec<Scope>,
@@ -66,21 +68,22 @@ pub(super) async fn find_now(app: &App, id: McpServerId) -> Result<Arc<McpServer
         .ok_or_else(|| ServiceError::not_found("MCP server", &id))
 }
 
-/// Registers one. A URL that was retired is released.
+/// Registers one. URLs that were retired are released.
 pub(crate) async fn create(
     app: &App,
     operator: &Operator,
     new: NewMcpServer,
 ) -> Result<McpServer, ServiceError> {
-    check_url(app, &new.url)?;
-    scope_change::check(&new.scopes)?;
+    server_urls::check_aliases(&new.url, &new.aliases)?;
+    let scopes = scope_change::defined(new.scopes)?;
     let now = app.clock.now();
     let server = McpServer {
         id: McpServerId::generate(now, app.entropy.as_ref())?,
         name: new.name,
         description: new.description,
         url: new.url,
-        scopes: new.scopes,
+        aliases: new.aliases,
+        scopes,
         token_ttl: new.token_ttl,
         signing_alg: new.signing_alg,
         token_profile: new.token_profile,
@@ -90,53 +93,49 @@ pub(crate) async fn create(
         updated_at: now,
         version: 1,
     };
-    let event = about(operator.event(app, AuditKind::McpServerCreated)?, &server);
+    server_urls::check_not_own(app, server.urls())?;
+    let mut event = about(operator.event(app, AuditKind::McpServerCreated)?, &server);
+    if !server.aliases.is_empty() {
+        event.detail.insert("aliases".into(), aliases(&server));
+    }
+    if !server.scopes.hierarchy().is_empty() {
+        let implied = implications(&server);
+        event.detail.insert("implies".into(), implied);
+    }
     let _in_order = app.directory.changing_mcp_servers().await?;
-    let regained = tokens_of_url(app, &server.url).await?;
+    let moves = Moves::of_change(app, None, &server).await?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         match tx.insert_mcp_server(&server).await {
             Err(StoreError::Exists) => {
                 drop(tx);
-                return Err(url_taken(app, &server.url).await?);
+                return Err(server_urls::taken(app, &server).await?);
             }
             inserted => inserted?,
         }
-        if tx.release_url(&server.url).await? {
-            regained.extend(&mut tx).await?;
-        }
+        moves.release(&mut tx).await?;
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
-    app.directory.mcp_server_changed(server.clone(), None);
+    app.directory.mcp_server_changed(server.clone(), &[]);
     Ok(server)
-}
-
-/// The URL that `text` gives a server, if it is another than `before` has: that may be spelled as it is refused
-/// today.
-pub(crate) fn new_url(
-    before: &McpServer,
-    text: &str,
-) -> Result<Option<ResourceUri>, ResourceUriError> {
-    if text == before.url.as_given() {
-        return Ok(None);
-    }
-    text.parse().map(Some)
 }
 
 /// Says which URLs an earlier version registered in a spelling that is refused today: token requests for them
 /// are.
 pub(crate) fn warn_of_refused_urls(app: &App) {
     for server in app.directory.mcp_servers() {
-        if let Err(error) = server.url.as_given().parse::<ResourceUri>() {
-            tracing::warn!(
-                mcp_server = %server.id,
-                name = %server.name,
-                url = %server.url,
-                error = %error,
-                "token requests for this MCP server's URL are refused: change it to its normal spelling"
-            );
+        for url in server.urls() {
+            if let Err(error) = url.as_given().parse::<ResourceUri>() {
+                tracing::warn!(
+                    mcp_server = %server.id,
+                    name = %server.name,
+                    url = %url,
+                    error = %error,
+                    "token requests for this MCP server's URL are refused: change it to its normal spelling"
+                );
+            }
         }
     }
 }
@@ -185,44 +184,38 @@ pub(crate) async fn update(
         .ok_or_else(|| ServiceError::not_found("MCP server", &id))?;
     refuse_system(&before)?;
     consent.check_version(before.version)?;
-    if let Some(url) = &change.url {
-        check_url(app, url)?;
-    }
-    change.scopes = Some(scope_change::scopes_after(&before, &mut change)?);
+    let scopes = scope_change::scopes_after(&before, &mut change)?;
     let renames = std::mem::take(&mut change.rename_scopes);
-    let after = apply(app, &before, change);
-    let changed = scope_change::changed_grants(app, &after, &renames).await?;
-    let left = leaves(app, &before, &after).await?.then_some(&before);
-    let opened = left.and_then(|left| opened_by_leaving(app, left));
-    let lost = scope_change::losses(app, &after, &changed).await?;
-    consent.require(Confirmation::both(lost, opened))?;
-    let mut event = about(operator.event(app, AuditKind::McpServerUpdated)?, &after);
-    event
-        .detail
-        .insert("changed_grants".into(), changed.len().into());
-    let mut events = scope_change::events(app, operator, &changed, &renames)?;
-    events.push(event);
-    let retired = match left {
-        Some(left) => Some((retired(app, left), tokens_of_url(app, &left.url).await?)),
-        None => None,
+    let (url, aliases) = server_urls::after(&before, std::mem::take(&mut change.urls))?;
+    let after = McpServer {
+        url,
+        aliases,
+        scopes,
+        ..apply(app, &before, change)
     };
-    let regained = tokens_of_url(app, &after.url).await?;
+    let new_urls = after
+        .urls()
+        .filter(|url| before.urls().all(|had| had != *url));
+    server_urls::check_not_own(app, new_urls)?;
+    let affected = scope_change::affected_grants(app, &before, &after, &renames).await?;
+    let moves = Moves::of_change(app, Some(&before), &after).await?;
+    let lost = scope_change::losses(app, &after, &affected).await?;
+    consent.require(Confirmation::both(lost, moves.opened(app, id)))?;
+    let changed: Vec<_> = affected.into_iter().filter(|one| one.is_changed).collect();
+    let mut events = scope_change::events(app, operator, &changed, &renames)?;
+    let event = operator.event(app, AuditKind::McpServerUpdated)?;
+    events.push(about_change(event, (&before, &after), changed.len()));
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
-        if let Some((retired, void)) = &retired {
-            tx.retire_url(retired).await?;
-            void.declare(&mut tx).await?;
-        }
+        moves.retire(&mut tx).await?;
         match tx.update_mcp_server(&after).await {
             Err(StoreError::Exists) => {
                 drop(tx);
-                return Err(url_taken(app, &after.url).await?);
+                return Err(server_urls::taken(app, &after).await?);
             }
             updated => updated?,
         }
-        if tx.release_url(&after.url).await? {
-            regained.extend(&mut tx).await?;
-        }
+        moves.release(&mut tx).await?;
         for one in &changed {
             tx.change_grant(&one.grant).await?;
         }
@@ -230,14 +223,12 @@ pub(crate) async fn update(
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
-    let left = retired.map(|(retired, _)| retired);
-    app.directory
-        .mcp_server_changed(after.clone(), left.as_ref());
+    app.directory.mcp_server_changed(after.clone(), &moves.left);
     announce(app, changed.iter().map(|one| one.grant.client_id));
     Ok(after)
 }
 
-/// Deletes one with its grants and credentials; one that is not there is deleted already. Its URL is
+/// Deletes one with its grants and credentials; one that is not there is deleted already. Its URLs are
 /// retired.
 pub(crate) async fn delete(
     app: &App,
@@ -251,37 +242,22 @@ pub(crate) async fn delete(
     };
     refuse_system(&server)?;
     consent.check_version(server.version)?;
-    app.directory.read_mcp_servers().await?;
-    consent.require(opened_by_leaving(app, &server))?;
+    let moves = Moves::of_deletion(app, &server).await?;
+    consent.require(moves.opened(app, id))?;
     let event = about(operator.event(app, AuditKind::McpServerDeleted)?, &server);
     let grants = app.store.grants_on_mcp_server(id).await?;
-    let (retired, void) = (
-        retired(app, &server),
-        tokens_of_url(app, &server.url).await?,
-    );
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
-        tx.retire_url(&retired).await?;
-        void.declare(&mut tx).await?;
+        moves.retire(&mut tx).await?;
         if tx.delete_mcp_server(id).await? {
             tx.record(&event).await?;
         }
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
-    app.directory.mcp_server_deleted(id, &retired);
+    app.directory.mcp_server_deleted(id, &moves.left);
     announce(app, grants.iter().map(|grant| grant.client_id));
     Ok(())
-}
-
-/// Whether the URL of `before` belongs to that server no more once it is as `after` says.
-async fn leaves(app: &App, before: &McpServer, after: &McpServer) -> Result<bool, ServiceError> {
-    if after.url == before.url {
-        return Ok(false);
-    }
-    // It is decided by what is registered now, here and elsewhere.
-    app.directory.read_mcp_servers().await?;
-    Ok(!app.directory.would_keep(after, &before.url))
 }
 
 fn about(mut event: AuditEvent, server: &McpServer) -> AuditEvent {
@@ -293,33 +269,43 @@ fn about(mut event: AuditEvent, server: &McpServer) -> AuditEvent {
     event
 }
 
-fn retired(app: &App, left: &McpServer) -> RetiredUrl {
-    RetiredUrl {
-        url: left.url.clone(),
-        mcp_server_id: left.id,
-        name: left.name.clone(),
-        retired_at: app.clock.now(),
+/// The event of a change, which names aliases and implications where they are other than before.
+fn about_change(
+    event: AuditEvent,
+    (before, after): (&McpServer, &McpServer),
+    changed_grants: usize,
+) -> AuditEvent {
+    let mut event = about(event, after);
+    let detail = &mut event.detail;
+    detail.insert("changed_grants".into(), changed_grants.into());
+    if before.aliases != after.aliases {
+        detail.insert("aliases".into(), aliases(after));
     }
+    if before.scopes.hierarchy() != after.scopes.hierarchy() {
+        detail.insert("implies".into(), implications(after));
+    }
+    event
 }
 
-/// The tokens that name the URL and nothing else.
-pub(super) async fn tokens_of_url(app: &App, url: &ResourceUri) -> Result<ToVoid, ServiceError> {
-    let of = TokensOf::Url(url.comparison_key().to_owned());
-    ToVoid::so_far(app, of, None).await
+fn aliases(server: &McpServer) -> Value {
+    let aliases = server.aliases.iter().map(ResourceUri::as_given);
+    aliases.collect::<Vec<_>>().into()
 }
 
-/// What an operator has to know before a server leaves a URL that lies under another server's.
-fn opened_by_leaving(app: &App, server: &McpServer) -> Option<Confirmation> {
-    let parent = app.directory.covering_besides(server.id, &server.url)?;
-    Some(Confirmation {
-        detail: format!(
-            "the URL {} lies under {} ({}, {}): without this registration it would belong to that \
-             server, and clients of it could get tokens for whatever still runs there. Jeton retires the \
-             URL, so that nobody gets tokens for it, until you release it or register it again",
-            server.url, parent.url, parent.name, parent.id
-        ),
-        ..Confirmation::default()
-    })
+/// What each scope implies directly.
+fn implications(server: &McpServer) -> Value {
+    let implying = server
+        .scopes
+        .iter()
+        .filter(|scope| !scope.implies.is_empty());
+    let implied = |scope: &ScopeDefinition| -> Value {
+        let names = scope.implies.iter().map(Scope::as_str);
+        names.collect::<Vec<_>>().into()
+    };
+    let implications: Map<_, _> = implying
+        .map(|scope| (scope.name.to_string(), implied(scope)))
+        .collect();
+    implications.into()
 }
 
 fn apply(app: &App, before: &McpServer, change: McpServerChange) -> McpServer {
@@ -327,8 +313,6 @@ fn apply(app: &App, before: &McpServer, change: McpServerChange) -> McpServer {
     McpServer {
         name: change.name.unwrap_or(before.name),
         description: change.description.unwrap_or(before.description),
-        url: change.url.unwrap_or(before.url),
-        scopes: change.scopes.unwrap_or(before.scopes),
         token_ttl: change.token_ttl.unwrap_or(before.token_ttl),
         signing_alg: change.signing_alg.unwrap_or(before.signing_alg),
         token_profile: change.token_profile.unwrap_or(before.token_profile),
@@ -352,29 +336,4 @@ fn refuse_system(server: &McpServer) -> Result<(), ServiceError> {
         ));
     }
     Ok(())
-}
-
-/// Tokens for URLs of Jeton's own would be tokens for its admin API.
-fn check_url(app: &App, url: &ResourceUri) -> Result<(), ServiceError> {
-    if url.origin() == app.issuer.as_str() {
-        return Err(ServiceError::Invalid {
-            parameter: "url",
-            detail: "this is Jeton's own address; give the address of the MCP server".into(),
-        });
-    }
-    Ok(())
-}
-
-async fn url_taken(app: &App, url: &ResourceUri) -> Result<ServiceError, ServiceError> {
-    let holder = app
-        .store
-        .find_mcp_server_by_url_key(url.comparison_key())
-        .await?;
-    Ok(ServiceError::Conflict(match holder {
-        Some(server) => format!(
-            "the URL {url} is registered already, as {} ({}); update that one, or choose another URL",
-            server.id, server.name
-        ),
-        None => format!("the URL {url} is registered already"),
-    }))
 }

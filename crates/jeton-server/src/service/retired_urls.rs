@@ -4,7 +4,7 @@
 use jeton_core::{AuditKind, ResourceUri, Timestamp};
 use jeton_store::{RetiredUrl, retry_on_conflict};
 
-use super::{Operator, ServiceError, mcp_servers};
+use super::{Operator, ServiceError, server_urls};
 use crate::app::App;
 
 /// All of them, newest first.
@@ -31,7 +31,7 @@ pub(crate) async fn release(
     let mut event = operator.event(app, AuditKind::McpServerUrlReleased)?;
     event.mcp_server_id = Some(found.mcp_server_id);
     event.resource = Some(found.url.as_given().to_owned());
-    let void = mcp_servers::tokens_of_url(app, url).await?;
+    let void = server_urls::tokens_of(app, url).await?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         if tx.release_retired(found).await? {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use jeton_core::{Grant, McpServer, Scope, ScopeDefinition, ScopeSet, TokenRequest};
+use jeton_core::{
+    DefinedScopes, Description, Grant, McpServer, Scope, ScopeDefinition, ScopeSet, TokenRequest,
+};
 
 use super::error::{Confirmation, Loss};
 use super::mcp_servers::McpServerChange;
@@ -20,12 +22,23 @@ pub(crate) struct ScopeRename {
     pub(crate) to: Scope,
 }
 
-/// A grant that a change of its MCP server changes.
+/// A scope as an operator declares it.
+#[derive(Debug, Clone)]
+pub(crate) struct DeclaredScope {
+    pub(crate) name: Scope,
+    pub(crate) description: Description,
+    /// Narrower scopes that it implies; absent, those of before, if it is there already.
+    pub(crate) implies: Option<Vec<Scope>>,
+}
+
+/// A grant that a change of its MCP server changes, or makes worth less.
 #[derive(Debug)]
-pub(super) struct ChangedGrant {
+pub(super) struct AffectedGrant {
     /// As it is afterwards.
     pub(super) grant: Grant,
-    /// What it loses, by its new names.
+    /// Whether it is another than before, or only what its scopes imply.
+    pub(super) is_changed: bool,
+    /// What the client loses, by its new names.
     pub(super) lost: ScopeSet,
     /// Whether a scope of it was renamed.
     pub(super) renamed: bool,
@@ -39,13 +52,13 @@ fn invalid<T>(parameter: &'static str, detail: String) -> Result<T, ServiceError
 pub(super) fn scopes_after(
     before: &McpServer,
     change: &mut McpServerChange,
-) -> Result<Vec<ScopeDefinition>, ServiceError> {
+) -> Result<DefinedScopes, ServiceError> {
     let edits = [
         !change.rename_scopes.is_empty(),
         !change.remove_scopes.is_empty(),
         !change.add_scopes.is_empty(),
     ];
-    let mut scopes = before.scopes.clone();
+    let mut scopes = before.scopes.to_vec();
     if let Some(all) = change.scopes.take() {
         if edits.contains(&true) {
             return invalid(
@@ -53,8 +66,7 @@ pub(super) fn scopes_after(
                 "send either all scopes, or those to add, remove and rename".into(),
             );
         }
-        check(&all)?;
-        scopes = all;
+        return defined(replaced(scopes, all));
     }
     let counts = [
         ("rename_scopes", change.rename_scopes.len()),
@@ -69,21 +81,77 @@ pub(super) fn scopes_after(
     }
     rename(before, &mut scopes, &change.rename_scopes)?;
     for name in &change.remove_scopes {
-        let count = scopes.len();
-        scopes.retain(|scope| scope.name != *name);
-        if scopes.len() == count {
+        if !take_out(&mut scopes, name) {
             return invalid("remove_scopes", not_defined(before, name));
         }
     }
     for added in std::mem::take(&mut change.add_scopes) {
         match scopes.iter_mut().find(|scope| scope.name == added.name) {
-            Some(_) if added.description.as_str().is_empty() && !change.clear_descriptions => {}
-            Some(there) => there.description = added.description,
-            None => scopes.push(added),
+            Some(there) => {
+                if !added.description.as_str().is_empty() || change.clear_descriptions {
+                    there.description = added.description;
+                }
+                if let Some(implies) = added.implies {
+                    there.implies = implies;
+                }
+            }
+            None => scopes.push(added.into()),
         }
     }
-    check(&scopes)?;
-    Ok(scopes)
+    defined(scopes)
+}
+
+impl From<DeclaredScope> for ScopeDefinition {
+    fn from(declared: DeclaredScope) -> Self {
+        definition(declared, None)
+    }
+}
+
+fn definition(declared: DeclaredScope, before: Option<&ScopeDefinition>) -> ScopeDefinition {
+    let implied = || before.map(|before| before.implies.clone());
+    ScopeDefinition {
+        implies: declared.implies.or_else(implied).unwrap_or_default(),
+        name: declared.name,
+        description: declared.description,
+    }
+}
+
+/// All scopes anew.
+fn replaced(mut before: Vec<ScopeDefinition>, all: Vec<DeclaredScope>) -> Vec<ScopeDefinition> {
+    let gone: Vec<_> = before
+        .iter()
+        .map(|scope| scope.name.clone())
+        .filter(|name| all.iter().all(|declared| declared.name != *name))
+        .collect();
+    for name in &gone {
+        take_out(&mut before, name);
+    }
+    let defined = all.into_iter().map(|declared| {
+        let there = before.iter().find(|scope| scope.name == declared.name);
+        definition(declared, there)
+    });
+    defined.collect()
+}
+
+/// Removes a scope; says whether it was there. A scope that implied it implies what it implied, so that
+/// nobody loses another scope by it.
+fn take_out(scopes: &mut Vec<ScopeDefinition>, name: &Scope) -> bool {
+    let Some(place) = scopes.iter().position(|scope| scope.name == *name) else {
+        return false;
+    };
+    let gone = scopes.remove(place);
+    for scope in scopes {
+        let Some(place) = scope.implies.iter().position(|implied| implied == name) else {
+            continue;
+        };
+        scope.implies.remove(place);
+        for inherited in &gone.implies {
+            if !scope.implies.contains(inherited) {
+                scope.implies.push(inherited.clone());
+            }
+        }
+    }
+    true
 }
 
 /// All at once, as in the grants: what one rename makes is not renamed by another.
@@ -103,11 +171,13 @@ fn rename(
         }
     }
     for scope in &mut *scopes {
-        if let Some(new_name) = new_names.get(&scope.name) {
-            scope.name = Scope::clone(new_name);
+        for name in std::iter::once(&mut scope.name).chain(&mut scope.implies) {
+            if let Some(new_name) = new_names.get(name) {
+                *name = Scope::clone(new_name);
+            }
         }
     }
-    check(scopes)
+    defined(scopes.to_vec()).map(drop)
 }
 
 fn not_defined(server: &McpServer, scope: &Scope) -> String {
@@ -117,52 +187,45 @@ fn not_defined(server: &McpServer, scope: &Scope) -> String {
     )
 }
 
-/// Refuses too many scopes, and one that is there twice.
-pub(super) fn check(scopes: &[ScopeDefinition]) -> Result<(), ServiceError> {
+/// Refuses too many scopes, and what does not fit together.
+pub(super) fn defined(scopes: Vec<ScopeDefinition>) -> Result<DefinedScopes, ServiceError> {
     if scopes.len() > MAX_SCOPES {
         let detail = format!("at most {MAX_SCOPES} scopes, not {}", scopes.len());
         return invalid("scopes", detail);
     }
-    for (index, scope) in scopes.iter().enumerate() {
-        let mut earlier = scopes.iter().take(index);
-        if earlier.any(|earlier| earlier.name == scope.name) {
-            return invalid(
-                "scopes",
-                format!("the scope {} is defined twice", scope.name),
-            );
-        }
-    }
-    Ok(())
+    DefinedScopes::new(scopes).or_else(|error| invalid("scopes", error.to_string()))
 }
 
-/// The grants that change with the scopes of their MCP server.
-pub(super) async fn changed_grants(
+/// The grants that change with the scopes of their MCP server, or that are worth less afterwards.
+pub(super) async fn affected_grants(
     app: &App,
+    before: &McpServer,
     after: &McpServer,
     renames: &[ScopeRename],
-) -> Result<Vec<ChangedGrant>, ServiceError> {
-    let defined = after.scope_set();
+) -> Result<Vec<AffectedGrant>, ServiceError> {
     let new_names: HashMap<_, _> = renames
         .iter()
         .map(|rename| (&rename.from, &rename.to))
         .collect();
-    let mut changed = Vec::new();
-    for grant in app.store.grants_on_mcp_server(after.id).await? {
-        let named: ScopeSet = grant
-            .scopes
-            .iter()
+    let renamed = |scopes: &ScopeSet| -> ScopeSet {
+        let names = scopes.iter();
+        names
             .map(|scope| (*new_names.get(scope).unwrap_or(&scope)).clone())
-            .collect();
-        let scopes = named.intersection(&defined);
-        if scopes == grant.scopes {
+            .collect()
+    };
+    let mut affected = Vec::new();
+    for grant in app.store.grants_on_mcp_server(after.id).await? {
+        let named = renamed(&grant.scopes);
+        let scopes = named.intersection(after.scopes.names());
+        let had = renamed(&before.scopes.granted(&grant.scopes));
+        let lost = had.difference(&after.scopes.granted(&scopes));
+        let is_changed = scopes != grant.scopes;
+        if !is_changed && lost.is_empty() {
             continue;
         }
-        changed.push(ChangedGrant {
-            lost: named
-                .iter()
-                .filter(|scope| !defined.contains(scope))
-                .cloned()
-                .collect(),
+        affected.push(AffectedGrant {
+            is_changed,
+            lost,
             renamed: named != grant.scopes,
             grant: Grant {
                 scopes,
@@ -171,16 +234,16 @@ pub(super) async fn changed_grants(
             },
         });
     }
-    Ok(changed)
+    Ok(affected)
 }
 
 /// What an operator has to know before clients lose scopes; nothing where none does.
 pub(super) async fn losses(
     app: &App,
     server: &McpServer,
-    changed: &[ChangedGrant],
+    affected: &[AffectedGrant],
 ) -> Result<Option<Confirmation>, ServiceError> {
-    let losing: Vec<_> = changed.iter().filter(|one| !one.lost.is_empty()).collect();
+    let losing: Vec<_> = affected.iter().filter(|one| !one.lost.is_empty()).collect();
     if losing.is_empty() {
         return Ok(None);
     }
@@ -211,9 +274,14 @@ pub(super) async fn losses(
     } else {
         "clients lose"
     };
+    let for_good = if losing.iter().any(|one| one.is_changed) {
+        "; defining them again later gives them back to nobody"
+    } else {
+        ""
+    };
     Ok(Some(Confirmation {
         detail: format!(
-            "{clients} {noun} scopes on {} ({}); defining them again later gives them back to nobody",
+            "{clients} {noun} scopes on {} ({}){for_good}",
             server.name,
             counts.join(", ")
         ),
@@ -226,7 +294,7 @@ pub(super) async fn losses(
 pub(super) fn events(
     app: &App,
     operator: &Operator,
-    changed: &[ChangedGrant],
+    changed: &[AffectedGrant],
     renames: &[ScopeRename],
 ) -> Result<Vec<jeton_core::AuditEvent>, ServiceError> {
     let new_names: serde_json::Map<_, _> = renames

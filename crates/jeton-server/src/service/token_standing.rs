@@ -37,8 +37,7 @@ pub(crate) async fn standing_scopes(
     };
     let scope = claims
         .scope
-        .intersection(&grant.scopes)
-        .intersection(&server.scope_set());
+        .intersection(&server.scopes.granted(&grant.scopes));
     if scope.is_empty()
         || app.store.is_token_revoked(&claims.jti).await?
         || is_void(app, claims, &server).await?

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jeton_core::{
-    AuditEvent, AuditKind, Client, ClientSecret, ClientStatus, Grant, PlainSecret, SecretId,
-    SecretOwner, SecretState, Timestamp, TokensOf,
+    AuditEvent, AuditKind, Client, ClientSecret, ClientStatus, Grant, PlainSecret, ResourceUri,
+    SecretId, SecretOwner, SecretState, Timestamp, TokensOf,
 };
 use jeton_jose::OsEntropy;
 use jeton_store::{ClientFilter, ClientPart, RetiredUrl, StoreError, VoidTokens, WholeClient};
@@ -367,4 +367,40 @@ async fn the_latest_event_is_found_behind_many_and_no_wrong_clock_counts() {
     tx.commit().await.unwrap();
     let latest = world.store.latest_event_time(until).await.unwrap();
     assert_eq!(latest, Some(ahead));
+}
+
+#[tokio::test]
+async fn an_alias_belongs_to_one_server_and_is_free_when_that_leaves_it() {
+    let world = World::new().await;
+    let alias = || "http://inside.example/mcp".parse::<ResourceUri>().unwrap();
+    let mut first = mcp_server("https://a.example/mcp");
+    first.aliases = vec![alias()];
+    let mut second = mcp_server("https://b.example/mcp");
+    second.aliases = vec![alias()];
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_mcp_server(&first).await.unwrap();
+    tx.commit().await.unwrap();
+    let key = alias().comparison_key().to_owned();
+    let holder = async || {
+        let found = world.store.find_mcp_server_by_url_key(&key).await.unwrap();
+        found.map(|server| server.id)
+    };
+    assert_eq!(holder().await, Some(first.id));
+    let (servers, _) = world.store.mcp_servers_and_retired_urls().await.unwrap();
+    assert_eq!(servers, [first.clone()]);
+    let mut tx = world.store.begin().await.unwrap();
+    let taken = tx.insert_mcp_server(&second).await;
+    assert!(matches!(taken, Err(StoreError::Exists)));
+    drop(tx);
+    first.aliases.clear();
+    first.version = 2;
+    let mut tx = world.store.begin().await.unwrap();
+    tx.update_mcp_server(&first).await.unwrap();
+    tx.insert_mcp_server(&second).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(holder().await, Some(second.id));
+    let mut tx = world.store.begin().await.unwrap();
+    assert!(tx.delete_mcp_server(second.id).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(holder().await, None);
 }

@@ -2,7 +2,7 @@
 
 use jeton_core::{
     Actor, AuditEvent, AuditKind, Client, ClientId, ClientStatus, Clock as _, CustomClaims,
-    EventId, McpServer, McpServerId, ScopeDefinition, SystemClock, Timestamp,
+    DefinedScopes, EventId, McpServer, McpServerId, ScopeDefinition, SystemClock, Timestamp,
 };
 use jeton_jose::OsEntropy;
 use jeton_store::PageRequest;
@@ -17,7 +17,8 @@ pub(crate) fn mcp_server(url: &str) -> McpServer {
         name: "Todo".parse().unwrap(),
         description: "things, \"quoted\" and\nbroken".parse().unwrap(),
         url: url.parse().unwrap(),
-        scopes: vec!["todo:read=Read todos".parse::<ScopeDefinition>().unwrap()],
+        aliases: Vec::new(),
+        scopes: scopes(),
         token_ttl: 3600.try_into().unwrap(),
         signing_alg: jeton_core::SigningAlgorithm::Rs256,
         token_profile: jeton_core::TokenProfile::Compatible,
@@ -29,6 +30,11 @@ pub(crate) fn mcp_server(url: &str) -> McpServer {
     }
 }
 
+fn scopes() -> DefinedScopes {
+    let read = "todo:read=Read todos".parse::<ScopeDefinition>().unwrap();
+    DefinedScopes::new(vec![read]).unwrap()
+}
+
 pub(crate) fn client() -> Client {
     Client {
         id: ClientId::generate(now(), &OsEntropy).unwrap(),
@@ -37,6 +43,7 @@ pub(crate) fn client() -> Client {
         status: ClientStatus::Enabled,
         token_ttl: None,
         custom_claims: CustomClaims::default(),
+        default_mcp_server: None,
         created_at: now(),
         updated_at: now(),
         version: 1,

@@ -1,10 +1,12 @@
 //! Databases of other versions.
 
-use jeton_core::{AuditKind, ClientSecret, PlainSecret, SecretId, SecretOwner, Timestamp, TokenId};
+use jeton_core::{
+    AuditKind, ClientSecret, Grant, PlainSecret, SecretId, SecretOwner, Timestamp, TokenId,
+};
 use jeton_jose::OsEntropy;
 use jeton_store::{AuditFilter, Database, Store, StoreError};
 
-use crate::samples::{client, event, now};
+use crate::samples::{client, event, mcp_server, now};
 use crate::world::{World, indexing};
 
 #[tokio::test]
@@ -230,4 +232,50 @@ async fn the_upgrade_keeps_every_role_that_another_admin_may_have_given() {
             ("walt", "manual")
         ]
     );
+}
+
+/// What migration 11 changed, as it was before.
+const UNDO_DEFAULT_SERVER: &str = "\
+    ALTER TABLE client DROP COLUMN default_mcp_server_id;
+    ALTER TABLE mcp_server DROP COLUMN aliases;
+    DROP TABLE mcp_server_url;
+    DELETE FROM _sqlx_migrations WHERE version = 11;";
+
+#[tokio::test]
+async fn after_the_upgrade_a_clients_oldest_grant_is_its_default_and_urls_stay_taken() {
+    let world = World::new().await;
+    let (first, second) = (
+        mcp_server("https://a.example/mcp"),
+        mcp_server("https://b.example/mcp"),
+    );
+    let (busy, idle) = (client(), client());
+    let at = |millis| Timestamp::from_millis(millis);
+    let scopes = || first.scope_set();
+    let mut tx = world.store.begin().await.unwrap();
+    for server in [&first, &second] {
+        tx.insert_mcp_server(server).await.unwrap();
+    }
+    for client in [&busy, &idle] {
+        tx.insert_client(client).await.unwrap();
+    }
+    for (server, created) in [(&first, at(2_000)), (&second, at(1_000))] {
+        let grant = Grant::new(busy.id, server.id, scopes(), created);
+        tx.put_grant(&grant).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    world.sql(UNDO_DEFAULT_SERVER).await;
+    let store = Store::open(&world.database).await.unwrap();
+    let default = async |id| {
+        let client = store.find_client(id).await.unwrap().unwrap();
+        client.default_mcp_server
+    };
+    assert_eq!(default(busy.id).await, Some(second.id));
+    assert_eq!(default(idle.id).await, None);
+    let mut tx = store.begin().await.unwrap();
+    let mut third = mcp_server("https://c.example/mcp");
+    third.aliases = vec!["HTTPS://A.example:443/mcp/".parse().unwrap()];
+    assert!(matches!(
+        tx.insert_mcp_server(&third).await,
+        Err(StoreError::Exists)
+    ));
 }

@@ -66,6 +66,10 @@ pub(crate) struct Create {
     /// A scope that it may have there; repeat it for each [default: all that the server defines].
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<Scope>,
+    /// The MCP server that a token is for where a request names none: one that the client may use
+    /// [default: that of --mcp-server].
+    #[arg(long, value_name = "ID")]
+    default_mcp_server: Option<String>,
     /// After which time its secret expires, for example 90d [default: never].
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     secret_expires_in: Option<Duration>,
@@ -102,6 +106,12 @@ pub(crate) struct Update {
         conflicts_with = "scopes"
     )]
     remove_scope: Vec<Scope>,
+    /// The MCP server that a token is for where a request names none: one that the client may use.
+    #[arg(long, value_name = "ID")]
+    default_mcp_server: Option<String>,
+    /// Have no default MCP server: with grants on several, each request has to name one.
+    #[arg(long, conflicts_with = "default_mcp_server")]
+    no_default_mcp_server: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -189,6 +199,9 @@ async fn create(admin: &Admin, arguments: Create, global: &Global) -> anyhow::Re
     if !all_scopes {
         body.insert("scopes".into(), json!(arguments.scopes));
     }
+    if let Some(default) = arguments.default_mcp_server {
+        body.insert("default_mcp_server_id".into(), default.into());
+    }
     if let Some(expiry) = arguments.secret_expires_in {
         body.insert("secret_expires_in".into(), expiry.as_secs().into());
     }
@@ -219,7 +232,11 @@ async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Re
     if let Some(server) = &arguments.mcp_server {
         update_grant(admin, &arguments, server).await?;
     }
-    let body = arguments.settings.into_body(arguments.name);
+    let mut body = arguments.settings.into_body(arguments.name);
+    if arguments.default_mcp_server.is_some() || arguments.no_default_mcp_server {
+        let default = arguments.default_mcp_server;
+        body.insert("default_mcp_server_id".into(), default.into());
+    }
     let client = if body.is_empty() {
         admin.read(&path).await?
     } else {
@@ -350,5 +367,7 @@ fn show(client: &Value, global: &Global) -> anyhow::Result<()> {
         .map(|name| (*name, cell(client, name)))
         .collect();
     fields.insert(4, ("grants", grants(client)));
+    let default = cell(client, "default_mcp_server_id");
+    fields.insert(5, ("default_mcp_server", default));
     output::fields(&fields)
 }

@@ -1,6 +1,6 @@
 //! `jeton mcp-server`.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use jeton_core::{Scope, ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl};
 use reqwest::Method;
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::admin::{Admin, Seen, confirmed};
 use crate::arguments::Global;
+use crate::command::implications::{self, Implication};
 use crate::output::{self, cell};
 
 #[derive(Subcommand)]
@@ -62,9 +63,10 @@ pub(crate) struct Create {
     /// What people call it.
     #[arg(long)]
     name: String,
-    /// The URL of its MCP endpoint, for example https://todo.example.com/mcp.
-    #[arg(long)]
-    url: String,
+    /// The URL of its MCP endpoint, for example https://todo.example.com/mcp. Repeat it where the server is
+    /// reached at several: the first is its resource identifier, the others are aliases.
+    #[arg(long = "url", value_name = "URL", required = true)]
+    urls: Vec<String>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -76,19 +78,29 @@ pub(crate) struct Update {
     /// What people call it.
     #[arg(long)]
     name: Option<String>,
-    /// The URL of its MCP endpoint. The one that it had is retired.
+    /// The URL of its MCP endpoint. The one that it had is retired, unless it is kept with --add-url.
     #[arg(long)]
     url: Option<String>,
+    /// Another URL at which it is reached; repeat it for each.
+    #[arg(long, value_name = "URL")]
+    add_url: Vec<String>,
+    /// One of its other URLs, to be removed and retired; repeat it for each.
+    #[arg(long, value_name = "URL")]
+    remove_url: Vec<String>,
     /// A scope to add, NAME or NAME=DESCRIPTION; repeat it for each. One that is there gets the
     /// description.
     #[arg(long, value_name = "NAME[=DESCRIPTION]", conflicts_with = "scopes")]
     add_scope: Vec<ScopeDefinition>,
     /// A scope to remove, from every client's grant too; repeat it for each.
-    #[arg(long, value_name = "NAME", conflicts_with = "scopes")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["scopes", "implies"])]
     remove_scope: Vec<Scope>,
     /// A scope to rename, in every client's grant too; repeat it for each.
-    #[arg(long, value_name = "OLD=NEW", value_parser = rename, conflicts_with = "scopes")]
+    #[arg(long, value_name = "OLD=NEW", value_parser = rename,
+        conflicts_with_all = ["scopes", "implies"])]
     rename_scope: Vec<(Scope, Scope)>,
+    /// An implication to remove; repeat it for each.
+    #[arg(long, value_name = "BROADER=NARROWER", conflicts_with_all = ["rename_scope", "remove_scope"])]
+    remove_implies: Vec<Implication>,
     /// Take scopes away from the clients that have them; leave a URL that lies under another MCP
     /// server's.
     #[arg(long)]
@@ -106,6 +118,10 @@ struct Settings {
     /// are all scopes from now on: to add one, use --add-scope.
     #[arg(long = "scope", value_name = "NAME[=DESCRIPTION]")]
     scopes: Vec<ScopeDefinition>,
+    /// A scope that implies another: a client with the broader one has the narrower one too.
+    /// Repeat it for each, such as todo:admin=todo:write and todo:write=todo:read.
+    #[arg(long, value_name = "BROADER=NARROWER")]
+    implies: Vec<Implication>,
     /// How long its tokens live, in seconds: 60 to 86400 [default: 3600].
     #[arg(long, value_name = "SECONDS")]
     token_ttl: Option<TokenTtl>,
@@ -157,10 +173,10 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
     match command {
         McpServer::Create(Create {
             name,
-            url,
+            urls,
             settings,
         }) => {
-            let body = settings.into_body(Some(name), Some(url));
+            let body = new_server(name, &urls, settings)?;
             let server = admin.send(Method::POST, "/mcp-servers", &body).await?;
             show(&server, global)?;
             output::say(&format!(
@@ -202,22 +218,39 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
     }
 }
 
+fn new_server(name: String, urls: &[String], settings: Settings) -> anyhow::Result<Value> {
+    let (url, aliases) = urls.split_first().context("--url is missing")?;
+    let implies = settings.implies.clone();
+    let mut body = settings.into_body(Some(name), Some(url.clone()));
+    if let Some(members) = body.as_object_mut() {
+        members.insert("aliases".into(), json!(aliases));
+    }
+    let scopes = body.get_mut("scopes").and_then(Value::as_array_mut);
+    implications::add_to(scopes.map_or(&mut [], Vec::as_mut_slice), &implies)?;
+    Ok(body)
+}
+
 async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Result<()> {
     let path = format!("/mcp-servers/{}", arguments.id);
     let current = admin.read(&path).await?;
     if !arguments.yes && !arguments.settings.scopes.is_empty() {
         refuse_removal(admin, &current, &arguments.settings.scopes).await?;
     }
+    let implies = arguments.settings.implies.clone();
     let mut body = arguments.settings.into_body(arguments.name, arguments.url);
     let renames = arguments.rename_scope.iter();
     let renames: Vec<_> = renames
         .map(|(from, to)| json!({ "from": from, "to": to }))
         .collect();
     if let Some(members) = body.as_object_mut() {
+        members.insert("add_aliases".into(), json!(arguments.add_url));
+        members.insert("remove_aliases".into(), json!(arguments.remove_url));
         members.insert("add_scopes".into(), json!(arguments.add_scope));
         members.insert("remove_scopes".into(), json!(arguments.remove_scope));
         members.insert("rename_scopes".into(), json!(renames));
     }
+    let changed = (implies.as_slice(), arguments.remove_implies.as_slice());
+    implications::change(&mut body, &current, changed)?;
     let path = confirmed(path, arguments.yes);
     let seen = Seen::of(&current);
     show(
@@ -249,8 +282,7 @@ async fn refuse_removal(
         let mut grants = grants.into_iter().flatten();
         grants.any(|grant| {
             let is_here = grant.get("mcp_server_id") == current.get("id");
-            let scopes = grant.get("scopes").and_then(Value::as_array);
-            is_here && scopes.into_iter().flatten().any(|one| one == scope)
+            is_here && implications::granted(current, grant).any(|one| one == scope)
         })
     };
     let counts: Vec<_> = removed
@@ -298,6 +330,13 @@ fn scope_names(server: &Value) -> String {
     names.join(" ")
 }
 
+/// The resource identifier and the aliases.
+fn urls(server: &Value) -> String {
+    let aliases = cell(server, "aliases");
+    let both = [cell(server, "url"), aliases];
+    both.join(" ").trim_end().to_owned()
+}
+
 fn list(servers: &[Value], global: &Global) -> anyhow::Result<()> {
     if global.json {
         return output::json(&json!(servers));
@@ -308,7 +347,7 @@ fn list(servers: &[Value], global: &Global) -> anyhow::Result<()> {
             vec![
                 cell(server, "id"),
                 cell(server, "name"),
-                cell(server, "url"),
+                urls(server),
                 scope_names(server),
             ]
         })
@@ -340,6 +379,8 @@ fn show(server: &Value, global: &Global) -> anyhow::Result<()> {
         .iter()
         .map(|name| (*name, cell(server, name)))
         .collect();
-    fields.insert(4, ("scopes", scope_names(server)));
+    fields.insert(4, ("aliases", cell(server, "aliases")));
+    fields.insert(5, ("scopes", scope_names(server)));
+    fields.insert(6, ("implies", implications::of(server)));
     output::fields(&fields)
 }

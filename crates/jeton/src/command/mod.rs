@@ -8,6 +8,7 @@ pub(crate) mod backup;
 pub(crate) mod call;
 pub(crate) mod client;
 pub(crate) mod credentials;
+pub(crate) mod implications;
 pub(crate) mod key;
 pub(crate) mod mcp_server;
 pub(crate) mod migrate;

@@ -25,6 +25,9 @@ pub(crate) struct CreateClient {
     /// What it may there; absent means every scope that the MCP server defines.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Vec<Scope>>,
+    /// The MCP server that a token is for where a request names none; absent, that of its first grant.
+    #[schema(value_type = Option<String>)]
+    default_mcp_server_id: Option<McpServerId>,
     /// What people call it.
     #[schema(value_type = String, example = "nightly-agent")]
     name: DisplayName,
@@ -83,6 +86,7 @@ impl CreateClient {
         Ok(NewClient {
             mcp_server_id: self.mcp_server_id,
             scopes: self.scopes.map(|scopes| scopes.into_iter().collect()),
+            default_mcp_server: self.default_mcp_server_id,
             name: self.name,
             description: self.description,
             token_ttl: self.token_ttl,

@@ -34,6 +34,9 @@ pub(crate) struct ClientView {
     /// Claims of its own.
     #[schema(value_type = Object)]
     custom_claims: CustomClaims,
+    /// The MCP server that a token is for where a request names none; null where the client has no grant on
+    /// one that was chosen.
+    default_mcp_server_id: Option<String>,
     /// What it may, and where.
     grants: Vec<GrantView>,
     /// When it was registered.
@@ -48,7 +51,9 @@ pub(crate) struct ClientView {
 
 impl ClientView {
     pub(crate) fn of(client: Client, grants: &[Grant]) -> Self {
+        let default = client.granted_default(grants);
         Self {
+            default_mcp_server_id: default.map(|id| id.to_string()),
             id: client.id.to_string(),
             client_id: client.id.to_string(),
             name: client.name,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
-use jeton_core::{ClientId, ClientStatus, CustomClaims, Description, DisplayName, TokenTtl};
+use jeton_core::{
+    ClientId, ClientStatus, CustomClaims, Description, DisplayName, McpServerId, TokenTtl,
+};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
@@ -35,6 +37,11 @@ pub(crate) struct UpdateClient {
     /// All claims of its own from now on.
     #[schema(value_type = Option<Object>)]
     custom_claims: Option<CustomClaims>,
+    /// The MCP server that a token is for where a request names none: one that the client has a grant on;
+    /// null takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    default_mcp_server_id: Option<Option<McpServerId>>,
 }
 
 /// Tells null from absent.
@@ -73,6 +80,7 @@ pub(crate) async fn update(
         status: body.status,
         token_ttl: body.token_ttl,
         custom_claims: body.custom_claims,
+        default_mcp_server: body.default_mcp_server_id,
     };
     let client = clients::update(&app, &operator, id, change, expected).await?;
     let grants = app

@@ -8,7 +8,7 @@ use jeton_core::{Description, DisplayName, ResourceUri, SigningAlgorithm, TokenP
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{McpServerView, ScopeView};
+use super::{DefineScope, McpServerView};
 use crate::api::{AdminWrite, ChangeErrors, Tagged};
 use crate::app::App;
 use crate::http::{ApiJson, Problem};
@@ -28,9 +28,13 @@ pub(crate) struct CreateMcpServer {
     /// Its URL, with the MCP path.
     #[schema(value_type = String, format = "uri", example = "https://todo.example.com/mcp")]
     url: ResourceUri,
+    /// Further URLs at which it is reached, 20 at most: localhost and 127.0.0.1, inside and outside a gateway.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 20)]
+    aliases: Vec<ResourceUri>,
     /// The scopes it defines.
     #[serde(default)]
-    scopes: Vec<ScopeView>,
+    scopes: Vec<DefineScope>,
     /// How long its tokens live, in seconds.
     #[serde(default)]
     #[schema(value_type = u32, minimum = 60, maximum = 86400, default = 3600)]
@@ -67,6 +71,7 @@ pub(crate) async fn create(
         name: body.name,
         description: body.description,
         url: body.url,
+        aliases: body.aliases,
         scopes: body.scopes.into_iter().map(Into::into).collect(),
         token_ttl: body.token_ttl,
         signing_alg: body.signing_alg,

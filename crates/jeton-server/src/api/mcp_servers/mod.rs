@@ -13,25 +13,55 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::service::DeclaredScope;
 
 /// A scope with what it permits.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ScopeView {
     /// The name, of RFC 6749's grammar.
     #[schema(value_type = String, example = "todo:read")]
-    pub(crate) name: Scope,
+    name: Scope,
     /// What it permits, for people.
-    #[serde(default)]
     #[schema(value_type = String, example = "Read todos")]
-    pub(crate) description: Description,
+    description: Description,
+    /// Narrower scopes that it implies: a client with this one has them too.
+    #[schema(value_type = Vec<String>, example = json!(["todo:read"]))]
+    implies: Vec<Scope>,
 }
 
-impl From<ScopeView> for ScopeDefinition {
-    fn from(view: ScopeView) -> Self {
+/// A scope to define.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DefineScope {
+    /// The name, of RFC 6749's grammar.
+    #[schema(value_type = String, example = "todo:write")]
+    name: Scope,
+    /// What it permits, for people.
+    #[serde(default)]
+    #[schema(value_type = String, example = "Change todos")]
+    description: Description,
+    /// Narrower scopes that it implies: a client with this one has them too. Absent, those that it implies
+    /// already.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["todo:read"]))]
+    implies: Option<Vec<Scope>>,
+}
+
+impl From<DefineScope> for ScopeDefinition {
+    fn from(scope: DefineScope) -> Self {
         Self {
-            name: view.name,
-            description: view.description,
+            name: scope.name,
+            description: scope.description,
+            implies: scope.implies.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<DefineScope> for DeclaredScope {
+    fn from(scope: DefineScope) -> Self {
+        Self {
+            name: scope.name,
+            description: scope.description,
+            implies: scope.implies,
         }
     }
 }
@@ -50,6 +80,9 @@ pub(crate) struct McpServerView {
     /// Its URL: the resource identifier.
     #[schema(value_type = String, format = "uri")]
     url: ResourceUri,
+    /// Further URLs at which it is reached.
+    #[schema(value_type = Vec<String>)]
+    aliases: Vec<ResourceUri>,
     /// The scopes it defines.
     scopes: Vec<ScopeView>,
     /// How long its tokens live, in seconds.
@@ -82,6 +115,7 @@ impl McpServerView {
             .map(|scope| ScopeView {
                 name: scope.name.clone(),
                 description: scope.description.clone(),
+                implies: scope.implies.clone(),
             })
             .collect();
         Self {
@@ -89,6 +123,7 @@ impl McpServerView {
             name: server.name.clone(),
             description: server.description.clone(),
             url: server.url.clone(),
+            aliases: server.aliases.clone(),
             scopes,
             token_ttl: server.token_ttl.as_seconds(),
             signing_alg: server.signing_alg.as_str(),

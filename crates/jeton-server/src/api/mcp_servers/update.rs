@@ -5,17 +5,19 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use jeton_core::{
-    Description, DisplayName, McpServerId, Scope, SigningAlgorithm, TokenProfile, TokenTtl,
+    Description, DisplayName, McpServer, McpServerId, Scope, SigningAlgorithm, TokenProfile,
+    TokenTtl,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{McpServerView, ScopeView};
+use super::{DefineScope, McpServerView};
 use crate::api::{AdminWrite, ChangeErrors, ConditionalErrors, ConfirmQuery, Consenting, Tagged};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
 use crate::service::ScopeRename;
 use crate::service::mcp_servers::{self, McpServerChange};
+use crate::service::server_urls::{self, UrlChange};
 
 /// What to change; what is absent stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -30,12 +32,20 @@ pub(crate) struct UpdateMcpServer {
     /// Its URL, with the MCP path.
     #[schema(value_type = Option<String>, format = "uri")]
     url: Option<String>,
+    /// All aliases from now on. One that is removed is retired, as a URL is that the server leaves.
+    aliases: Option<Vec<String>>,
+    /// Aliases to add.
+    #[serde(default)]
+    add_aliases: Vec<String>,
+    /// Aliases to remove. They are retired.
+    #[serde(default)]
+    remove_aliases: Vec<String>,
     /// All scopes it defines from now on. One that is removed goes from every grant too; where a client
     /// has it, that has to be confirmed.
-    scopes: Option<Vec<ScopeView>>,
-    /// Scopes to add. One that is there gets the description, if there is one.
+    scopes: Option<Vec<DefineScope>>,
+    /// Scopes to add. One that is there gets the description and what it implies, if that is said.
     #[serde(default)]
-    add_scopes: Vec<ScopeView>,
+    add_scopes: Vec<DefineScope>,
     /// Scopes to remove, from every grant too; where a client has one, that has to be confirmed.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
@@ -54,6 +64,30 @@ pub(crate) struct UpdateMcpServer {
     token_profile: Option<TokenProfile>,
     /// Whether its tokens name its own issuer.
     own_issuer: Option<bool>,
+}
+
+impl UpdateMcpServer {
+    fn urls(&self, before: &McpServer) -> Result<UrlChange, Problem> {
+        // The text is not repeated: there may be a password in it.
+        let parse = |parameter: &'static str, text: &String, words: &str| {
+            server_urls::parse(before, text)
+                .map_err(|error| Problem::invalid(parameter, format!("{words}{error}")))
+        };
+        let all = |parameter, texts: &[String]| -> Result<Vec<_>, Problem> {
+            let numbered = (1..).zip(texts);
+            numbered
+                .map(|(number, text)| parse(parameter, text, &format!("URL number {number}: ")))
+                .collect()
+        };
+        let url = self.url.as_ref().map(|text| parse("url", text, ""));
+        let aliases = self.aliases.as_ref().map(|texts| all("aliases", texts));
+        Ok(UrlChange {
+            url: url.transpose()?,
+            aliases: aliases.transpose()?,
+            add_aliases: all("add_aliases", &self.add_aliases)?,
+            remove_aliases: all("remove_aliases", &self.remove_aliases)?,
+        })
+    }
 }
 
 /// A scope's new name.
@@ -91,18 +125,11 @@ pub(crate) async fn update(
     Consenting(consent): Consenting,
     ApiJson(body): ApiJson<UpdateMcpServer>,
 ) -> Result<Tagged<McpServerView>, Problem> {
-    let url = match &body.url {
-        Some(url) => {
-            let server = mcp_servers::find(&app, id).await?;
-            mcp_servers::new_url(&server, url)
-                .map_err(|error| Problem::invalid("url", error.to_string()))?
-        }
-        None => None,
-    };
+    let urls = body.urls(&*mcp_servers::find(&app, id).await?)?;
     let change = McpServerChange {
         name: body.name,
         description: body.description,
-        url,
+        urls,
         scopes: body
             .scopes
             .map(|scopes| scopes.into_iter().map(Into::into).collect()),

@@ -50,6 +50,7 @@ pub(crate) async fn save(
             status: None,
             token_ttl: Some(fields.token_ttl),
             custom_claims: Some(fields.custom_claims),
+            default_mcp_server: None,
         };
         let operator = &change.signed_in.operator;
         let version = change.form.version()?;
@@ -104,6 +105,23 @@ async fn set_status(
     };
     clients::update(app, operator, entry.client.id, update, version).await?;
     Ok(see(&format!("{}?done={done}", path(&id))))
+}
+
+/// Chooses the MCP server that a token is for where a request names none.
+pub(crate) async fn set_default(
+    State(app): State<Arc<App>>,
+    Path(client_id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let entry = find(&app, &client_id).await?;
+    let update = ClientChange {
+        default_mcp_server: Some(Some(id(change.form.text("mcp_server_id"))?)),
+        ..ClientChange::default()
+    };
+    let operator = &change.signed_in.operator;
+    let version = change.form.version()?;
+    clients::update(&app, operator, entry.client.id, update, version).await?;
+    Ok(see(&format!("{}?done=saved", path(&client_id))))
 }
 
 /// Revokes all tokens that it got so far.

@@ -31,6 +31,8 @@ pub(super) struct ShowPage {
     last_issued: Option<When>,
     refusal: Option<Refusal>,
     grants: Vec<GrantView>,
+    /// The MCP server that a token is for where a request names none.
+    default_server: Option<String>,
     other_servers: Vec<Named>,
     secrets: Vec<SecretRow>,
     seen_secrets: Vec<String>,
@@ -43,7 +45,10 @@ impl ShowPage {
     pub(super) fn replace_grant(&mut self, view: GrantView) {
         let mut grants = self.grants.iter_mut();
         if let Some(grant) = grants.find(|grant| grant.server_id == view.server_id) {
-            *grant = view;
+            *grant = GrantView {
+                is_default: grant.is_default,
+                ..view
+            };
         }
     }
 }
@@ -74,6 +79,7 @@ pub(super) struct GrantView {
     server_id: String,
     server_name: String,
     url: String,
+    is_default: bool,
     scopes: Vec<ScopeView>,
     chips: Vec<ScopeView>,
     version: i64,
@@ -86,6 +92,7 @@ impl GrantView {
             server_id: server.id.to_string(),
             server_name: server.name.to_string(),
             url: server.url.to_string(),
+            is_default: false,
             scopes: scope_choices(server, granted),
             chips: chosen_scopes(server, granted),
             version,
@@ -118,6 +125,7 @@ pub(super) async fn assemble(
     let day = now.minus(Duration::from_secs(24 * 60 * 60));
     let tokens = app.store.tokens_of_client(client.id, day, now).await?;
     let activity = app.store.client_activity(client.id).await?;
+    let default = client.granted_default(&entry.grants);
     let granted = |id| entry.grants.iter().any(|grant| grant.mcp_server_id == id);
     // Read from the store: the last use is not in the directory's view.
     let secrets = secrets::list(app, jeton_core::SecretOwner::Client(client.id)).await?;
@@ -137,9 +145,15 @@ pub(super) async fn assemble(
             .iter()
             .filter_map(|grant| {
                 let server = app.directory.find_mcp_server(grant.mcp_server_id)?;
-                Some(GrantView::new(&server, &grant.scopes, grant.version))
+                Some(GrantView {
+                    is_default: default == Some(server.id),
+                    ..GrantView::new(&server, &grant.scopes, grant.version)
+                })
             })
             .collect(),
+        default_server: default
+            .and_then(|id| app.directory.find_mcp_server(id))
+            .map(|server| server.name.to_string()),
         other_servers: app
             .directory
             .mcp_servers()

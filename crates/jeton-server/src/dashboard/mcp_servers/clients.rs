@@ -88,6 +88,7 @@ pub(crate) async fn create(
         let new = NewClient {
             mcp_server_id: server.id,
             scopes: Some(scopes),
+            default_mcp_server: None,
             name: fields.name,
             description: fields.description,
             token_ttl: fields.token_ttl,

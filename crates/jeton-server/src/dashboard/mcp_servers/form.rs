@@ -1,14 +1,14 @@
 //! The fields of an MCP server, when it is added and in its settings.
 
 use jeton_core::{
-    Description, DisplayName, McpServer, ResourceUri, ScopeDefinition, SigningAlgorithm,
-    TokenProfile, TokenTtl,
+    Description, DisplayName, McpServer, ResourceUri, Scope, SigningAlgorithm, TokenProfile,
+    TokenTtl,
 };
 
 use crate::dashboard::format::{seconds, split_lifetime};
-use crate::dashboard::view::ScopeView;
+use crate::dashboard::view::{ScopeView, scope_choices};
 use crate::dashboard::{Errors, PostedForm};
-use crate::service::mcp_servers::new_url;
+use crate::service::{DeclaredScope, server_urls};
 
 /// As many rows are empty at the end of the list of scopes.
 const EMPTY_ROWS: usize = 3;
@@ -18,6 +18,8 @@ const EMPTY_ROWS: usize = 3;
 pub(crate) struct ServerForm {
     pub(crate) name: String,
     pub(crate) url: String,
+    /// One a line.
+    pub(crate) aliases: String,
     pub(crate) description: String,
     pub(crate) token_ttl: String,
     pub(crate) token_ttl_unit: String,
@@ -31,8 +33,9 @@ pub(crate) struct ServerForm {
 /// What it says.
 pub(super) struct ServerFields {
     pub(super) name: DisplayName,
-    /// Nothing where the server has it already.
-    pub(super) url: Option<ResourceUri>,
+    pub(super) url: ResourceUri,
+    /// Nothing where the form does not have them.
+    pub(super) aliases: Option<Vec<ResourceUri>>,
     pub(super) description: Description,
     pub(super) token_ttl: TokenTtl,
     pub(super) signing_alg: SigningAlgorithm,
@@ -43,6 +46,7 @@ impl ServerForm {
         Self {
             name: String::new(),
             url: String::new(),
+            aliases: String::new(),
             description: String::new(),
             token_ttl: "1".into(),
             token_ttl_unit: "hours".into(),
@@ -56,21 +60,17 @@ impl ServerForm {
 
     pub(super) fn of(server: &McpServer) -> Self {
         let (token_ttl, unit) = split_lifetime(server.token_ttl.as_seconds());
-        let scopes = server.scopes.iter().map(|scope| ScopeView {
-            name: scope.name.to_string(),
-            description: scope.description.to_string(),
-            checked: true,
-        });
         Self {
             name: server.name.to_string(),
             url: server.url.to_string(),
+            aliases: lines(&server.aliases),
             description: server.description.to_string(),
             token_ttl: token_ttl.to_string(),
             token_ttl_unit: unit.into(),
             signing_alg: server.signing_alg.to_string(),
             token_profile: server.token_profile.as_str().into(),
             own_issuer: server.own_issuer,
-            scopes: with_empty_rows(scopes.collect()),
+            scopes: with_empty_rows(scope_choices(server, &server.scope_set())),
             errors: Errors::default(),
         }
     }
@@ -83,6 +83,7 @@ impl ServerForm {
         let fields = [
             ("Name", self.name.clone(), saved.name.clone()),
             ("URL", self.url.clone(), saved.url.clone()),
+            ("Aliases", self.aliases.clone(), saved.aliases.clone()),
             (
                 "Description",
                 self.description.clone(),
@@ -107,14 +108,16 @@ impl ServerForm {
     /// What somebody sent, to be shown again with what is wrong.
     pub(super) fn again(form: &PostedForm, errors: Errors) -> Self {
         let text = |name| form.text(name).to_owned();
-        let scopes = scope_rows(form).map(|(name, description)| ScopeView {
-            name: name.to_owned(),
-            description: description.to_owned(),
+        let scopes = scope_rows(form).map(|row| ScopeView {
+            name: row.name.to_owned(),
+            description: row.description.to_owned(),
+            implies: row.implies.unwrap_or_default().to_owned(),
             checked: true,
         });
         Self {
             name: text("name"),
             url: text("url"),
+            aliases: text("aliases"),
             description: text("description"),
             token_ttl: text("token_ttl"),
             token_ttl_unit: text("token_ttl_unit"),
@@ -128,37 +131,71 @@ impl ServerForm {
 }
 
 fn with_empty_rows(mut scopes: Vec<ScopeView>) -> Vec<ScopeView> {
-    scopes.extend((0..EMPTY_ROWS).map(|_| ScopeView {
-        name: String::new(),
-        description: String::new(),
-        checked: false,
-    }));
+    scopes.extend((0..EMPTY_ROWS).map(|_| ScopeView::default()));
     scopes
 }
 
+fn lines(urls: &[ResourceUri]) -> String {
+    let lines: Vec<_> = urls.iter().map(ResourceUri::as_given).collect();
+    lines.join("\n")
+}
+
+/// A row of the list of scopes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ScopeRow<'a> {
+    pub(super) name: &'a str,
+    pub(super) description: &'a str,
+    /// Names with spaces between them, if the form has that field.
+    pub(super) implies: Option<&'a str>,
+}
+
 /// Rows that are not empty.
-fn scope_rows(form: &PostedForm) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn scope_rows(form: &PostedForm) -> impl Iterator<Item = ScopeRow<'_>> {
+    let implies = form.all("scope_implies").map(|names| Some(names.trim()));
     form.all("scope_name")
         .map(str::trim)
         .zip(form.all("scope_description"))
-        .filter(|(name, description)| !name.is_empty() || !description.trim().is_empty())
+        .zip(implies.chain(std::iter::repeat(None)))
+        .map(|((name, description), implies)| ScopeRow {
+            name,
+            description,
+            implies,
+        })
+        .filter(|row| {
+            let implies = row.implies.unwrap_or_default();
+            !(row.name.is_empty() && row.description.trim().is_empty() && implies.is_empty())
+        })
 }
 
 /// The scopes that a form defines.
-pub(super) fn scopes(form: &PostedForm, errors: &mut Errors) -> Option<Vec<ScopeDefinition>> {
+pub(super) fn scopes(form: &PostedForm, errors: &mut Errors) -> Option<Vec<DeclaredScope>> {
     let mut scopes = Vec::new();
-    for (name, description) in scope_rows(form) {
-        let name = match name.parse() {
-            Ok(name) => name,
-            Err(error) => {
-                errors.add("scopes", format!("{name:?}: {error}"));
-                return None;
-            }
-        };
-        let description = errors.take("scopes", description.parse::<Description>())?;
-        scopes.push(ScopeDefinition { name, description });
+    for row in scope_rows(form) {
+        let name = scope(row.name, errors)?;
+        let implies = row.implies.map(|names| {
+            let names = names.split_whitespace();
+            names
+                .map(|name| scope(name, errors))
+                .collect::<Option<Vec<_>>>()
+        });
+        scopes.push(DeclaredScope {
+            name,
+            implies: match implies {
+                Some(names) => Some(names?),
+                None => None,
+            },
+            description: errors.take("scopes", row.description.parse::<Description>())?,
+        });
     }
     Some(scopes)
+}
+
+fn scope(name: &str, errors: &mut Errors) -> Option<Scope> {
+    let parsed = name.parse();
+    errors.take(
+        "scopes",
+        parsed.map_err(|error| format!("{name:?}: {error}")),
+    )
 }
 
 /// The fields but for the scopes, of a server that is there or of a new one.
@@ -168,9 +205,18 @@ pub(super) fn fields(
     errors: &mut Errors,
 ) -> Option<ServerFields> {
     let name = form.parse("name", errors);
-    let url = match before {
-        Some(before) => errors.take("url", new_url(before, form.text("url"))),
-        None => form.parse("url", errors).map(Some),
+    let parse = |text: &str| match before {
+        Some(before) => server_urls::parse(before, text),
+        None => text.parse(),
+    };
+    let url = errors.take("url", parse(form.text("url")));
+    let aliases = match form.all("aliases").next() {
+        None => Some(None),
+        Some(lines) => {
+            let lines = lines.split_whitespace();
+            let urls = lines.map(parse).collect::<Result<_, _>>();
+            errors.take("aliases", urls).map(Some)
+        }
     };
     let description = form.parse("description", errors);
     let token_ttl = token_ttl(form, errors);
@@ -178,6 +224,7 @@ pub(super) fn fields(
     Some(ServerFields {
         name: name?,
         url: url?,
+        aliases: aliases?,
         description: description?,
         token_ttl: token_ttl?,
         signing_alg: signing_alg?,

@@ -52,6 +52,7 @@ struct ServerRow {
     id: String,
     name: String,
     url: String,
+    aliases: Vec<String>,
     scopes: Vec<ScopeView>,
     clients: String,
 }
@@ -78,14 +79,13 @@ pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageR
         fields(&change.form, None, &mut errors),
         scopes(&change.form, &mut errors),
     );
-    if let (Some(mut fields), Some(scopes)) = (fields, scopes)
-        && let Some(url) = fields.url.take()
-    {
+    if let (Some(fields), Some(scopes)) = (fields, scopes) {
         let new = NewMcpServer {
             name: fields.name,
             description: fields.description,
-            url,
-            scopes,
+            url: fields.url,
+            aliases: fields.aliases.unwrap_or_default(),
+            scopes: scopes.into_iter().map(Into::into).collect(),
             token_ttl: fields.token_ttl,
             signing_alg: fields.signing_alg,
             token_profile: TokenProfile::Compatible,
@@ -139,6 +139,7 @@ async fn render(
             id: server.id.to_string(),
             name: server.name.to_string(),
             url: server.url.to_string(),
+            aliases: server.aliases.iter().map(ToString::to_string).collect(),
             scopes: scope_choices(server, &server.scope_set()),
             clients: grouped(app.store.count_clients(Some(server.id)).await?),
         });
@@ -168,11 +169,8 @@ async fn render(
 
 fn matches(server: &McpServer, text: &str) -> bool {
     let text = search_text(text.trim());
-    [
-        server.name.as_str(),
-        server.url.as_given(),
-        &server.id.to_string(),
-    ]
-    .iter()
-    .any(|found| search_text(found).contains(&text))
+    let names = [server.name.to_string(), server.id.to_string()];
+    let urls = server.urls().map(ToString::to_string);
+    let mut found = names.into_iter().chain(urls);
+    found.any(|found| search_text(&found).contains(&text))
 }

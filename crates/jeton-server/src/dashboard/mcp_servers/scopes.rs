@@ -8,17 +8,17 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use jeton_core::{McpServer, Scope, ScopeDefinition};
+use jeton_core::{McpServer, Scope};
 
-use super::form::scopes;
+use super::form::{ScopeRow, scope_rows, scopes};
 use super::settings::consent;
 use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::session::see;
-use crate::dashboard::view::ScopeView;
+use crate::dashboard::view::{ScopeView, scope_choices};
 use crate::dashboard::{Change, Errors, Page, PageError, PageResult, PostedForm, SignedIn, html};
 use crate::service::mcp_servers::{self, McpServerChange};
-use crate::service::{ScopeRename, ServiceError};
+use crate::service::{DeclaredScope, ScopeRename, ServiceError};
 
 /// So many rows for new scopes are empty.
 const EMPTY_ROWS: usize = 3;
@@ -69,7 +69,9 @@ pub(crate) async fn save(
     let mut server = find(&app, &id).await?;
     let mut errors = Errors::default();
     let posted = scopes(&change.form, &mut errors);
-    if let Some(update) = posted.and_then(|posted| edited(posted, &change.form, &mut errors)) {
+    if let Some(update) =
+        posted.and_then(|posted| edited(&server, posted, &change.form, &mut errors))
+    {
         let operator = &change.signed_in.operator;
         let saved = mcp_servers::update(&app, operator, server.id, update, consent(&change)?).await;
         if matches!(saved, Err(ServiceError::Stale)) {
@@ -132,7 +134,8 @@ async fn now(app: &App, server: &McpServer) -> Result<Arc<McpServer>, PageError>
 
 /// What the form adds, describes and removes; the rest stays as it is when this is saved.
 fn edited(
-    posted: Vec<ScopeDefinition>,
+    server: &McpServer,
+    posted: Vec<DeclaredScope>,
     form: &PostedForm,
     errors: &mut Errors,
 ) -> Option<McpServerChange> {
@@ -153,7 +156,24 @@ fn edited(
     change
         .add_scopes
         .retain(|scope| !change.remove_scopes.contains(&scope.name));
+    for scope in &mut change.add_scopes {
+        // What nobody touched follows the scopes that are removed.
+        let there = server.scopes.find(&scope.name);
+        let there = there.map(|there| &there.implies);
+        if scope.implies.as_ref() == there {
+            scope.implies = None;
+        }
+    }
     Some(change)
+}
+
+fn row(typed: ScopeRow<'_>) -> ScopeView {
+    ScopeView {
+        name: typed.name.to_owned(),
+        description: typed.description.to_owned(),
+        implies: typed.implies.unwrap_or_default().to_owned(),
+        checked: false,
+    }
 }
 
 fn assemble(
@@ -162,39 +182,28 @@ fn assemble(
     form: &PostedForm,
     errors: Errors,
 ) -> ScopesPage {
-    let rows = || form.all("scope_name").zip(form.all("scope_description"));
-    let defined = server.scopes.iter().map(|scope| {
-        let name = scope.name.to_string();
-        let typed = rows().find(|(row, _)| *row == name);
+    let defined = scope_choices(server, &server.scope_set()).into_iter();
+    let defined = defined.map(|scope| {
+        let typed = scope_rows(form).find(|row| row.name == scope.name);
+        let typed = typed.map_or_else(|| scope.clone(), row);
         ScopeView {
-            description: typed.map_or_else(
-                || scope.description.to_string(),
-                |(_, description)| description.to_owned(),
-            ),
-            checked: form.all("remove_scope").any(|removed| removed == name),
-            name,
+            checked: form
+                .all("remove_scope")
+                .any(|removed| removed == scope.name),
+            ..typed
         }
     });
     let is_new = |name: &str| {
-        server
-            .scopes
-            .iter()
-            .all(|scope| scope.name.as_str() != name)
+        let mut defined = server.scopes.iter();
+        defined.all(|scope| scope.name.as_str() != name)
     };
-    let row = |(name, description): (&str, &str)| ScopeView {
-        name: name.to_owned(),
-        description: description.to_owned(),
-        checked: false,
-    };
-    let typed = rows()
-        .filter(|(name, description)| !(name.is_empty() && description.is_empty()))
-        .filter(|(name, _)| is_new(name));
-    let empty = std::iter::repeat_n(("", ""), EMPTY_ROWS);
+    let typed = scope_rows(form).filter(|typed| is_new(typed.name));
+    let empty = (0..EMPTY_ROWS).map(|_| ScopeView::default());
     ScopesPage {
         page: page(signed_in, server),
         defined: defined.collect(),
         form: NewScopes {
-            scopes: typed.chain(empty).map(row).collect(),
+            scopes: typed.map(row).chain(empty).collect(),
             errors,
         },
         rename: Renaming::default(),

@@ -16,6 +16,7 @@ use crate::dashboard::session::see;
 use crate::dashboard::view::{Named, SecretRow, secret_rows};
 use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn, html};
 use crate::service::mcp_servers::{self, Consent, McpServerChange};
+use crate::service::server_urls::UrlChange;
 use crate::service::{ServiceError, secrets, void_tokens};
 
 #[derive(Template)]
@@ -62,7 +63,11 @@ pub(crate) async fn save(
         let update = McpServerChange {
             name: Some(fields.name),
             description: Some(fields.description),
-            url: fields.url,
+            urls: UrlChange {
+                url: Some(fields.url),
+                aliases: fields.aliases,
+                ..UrlChange::default()
+            },
             token_ttl: Some(fields.token_ttl),
             signing_alg: Some(fields.signing_alg),
             token_profile: Some(token_profile),

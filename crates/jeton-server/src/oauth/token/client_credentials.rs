@@ -6,6 +6,7 @@ use jeton_core::{Grant, McpServer, TokenRequest};
 
 use super::decision::{Decision, Issue, Refusal};
 use super::granted_scopes::{GrantedScopes, granted_scopes};
+use super::granted_urls::GrantedUrls;
 use crate::directory::{ClientEntry, Directory};
 
 /// Decides on a request of an authenticated, enabled client.
@@ -40,29 +41,54 @@ fn target<'a>(
 ) -> Result<(Arc<McpServer>, &'a Grant), Refusal> {
     let named = match &request.resource {
         Some(resource) => Some(directory.find_covering(resource).ok_or_else(|| {
+            let granted = GrantedUrls::of(client, directory);
             match directory.retired_covering(resource) {
                 Some(retired) => Refusal::ResourceRetired {
                     server: retired.mcp_server_id,
+                    granted,
                 },
-                None => Refusal::ResourceNotGranted { server: None },
+                None => Refusal::ResourceNotGranted {
+                    server: None,
+                    granted,
+                },
             }
         })?),
         None => default_server.cloned(),
     };
+    let Some(server) = named else {
+        return default_target(directory, client);
+    };
+    let mut grants = client.grants.iter();
+    match grants.find(|grant| grant.mcp_server_id == server.id) {
+        Some(grant) => Ok((server, grant)),
+        None => Err(Refusal::ResourceNotGranted {
+            server: Some(server.id),
+            granted: GrantedUrls::of(client, directory),
+        }),
+    }
+}
+
+/// Where no resource is named: the client's default MCP server; without one, its only grant.
+fn default_target<'a>(
+    directory: &Directory,
+    client: &'a ClientEntry,
+) -> Result<(Arc<McpServer>, &'a Grant), Refusal> {
     let mut grants = client
         .grants
         .iter()
         .filter_map(|grant| Some((directory.find_mcp_server(grant.mcp_server_id)?, grant)));
-    match named {
-        Some(server) => grants
-            .find(|(_, grant)| grant.mcp_server_id == server.id)
-            .ok_or(Refusal::ResourceNotGranted {
-                server: Some(server.id),
-            }),
-        None => match (grants.next(), grants.next()) {
-            (None, _) => Err(Refusal::NoGrant),
-            (Some(only), None) => Ok(only),
-            (Some(_), Some(_)) => Err(Refusal::ResourceMissing),
-        },
+    let default = client.client.default_mcp_server;
+    if let Some(target) = grants
+        .clone()
+        .find(|(server, _)| default == Some(server.id))
+    {
+        return Ok(target);
+    }
+    match (grants.next(), grants.next()) {
+        (None, _) => Err(Refusal::NoGrant),
+        (Some(only), None) => Ok(only),
+        (Some(_), Some(_)) => Err(Refusal::ResourceMissing {
+            granted: GrantedUrls::of(client, directory),
+        }),
     }
 }

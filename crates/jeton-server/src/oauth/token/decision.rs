@@ -6,6 +6,7 @@ use jeton_core::{
     ErrorCode, McpServer, McpServerId, ResourceUri, Scope, ScopeSet, TokenRequestError, TokenTtl,
 };
 
+use super::granted_urls::GrantedUrls;
 use crate::directory::ClientEntry;
 use crate::http::OAuthError;
 
@@ -35,24 +36,33 @@ pub(super) enum Refusal {
     /// Nothing to choose from.
     #[error("the client has no grant on any MCP server; an operator can make one")]
     NoGrant,
-    /// Several to choose from.
+    /// Several to choose from, and no default among them.
     #[error(
-        "the client has grants on several MCP servers: say which with the parameter resource (its URL)"
+        "the client has grants on several MCP servers, and none of them is its default: say which with the parameter resource; it may ask for: {granted}"
     )]
-    ResourceMissing,
+    ResourceMissing {
+        /// What it may ask for.
+        granted: GrantedUrls,
+    },
     /// Not registered, or not granted.
-    #[error("resource is not the URL of an MCP server that the client has a grant on")]
+    #[error(
+        "resource is not the URL of an MCP server that the client has a grant on; it may ask for: {granted}"
+    )]
     ResourceNotGranted {
         /// The MCP server it belongs to, if it belongs to any.
         server: Option<McpServerId>,
+        /// What it may ask for.
+        granted: GrantedUrls,
     },
     /// Registered once, and not released since.
     #[error(
-        "the MCP server at this URL was deleted or has moved, and nobody gets tokens for it; an operator can release the URL or register it again"
+        "the MCP server at this URL was deleted or has moved, and nobody gets tokens for it; an operator can release the URL or register it again. The client may ask for: {granted}"
     )]
     ResourceRetired {
         /// The MCP server that it belonged to.
         server: McpServerId,
+        /// What it may ask for.
+        granted: GrantedUrls,
     },
     /// A token needs at least one scope (RFC 6749 §3.3).
     #[error(
@@ -96,11 +106,11 @@ impl Refusal {
     /// The MCP server it is about, where that is known.
     pub(super) fn mcp_server(&self) -> Option<McpServerId> {
         match self {
-            Self::ResourceNotGranted { server } => *server,
+            Self::ResourceNotGranted { server, .. } => *server,
             Self::ScopeNotGranted { server, .. }
             | Self::ScopeUndefined { server, .. }
             | Self::NothingGranted { server, .. }
-            | Self::ResourceRetired { server }
+            | Self::ResourceRetired { server, .. }
             | Self::NoScope { server } => Some(*server),
             _ => None,
         }
@@ -113,7 +123,7 @@ impl From<&Refusal> for OAuthError {
             Refusal::Request(error) => error.code(),
             Refusal::NotAClient => ErrorCode::UnauthorizedClient,
             Refusal::NoGrant
-            | Refusal::ResourceMissing
+            | Refusal::ResourceMissing { .. }
             | Refusal::ResourceNotGranted { .. }
             | Refusal::ResourceRetired { .. } => ErrorCode::InvalidTarget,
             Refusal::ScopeNotGranted { .. }

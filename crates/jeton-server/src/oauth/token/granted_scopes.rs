@@ -14,7 +14,9 @@ pub(super) struct GrantedScopes {
 }
 
 /// OAuth 2.1 §3.2.2.1: absent, all of the grant; present, those of them that are granted. A scope that
-/// the MCP server no longer defines is granted to nobody.
+/// the MCP server no longer defines is granted to nobody. What a granted scope implies is granted too. A token
+/// for all of the grant lists it, since stock verifiers compare names; one for some scopes lists just these,
+/// since stock clients refuse more than they asked for.
 ///
 /// Stock MCP clients ask for every scope that a server lists, so that the compatible profile leaves out
 /// what is not granted. The strict profile refuses it, and both refuse what the server does not define:
@@ -24,11 +26,15 @@ pub(super) fn granted_scopes(
     grant: &Grant,
     server: &McpServer,
 ) -> Result<GrantedScopes, Refusal> {
-    let granted = || grant.scopes.intersection(&server.scope_set());
+    let granted = || server.scopes.granted(&grant.scopes);
     let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
         return all_of(granted(), server);
     };
-    let is_granted = |scope: &Scope| grant.scopes.contains(scope) && server.defines(scope);
+    let with_implied = (!server.scopes.hierarchy().is_empty()).then(granted);
+    let is_granted = |scope: &Scope| match &with_implied {
+        Some(granted) => granted.contains(scope),
+        None => grant.scopes.contains(scope) && server.defines(scope),
+    };
     let Some(first) = asked.iter().find(|scope| !is_granted(scope)) else {
         return Ok(GrantedScopes {
             scope: asked.clone(),

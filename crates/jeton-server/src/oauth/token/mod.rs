@@ -7,6 +7,7 @@
 mod client_credentials;
 mod decision;
 mod granted_scopes;
+mod granted_urls;
 mod issue;
 
 use std::sync::Arc;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use jeton_core::{
-    CustomClaims, Description, DisplayName, ResourceUri, Scope, SigningAlgorithm, TokenProfile,
-    TokenRequest, TokenTtl,
+    CustomClaims, DefinedScopes, Description, DisplayName, ResourceUri, Scope, ScopeDefinition,
+    SigningAlgorithm, TokenProfile, TokenRequest, TokenTtl,
 };
 use serde::Deserialize;
 
@@ -32,11 +32,17 @@ pub(super) struct Declaration {
 pub(super) struct DeclaredServer {
     pub(super) name: DisplayName,
     pub(super) url: ResourceUri,
+    /// Further URLs at which it is reached.
+    #[serde(default)]
+    pub(super) aliases: Vec<ResourceUri>,
     #[serde(default)]
     pub(super) description: Description,
     /// Each scope with what it permits.
     #[serde(default)]
     pub(super) scopes: BTreeMap<String, Option<Description>>,
+    /// What some of these imply: `todo:write: [todo:read]`.
+    #[serde(default)]
+    pub(super) implies: BTreeMap<String, Vec<Scope>>,
     #[serde(default)]
     pub(super) token_ttl: TokenTtl,
     #[serde(default)]
@@ -61,6 +67,10 @@ pub(super) struct DeclaredClient {
     #[serde(default)]
     pub(super) disabled: bool,
     pub(super) grants: Vec<DeclaredGrant>,
+    /// The MCP server of one of its grants, named as there. Absent: for a new client that of its first
+    /// grant; else the one that it has.
+    #[serde(default)]
+    pub(super) default_mcp_server: Option<String>,
     /// Where its first secret is written, once; relative to the file.
     #[serde(default)]
     pub(super) secret_file: Option<PathBuf>,
@@ -70,11 +80,37 @@ pub(super) struct DeclaredClient {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeclaredGrant {
-    /// The MCP server's name or URL.
+    /// The MCP server's name, URL or ID.
     pub(super) mcp_server: String,
     /// Absent: every scope that the MCP server defines.
     #[serde(default)]
     pub(super) scopes: Option<Vec<Scope>>,
+}
+
+impl DeclaredServer {
+    /// Its resource identifier, then its aliases.
+    pub(super) fn urls(&self) -> impl Iterator<Item = &ResourceUri> {
+        std::iter::once(&self.url).chain(&self.aliases)
+    }
+
+    /// The scopes that it defines.
+    pub(super) fn defined(&self) -> anyhow::Result<DefinedScopes> {
+        let unknown = |name: &&String| !self.scopes.contains_key(*name);
+        if let Some(name) = self.implies.keys().find(unknown) {
+            bail!("implies names the scope {name:?}, which is not among its scopes");
+        }
+        let definitions = self.scopes.iter().map(|(name, description)| {
+            Ok(ScopeDefinition {
+                name: name
+                    .parse()
+                    .with_context(|| format!("the scope {name:?}"))?,
+                description: description.clone().unwrap_or_default(),
+                implies: self.implies.get(name).cloned().unwrap_or_default(),
+            })
+        });
+        let definitions = definitions.collect::<anyhow::Result<_>>()?;
+        Ok(DefinedScopes::new(definitions)?)
+    }
 }
 
 impl Declaration {
@@ -91,8 +127,10 @@ impl Declaration {
         }
         declaration.check()?;
         for (place, server) in declaration.mcp_servers.iter().enumerate() {
-            let key = server.url.comparison_key().to_owned();
-            declaration.by_url.insert(key, place);
+            for url in server.urls() {
+                let key = url.comparison_key().to_owned();
+                declaration.by_url.insert(key, place);
+            }
             declaration.by_name.insert(server.name.to_string(), place);
         }
         Ok(declaration)
@@ -102,8 +140,8 @@ impl Declaration {
         let mut urls = BTreeSet::new();
         let mut names = BTreeSet::new();
         for server in &self.mcp_servers {
-            if !urls.insert(server.url.comparison_key()) {
-                bail!("two MCP servers have the URL {}", server.url);
+            if let Some(twice) = server.urls().find(|url| !urls.insert(url.comparison_key())) {
+                bail!("two MCP servers have the URL {twice}, or one has it twice");
             }
             if !names.insert(server.name.as_str()) {
                 bail!("two MCP servers have the name {}", server.name);
@@ -116,11 +154,9 @@ impl Declaration {
                     TokenRequest::MAX_SCOPES
                 );
             }
-            for scope in server.scopes.keys() {
-                scope.parse::<Scope>().with_context(|| {
-                    format!("the MCP server {}: the scope {scope:?}", server.name)
-                })?;
-            }
+            server
+                .defined()
+                .with_context(|| format!("the MCP server {}", server.name))?;
         }
         let mut names = BTreeSet::new();
         let mut files = BTreeSet::new();
@@ -156,7 +192,7 @@ impl Declaration {
         self.mcp_servers.get(*place)
     }
 
-    /// Whether an MCP server is declared with this URL, given as its comparison key.
+    /// Whether an MCP server is declared with this URL or alias, given as its comparison key.
     pub(super) fn has_url(&self, key: &str) -> bool {
         self.by_url.contains_key(key)
     }

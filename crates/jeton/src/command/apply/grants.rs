@@ -7,7 +7,7 @@ use jeton_core::ResourceUri;
 use serde_json::Value;
 
 use super::declaration::{Declaration, DeclaredClient, DeclaredGrant, DeclaredServer};
-use super::plan::{Action, Step, Target, find_server, is_system, text};
+use super::plan::{Action, Step, Target, find_server, ids, is_system, text};
 use super::present::Present;
 use crate::admin::Seen;
 use crate::output::cell;
@@ -15,49 +15,167 @@ use crate::output::cell;
 /// A declared grant: on which MCP server, there or to be made, with which scopes.
 pub(super) struct Granted {
     pub(super) target: Target,
+    /// As the file names the MCP server.
+    pub(super) named: String,
     pub(super) scopes: Vec<String>,
 }
 
+/// The grants that are declared for a client, each on an MCP server of its own.
+pub(super) fn all(
+    declared: &Declaration,
+    present: &Present,
+    client: &DeclaredClient,
+) -> anyhow::Result<Vec<Granted>> {
+    let mut grants: Vec<Granted> = Vec::new();
+    for grant in &client.grants {
+        let granted = granted(declared, present, client, grant)?;
+        if let Some(twice) = grants.iter().find(|other| other.target == granted.target) {
+            bail!(
+                "the client {} has two grants on one MCP server, which they name {:?} and {:?}; make it one grant with all scopes",
+                client.name,
+                twice.named,
+                granted.named
+            );
+        }
+        grants.push(granted);
+    }
+    Ok(grants)
+}
+
 /// What a declared grant means.
-pub(super) fn granted(
+fn granted(
     declared: &Declaration,
     present: &Present,
     client: &DeclaredClient,
     grant: &DeclaredGrant,
 ) -> anyhow::Result<Granted> {
-    let (target, defined) = if let Some(server) = declared.server(&grant.mcp_server) {
-        (
+    let named = grant.mcp_server.as_str();
+    let (target, defined) = match find(declared, present, client, named)? {
+        Found::Declared(server) => (
             declared_target(declared, present, server)?,
             server.scopes.keys().cloned().collect(),
-        )
-    } else if let Some(found) = registered(present, &grant.mcp_server) {
-        let scopes = found.get("scopes").and_then(Value::as_array);
-        let scopes = scopes.into_iter().flatten();
-        let names: Vec<_> = scopes.map(|scope| text(scope, "name").to_owned()).collect();
-        (Target::Id(cell(found, "id")), names)
-    } else {
-        bail!(
-            "the client {} has a grant on {:?}, which is the name or URL of no MCP server, here or registered",
-            client.name,
-            grant.mcp_server
-        );
+        ),
+        Found::Registered(found) => {
+            let scopes = found.get("scopes").and_then(Value::as_array);
+            let scopes = scopes.into_iter().flatten();
+            let names: Vec<_> = scopes.map(|scope| text(scope, "name").to_owned()).collect();
+            (Target::Id(cell(found, "id")), names)
+        }
     };
-    let Some(scopes) = &grant.scopes else {
-        return Ok(Granted {
-            target,
-            scopes: defined,
-        });
+    let scopes = match &grant.scopes {
+        Some(scopes) => scopes.iter().map(ToString::to_string).collect(),
+        None => defined.clone(),
     };
-    let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
     if let Some(unknown) = scopes.iter().find(|scope| !defined.contains(scope)) {
         bail!(
-            "the client {} is to have the scope {unknown}, which {} does not define; it defines: {}",
+            "the client {} is to have the scope {unknown}, which {named} does not define; it defines: {}",
             client.name,
-            grant.mcp_server,
             defined.join(" ")
         );
     }
-    Ok(Granted { target, scopes })
+    Ok(Granted {
+        target,
+        named: named.to_owned(),
+        scopes,
+    })
+}
+
+/// The MCP server that a client's declaration names.
+enum Found<'a> {
+    Declared(&'a DeclaredServer),
+    Registered(&'a Value),
+}
+
+/// By name or URL in the file; else by ID, name or URL among those that are registered. A name that several
+/// have chooses none of them.
+fn find<'a>(
+    declared: &'a Declaration,
+    present: &'a Present,
+    client: &DeclaredClient,
+    named: &str,
+) -> anyhow::Result<Found<'a>> {
+    if let Some(server) = declared.server(named) {
+        return Ok(Found::Declared(server));
+    }
+    let by_id = present.server(named).filter(|server| !is_system(server));
+    if let Some(server) = by_id {
+        return Ok(Found::Registered(server));
+    }
+    let by_name: Vec<_> = present.servers_named(named).collect();
+    match by_name.as_slice() {
+        [] => {}
+        [one] => return Ok(Found::Registered(one)),
+        several => bail!(
+            "the client {} names the MCP server {named:?}, and {} have that name ({}); write the ID or the URL of the one that is meant",
+            client.name,
+            several.len(),
+            ids(several)
+        ),
+    }
+    let url = named.parse::<ResourceUri>().ok();
+    match url.and_then(|url| present.server_at(&url)) {
+        Some(server) => Ok(Found::Registered(server)),
+        None => bail!(
+            "the client {} names the MCP server {named:?}, which is the name, URL or ID of none, here or registered",
+            client.name
+        ),
+    }
+}
+
+/// The MCP server that is declared as a client's default: that of one of its grants.
+pub(super) fn default_of(
+    declared: &Declaration,
+    present: &Present,
+    client: &DeclaredClient,
+    grants: &[Granted],
+) -> anyhow::Result<Option<Target>> {
+    let Some(named) = &client.default_mcp_server else {
+        return Ok(None);
+    };
+    let target = match find(declared, present, client, named)? {
+        Found::Declared(server) => declared_target(declared, present, server)?,
+        Found::Registered(found) => Target::Id(cell(found, "id")),
+    };
+    if grants.iter().all(|grant| grant.target != target) {
+        bail!(
+            "the client {} is to have the default MCP server {named:?}, but no grant on it; add one, or name one of these: {}",
+            client.name,
+            grants
+                .iter()
+                .map(|grant| grant.named.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+    }
+    Ok(Some(target))
+}
+
+/// The step that makes the declared default MCP server that of a client, if it is another.
+pub(super) fn set_default(
+    client: &DeclaredClient,
+    found: &Value,
+    default: Option<Target>,
+) -> Option<Step> {
+    let server = default?;
+    let there = found.get("default_mcp_server_id").unwrap_or(&Value::Null);
+    if matches!(&server, Target::Id(id) if there == id) {
+        return None;
+    }
+    // A client with one grant and no default gets that one with its second grant.
+    let mut expected = vec![there.clone()];
+    let grants = found.get("grants").and_then(Value::as_array);
+    if let Some([only]) = grants.map(Vec::as_slice) {
+        expected.extend(only.get("mcp_server_id").cloned());
+    }
+    let named = client.default_mcp_server.as_deref().unwrap_or_default();
+    Some(Step::new(
+        format!("~ client {}: default_mcp_server {named}", client.name),
+        Action::SetDefaultServer {
+            client: cell(found, "id"),
+            server,
+            expected,
+        },
+    ))
 }
 
 fn declared_target(
@@ -69,12 +187,6 @@ fn declared_target(
         Some(found) => Target::Id(cell(found, "id")),
         None => Target::New(server.name.to_string()),
     })
-}
-
-/// The registered MCP server with this name or URL.
-fn registered<'a>(present: &'a Present, named: &str) -> Option<&'a Value> {
-    let by_url = || present.server_at(&named.parse::<ResourceUri>().ok()?);
-    present.servers_named(named).next().or_else(by_url)
 }
 
 /// The grants that a client has: by the MCP server's ID the scopes, and the version.
@@ -94,18 +206,19 @@ fn there(found: &Value) -> HashMap<String, (BTreeSet<String>, Seen)> {
         .collect()
 }
 
-/// The steps from the grants that a client has to those that are declared.
+/// The steps from the grants that a client has to those that are declared; its default MCP server is set
+/// between those that are made and those that are removed.
 pub(super) fn change(
     client: &DeclaredClient,
     found: &Value,
     wanted: Vec<Granted>,
-    present: &Present,
+    (default, present): (Option<Step>, &Present),
 ) -> Vec<Step> {
     let id = cell(found, "id");
     let there = there(found);
     let mut steps = Vec::new();
     let mut kept = BTreeSet::new();
-    for (grant, declared) in wanted.into_iter().zip(&client.grants) {
+    for grant in wanted {
         let before = match &grant.target {
             Target::Id(server) => {
                 kept.insert(server.clone());
@@ -120,7 +233,7 @@ pub(super) fn change(
         let sign = if before.is_some() { "~" } else { "+" };
         let client = client.name.as_str();
         steps.push(Step::new(
-            words(sign, client, &declared.mcp_server, &grant.scopes),
+            words(sign, client, &grant.named, &grant.scopes),
             Action::PutGrant {
                 client: Target::Id(id.clone()),
                 server: grant.target,
@@ -129,6 +242,7 @@ pub(super) fn change(
             },
         ));
     }
+    steps.extend(default);
     let mut others: Vec<_> = there.into_iter().collect();
     others.sort_by(|(one, _), (other, _)| one.cmp(other));
     for (server, (_, seen)) in others {

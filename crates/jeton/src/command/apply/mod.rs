@@ -34,14 +34,18 @@ use present::Present;
 ///   mcp_servers:
 ///     - name: Todo
 ///       url: http://localhost:3002/mcp
+///       aliases: [http://127.0.0.1:3002/mcp]
 ///       scopes:
 ///         todo:read: Read todos
 ///         todo:write: Change todos
+///       implies:
+///         todo:write: [todo:read]
 ///   clients:
 ///     - name: nightly-agent
 ///       grants:
 ///         - mcp_server: Todo
 ///           scopes: [todo:read]
+///       default_mcp_server: Todo
 ///       secret_file: nightly-agent.json
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -172,6 +176,11 @@ impl Applying<'_> {
                 let path = format!("/clients/{client}/grants/{server}");
                 self.admin.delete_if(*seen, &path).await?;
             }
+            Action::SetDefaultServer {
+                client,
+                server,
+                expected,
+            } => self.set_default_server(client, server, expected).await?,
             Action::FinishSecret { client, file } => {
                 let path = format!("/clients/{client}/secrets");
                 let made = self.admin.send(Method::POST, &path, &json!({})).await?;
@@ -209,6 +218,27 @@ impl Applying<'_> {
             self.admin.change(&format!("/clients/{id}"), &body).await?;
         }
         self.made.insert(("client", create.name.clone()), id);
+        Ok(())
+    }
+
+    /// Grants were made meanwhile, so the client is read again.
+    async fn set_default_server(
+        &self,
+        client: &str,
+        server: &Target,
+        expected: &[Value],
+    ) -> anyhow::Result<()> {
+        let path = format!("/clients/{client}");
+        let there = self.admin.read(&path).await?;
+        let default = there.get("default_mcp_server_id").unwrap_or(&Value::Null);
+        if !expected.contains(default) {
+            bail!("somebody else changed the client's default MCP server meanwhile");
+        }
+        let body = json!({ "default_mcp_server_id": self.id("MCP server", server)? });
+        let seen = Seen::of(&there);
+        self.admin
+            .send_if(seen, Method::PATCH, &path, &body)
+            .await?;
         Ok(())
     }
 

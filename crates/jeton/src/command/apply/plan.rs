@@ -14,8 +14,8 @@ use super::{scopes, urls};
 use crate::admin::Seen;
 use crate::output::cell;
 
-/// Whom a step is about: one that is there, or one that an earlier step makes.
-#[derive(Debug, Clone)]
+/// What a step is about: a thing that is there, or one that an earlier step makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Id(String),
     /// The server with this name, or the client with this name.
@@ -77,6 +77,12 @@ pub(super) enum Action {
         server: String,
         seen: Seen,
     },
+    SetDefaultServer {
+        client: String,
+        server: Target,
+        /// The default that is there: the ID of the MCP server as it was read, or as a new grant left it.
+        expected: Vec<Value>,
+    },
     /// The secret of a client whose making was interrupted.
     FinishSecret {
         client: String,
@@ -114,17 +120,15 @@ pub(super) fn plan(
     }
     let mut kept_clients = BTreeSet::new();
     for client in &declared.clients {
-        let grants = client
-            .grants
-            .iter()
-            .map(|grant| grants::granted(declared, present, client, grant))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let grants = grants::all(declared, present, client)?;
+        let default = grants::default_of(declared, present, client, &grants)?;
         match find_client(present, client)? {
-            None => steps.extend(create_client(client, grants)?),
+            None => steps.extend(create_client(client, grants, default)?),
             Some(found) => {
                 kept_clients.insert(cell(found, "id"));
                 steps.extend(update_client(client, found));
-                steps.extend(grants::change(client, found, grants, present));
+                let default = grants::set_default(client, found, default);
+                steps.extend(grants::change(client, found, grants, (default, present)));
                 steps.extend(finish_secret(client, found));
             }
         }
@@ -147,15 +151,15 @@ pub(super) fn is_system(server: &Value) -> bool {
     server.get("system").and_then(Value::as_bool) == Some(true)
 }
 
-/// By URL; else by name, where its URL is not declared for another: then it has moved.
+/// By URL, or by an alias; else by name, where its URL is not declared for another: then it has moved.
 pub(super) fn find_server<'a>(
     present: &'a Present,
     declared: &Declaration,
     wanted: &DeclaredServer,
 ) -> anyhow::Result<Option<&'a Value>> {
-    let by_url = present.server_at(&wanted.url);
-    if by_url.is_some() {
-        return Ok(by_url);
+    let mut by_url = wanted.urls().filter_map(|url| present.server_at(url));
+    if let Some(found) = by_url.next() {
+        return Ok(Some(found));
     }
     let moved: Vec<_> = present
         .servers_named(wanted.name.as_str())
@@ -168,9 +172,10 @@ pub(super) fn find_server<'a>(
         [] => Ok(None),
         [one] => Ok(Some(*one)),
         several => bail!(
-            "{} MCP servers have the name {}, and none of them the URL {}: rename or delete what is not meant",
+            "{} MCP servers have the name {} ({}), and none of them the URL {}: rename or delete what is not meant",
             several.len(),
             wanted.name,
+            ids(several),
             wanted.url
         ),
     }
@@ -184,16 +189,19 @@ fn find_client<'a>(
     match named.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(*one)),
-        several => {
-            let ids: Vec<_> = several.iter().map(|client| cell(client, "id")).collect();
-            bail!(
-                "{} clients have the name {} ({}): rename or delete what is not meant",
-                several.len(),
-                wanted.name,
-                ids.join(", ")
-            )
-        }
+        several => bail!(
+            "{} clients have the name {} ({}): rename or delete what is not meant",
+            several.len(),
+            wanted.name,
+            ids(several)
+        ),
     }
+}
+
+/// The IDs of things, for a message.
+pub(super) fn ids(things: &[&Value]) -> String {
+    let ids: Vec<_> = things.iter().map(|thing| cell(thing, "id")).collect();
+    ids.join(", ")
 }
 
 fn server_body(server: &DeclaredServer) -> Value {
@@ -202,12 +210,18 @@ fn server_body(server: &DeclaredServer) -> Value {
         .iter()
         .map(|(name, description)| {
             let description = description.as_ref().map(Description::as_str);
-            json!({ "name": name, "description": description.unwrap_or_default() })
+            let implies = server.implies.get(name).map_or(&[][..], Vec::as_slice);
+            json!({
+                "name": name,
+                "description": description.unwrap_or_default(),
+                "implies": implies,
+            })
         })
         .collect();
     json!({
         "name": server.name,
         "url": server.url,
+        "aliases": server.aliases,
         "description": server.description,
         "scopes": scopes,
         "token_ttl": server.token_ttl,
@@ -238,8 +252,9 @@ fn update_server(
     if changes.is_empty() {
         return None;
     }
+    let implied = scopes::implied_losses(server, &wanted, (found, present));
     let lost = scopes::make_room(&mut body, server, (found, present));
-    let moves = body.get("url").is_some();
+    let moves = body.get("url").is_some() || body.get("aliases").is_some();
     let mut step = Step::new(
         format!("~ MCP server {}: {}", server.name, changes.join(", ")),
         Action::UpdateServer {
@@ -250,9 +265,10 @@ fn update_server(
     );
     let opened = moves.then(|| {
         let stays = |key: &str| present.has_url(key) || declared.has_url(key);
-        urls::opened(found, Some(&server.url), stays)
+        urls::opened(found, Some(server), stays)
     });
-    let consequences: Vec<_> = lost.into_iter().chain(opened.flatten()).collect();
+    let lost = lost.into_iter().chain(implied);
+    let consequences: Vec<_> = lost.chain(opened.flatten()).collect();
     step.consequence = (!consequences.is_empty()).then(|| consequences.join("\n"));
     Some(step)
 }
@@ -266,7 +282,12 @@ fn client_body(client: &DeclaredClient) -> Value {
     })
 }
 
-fn create_client(client: &DeclaredClient, grants: Vec<Granted>) -> anyhow::Result<Vec<Step>> {
+/// The first grant is the one on its default MCP server.
+fn create_client(
+    client: &DeclaredClient,
+    mut grants: Vec<Granted>,
+    default: Option<Target>,
+) -> anyhow::Result<Vec<Step>> {
     let Some(file) = client.secret_file.clone() else {
         bail!(
             "the client {} is not there yet, and its secret will be shown once: say with secret_file where to write it",
@@ -281,6 +302,7 @@ fn create_client(client: &DeclaredClient, grants: Vec<Granted>) -> anyhow::Resul
             file.display()
         );
     }
+    grants.sort_by_key(|grant| Some(&grant.target) != default.as_ref());
     let mut grants = grants.into_iter();
     let Some(first) = grants.next() else {
         return Ok(Vec::new());
@@ -300,13 +322,9 @@ fn create_client(client: &DeclaredClient, grants: Vec<Granted>) -> anyhow::Resul
             file,
         })),
     )];
-    for (index, grant) in grants.enumerate() {
-        let named = client
-            .grants
-            .get(index + 1)
-            .map(|grant| grant.mcp_server.as_str());
+    for grant in grants {
         steps.push(Step::new(
-            grants::words("+", &name, named.unwrap_or_default(), &grant.scopes),
+            grants::words("+", &name, &grant.named, &grant.scopes),
             Action::PutGrant {
                 client: Target::New(name.clone()),
                 server: grant.target,
@@ -350,7 +368,7 @@ fn difference(wanted: &Value, found: &Value) -> (Value, Vec<String>) {
             continue;
         }
         words.push(match name.as_str() {
-            "scopes" | "custom_claims" | "description" => name.clone(),
+            "scopes" | "custom_claims" | "description" | "aliases" => name.clone(),
             _ => format!("{name} {there} -> {value}"),
         });
         body.insert(name.clone(), value.clone());
@@ -358,13 +376,23 @@ fn difference(wanted: &Value, found: &Value) -> (Value, Vec<String>) {
     (Value::Object(body), words)
 }
 
-/// The order of scopes means nothing.
+/// The order of scopes, of what they imply and of aliases means nothing.
 fn comparable(name: &str, value: &Value) -> Value {
     let mut value = value.clone();
-    if name == "scopes"
-        && let Some(scopes) = value.as_array_mut()
-    {
-        scopes.sort_by_key(|scope| text(scope, "name").to_owned());
+    let Some(items) = value.as_array_mut() else {
+        return value;
+    };
+    match name {
+        "scopes" => {
+            for scope in items.iter_mut() {
+                if let Some(implies) = scope.get_mut("implies").and_then(Value::as_array_mut) {
+                    implies.sort_by_key(ToString::to_string);
+                }
+            }
+            items.sort_by_key(|scope| text(scope, "name").to_owned());
+        }
+        "aliases" => items.sort_by_key(ToString::to_string),
+        _ => {}
     }
     value
 }

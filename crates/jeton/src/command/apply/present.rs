@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jeton_core::ResourceUri;
+use jeton_core::{DefinedScopes, ResourceUri, ScopeSet};
 use serde_json::Value;
 
 use super::plan::{is_system, text};
@@ -17,7 +17,8 @@ pub(super) struct Present {
     servers_by_url: HashMap<String, usize>,
     servers_by_name: HashMap<String, Vec<usize>>,
     clients_by_name: HashMap<String, Vec<usize>>,
-    /// How many clients have a scope, by MCP server and scope.
+    /// How many clients have a scope, by itself or because one that they have implies it, by MCP server
+    /// and scope.
     granted: HashMap<(String, String), usize>,
 }
 
@@ -37,7 +38,7 @@ impl Present {
             if is_system(server) {
                 continue;
             }
-            if let Some(key) = url_key(text(server, "url")) {
+            for key in urls(server).filter_map(url_key) {
                 present.servers_by_url.entry(key).or_insert(place);
             }
             let named = text(server, "name").to_owned();
@@ -47,6 +48,11 @@ impl Present {
                 .or_default()
                 .push(place);
         }
+        let defined: HashMap<_, _> = present
+            .servers
+            .iter()
+            .map(|server| (cell(server, "id"), defined(server)))
+            .collect();
         for (place, client) in present.clients.iter().enumerate() {
             let named = text(client, "name").to_owned();
             present
@@ -54,7 +60,7 @@ impl Present {
                 .entry(named)
                 .or_default()
                 .push(place);
-            for granted in granted(client) {
+            for granted in granted(client, &defined) {
                 *present.granted.entry(granted).or_default() += 1;
             }
         }
@@ -67,7 +73,7 @@ impl Present {
         self.granted.get(&granted).copied().unwrap_or(0)
     }
 
-    /// Whether an operator's MCP server has the URL with this comparison key.
+    /// Whether an operator's MCP server has the URL or alias with this comparison key.
     pub(super) fn has_url(&self, key: &str) -> bool {
         self.servers_by_url.contains_key(key)
     }
@@ -77,7 +83,7 @@ impl Present {
         self.servers.get(*self.servers_by_id.get(id)?)
     }
 
-    /// The operator's MCP server with this URL.
+    /// The operator's MCP server with this URL or alias.
     pub(super) fn server_at(&self, url: &ResourceUri) -> Option<&Value> {
         self.servers
             .get(*self.servers_by_url.get(url.comparison_key())?)
@@ -97,13 +103,41 @@ impl Present {
 }
 
 /// Each scope that a client has, with the ID of its MCP server.
-fn granted(client: &Value) -> impl Iterator<Item = (String, String)> {
+fn granted(
+    client: &Value,
+    defined: &HashMap<String, DefinedScopes>,
+) -> impl Iterator<Item = (String, String)> {
     let grants = client.get("grants").and_then(Value::as_array);
     grants.into_iter().flatten().flat_map(|grant| {
-        let scopes = grant.get("scopes").and_then(Value::as_array);
-        let scopes = scopes.into_iter().flatten().filter_map(Value::as_str);
-        scopes.map(|scope| (cell(grant, "mcp_server_id"), scope.to_owned()))
+        let server = cell(grant, "mcp_server_id");
+        let scopes = scope_set(grant);
+        let scopes = match defined.get(&server) {
+            Some(defined) => defined.granted(&scopes),
+            None => scopes,
+        };
+        let named: Vec<_> = scopes.iter().map(ToString::to_string).collect();
+        named.into_iter().map(move |scope| (server.clone(), scope))
     })
+}
+
+/// The scopes of a grant.
+pub(super) fn scope_set(grant: &Value) -> ScopeSet {
+    let scopes = grant.get("scopes").and_then(Value::as_array);
+    let names = scopes.into_iter().flatten().filter_map(Value::as_str);
+    names.filter_map(|name| name.parse().ok()).collect()
+}
+
+/// The scopes that a server defines.
+pub(super) fn defined(server: &Value) -> DefinedScopes {
+    let scopes = server.get("scopes").cloned().unwrap_or_default();
+    serde_json::from_value(scopes).unwrap_or_default()
+}
+
+/// The URL and the aliases of a server.
+pub(super) fn urls(server: &Value) -> impl Iterator<Item = &str> {
+    let aliases = server.get("aliases").and_then(Value::as_array);
+    let aliases = aliases.into_iter().flatten().filter_map(Value::as_str);
+    std::iter::once(text(server, "url")).chain(aliases)
 }
 
 /// What makes two URLs the same.

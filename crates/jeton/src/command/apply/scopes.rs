@@ -1,13 +1,13 @@
 //! Scopes that a file no longer declares.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jeton_core::TokenRequest;
 use serde_json::{Value, json};
 
 use super::declaration::DeclaredServer;
 use super::plan::{Action, Step, text};
-use super::present::Present;
+use super::present::{self, Present};
 use crate::admin::Seen;
 use crate::output::cell;
 
@@ -66,16 +66,50 @@ pub(super) fn make_room(
     losses(server, found, (&now, present))
 }
 
+/// What clients lose because a scope that they have implies less than before.
+pub(super) fn implied_losses(
+    server: &DeclaredServer,
+    wanted: &Value,
+    (found, present): (&Value, &Present),
+) -> Option<String> {
+    let (before, after) = (present::defined(found), present::defined(wanted));
+    if before.hierarchy() == after.hierarchy() {
+        return None;
+    }
+    let mut lost: BTreeMap<String, usize> = BTreeMap::new();
+    let grants = present.clients.iter().filter_map(|client| {
+        let mut grants = client.get("grants")?.as_array()?.iter();
+        grants.find(|grant| grant.get("mcp_server_id") == found.get("id"))
+    });
+    for scopes in grants.map(present::scope_set) {
+        let had = before.granted(&scopes);
+        for scope in &had.difference(&after.granted(&scopes)) {
+            *lost.entry(scope.to_string()).or_default() += 1;
+        }
+    }
+    tell(
+        server,
+        lost.iter().map(|(scope, clients)| (scope, *clients)),
+    )
+}
+
 fn losses(
     server: &DeclaredServer,
     found: &Value,
     (removed, present): (&[String], &Present),
 ) -> Option<String> {
     let server_id = cell(found, "id");
-    let lost: Vec<_> = removed
+    let lost = removed
         .iter()
-        .map(|scope| (scope, present.clients_with(&server_id, scope)))
-        .filter(|(_, clients)| *clients > 0)
+        .map(|scope| (scope, present.clients_with(&server_id, scope)));
+    tell(server, lost.filter(|(_, clients)| *clients > 0))
+}
+
+fn tell<'a>(
+    server: &DeclaredServer,
+    lost: impl Iterator<Item = (&'a String, usize)>,
+) -> Option<String> {
+    let lost: Vec<_> = lost
         .map(|(scope, clients)| format!("{scope} (clients that have it: {clients})"))
         .collect();
     (!lost.is_empty()).then(|| {
