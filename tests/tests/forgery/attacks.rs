@@ -76,6 +76,23 @@ const ATTACKS: [Attack; 20] = [
     HideFromSearch,
 ];
 
+/// Those that change the end of the log or its newest checkpoint: a server notices them before it signs.
+const ATTACKS_AT_THE_END: [Attack; 13] = [
+    CutBehindOlderCheckpoint,
+    CutUnsignedEnd,
+    CutEverything,
+    CutEverythingWithCheckpoints,
+    RemoveCheckpoints,
+    RemoveNewestCheckpoint,
+    ReplayCheckpoint,
+    RemoveKeys,
+    AlterUnsignedEventWithHash,
+    MoveEventsWithHashes,
+    RemoveEventWithHashes,
+    AddEventWithHash,
+    RewriteUnsignedEnd,
+];
+
 /// Attacks that are tried at the same time.
 const AT_ONCE: usize = 4;
 
@@ -261,6 +278,19 @@ async fn while_a_server_runs(attack: Attack) {
     assert_found(&jeton, &format!("{attack:?}, later")).await;
 }
 
+async fn before_a_server_signs(attack: Attack) {
+    let (mut jeton, client, forger) = before().await;
+    // Nobody has verified these.
+    tokens(&jeton, &client, 3).await;
+    attack.run(&forger).await;
+    let newest = "SELECT COALESCE(MAX(number), 0) FROM audit_note";
+    let signed = forger.number(newest).await;
+    // It signs at its end.
+    assert_eq!(jeton.terminate().await, Some(0));
+    assert!(jeton.log().contains("does not continue"), "{attack:?}");
+    assert_eq!(forger.number(newest).await, signed, "{attack:?}");
+}
+
 async fn between_two_starts(attack: Attack) {
     let (mut jeton, client, forger) = before().await;
     // In a crash, so that there is something that no checkpoint covers.
@@ -295,6 +325,11 @@ async fn whatever_is_done_between_two_starts_is_found() {
         .filter(|attack| *attack != HideFromSearch)
         .collect();
     all_are_found(&attacks, between_two_starts).await;
+}
+
+#[tokio::test]
+async fn a_server_signs_nothing_that_does_not_continue_what_it_remembers() {
+    all_are_found(&ATTACKS_AT_THE_END, before_a_server_signs).await;
 }
 
 #[tokio::test]
@@ -364,7 +399,9 @@ async fn where_the_operator_wants_it_so_a_server_stops() {
         ])
         .args(["--database-url", &jeton.database().url(), "--data-dir"])
         .arg(jeton.data_dir());
-    let output = command.output().await.unwrap();
+    let starting = command.kill_on_drop(true).output();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), starting).await;
+    let output = ended.expect("it ends by itself").unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{words}");
     assert!(words.contains("jeton audit acknowledge"), "{words}");

@@ -99,7 +99,7 @@ async fn a_restored_backup_is_told_apart_from_a_theft() {
         let _ = std::fs::remove_file(jeton.data_dir().join(log));
     }
     let jeton = restart(jeton).await;
-    assert_found(&jeton, "the same backup, put back by hand").await;
+    assert_found(&jeton, "the same backup, copied back").await;
 }
 
 #[tokio::test]
