@@ -250,6 +250,30 @@ async fn a_client_that_is_made_while_a_scope_goes_does_not_keep_it() {
 }
 
 #[tokio::test]
+async fn the_dashboard_clears_a_description_that_was_emptied() {
+    let world = World::new().await;
+    let (code, words) = world.update(&["--add-scope", "a=The first"]).await;
+    assert_eq!(code, Some(0), "{words}");
+    let description = async || {
+        let server = world.operator.get(&world.path()).await;
+        server["scopes"][0]["description"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    // The API keeps it where none is given.
+    let add = json!({ "add_scopes": [{ "name": "a", "description": "" }] });
+    world.operator.patch(&world.path(), add).await;
+    assert_eq!(description().await, "The first");
+    let admin = Admin::first(&world.jeton).await;
+    let path = format!("/dashboard/mcp-servers/{}/scopes", world.todo);
+    let fields = [("scope_name", "a"), ("scope_description", "")];
+    assert_eq!(admin.post(&path, &fields).await.status(), 303);
+    assert_eq!(description().await, "");
+    assert_eq!(world.defined().await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
 async fn apply_says_who_loses_what_and_wants_yes() {
     let world = World::new().await;
     let file = world.jeton.folder().join("jeton.yaml");

@@ -269,6 +269,10 @@ async fn a_server_that_moves_above_its_parent_does_not_open_its_url_to_the_paren
     let refused = jeton.command(&["apply", "-f", "jeton.yaml"]).await;
     let words = String::from_utf8(refused.stderr).unwrap();
     assert!(words.contains(left) && words.contains("--yes"), "{words}");
+    // The plan says so before the server is asked.
+    let planned = jeton.command(&["apply", "-f", "jeton.yaml", "--dry-run"]);
+    let words = String::from_utf8(planned.await.stderr).unwrap();
+    assert!(words.contains(&format!("under {parent}")), "{words}");
     let body = json!({ "url": above });
     let path = format!("/mcp-servers/{mover}");
     let (status, problem) = operator
