@@ -124,7 +124,7 @@ async fn what_differs_is_changed_and_nothing_else() {
     );
     let answer = client.ask(&world.jeton.url, &[]).await;
     assert_eq!(answer.body["scope"], "todo:read todo:write");
-    // Disabled by the file, and by hand against it.
+    // Disabled by the file, and manually against it.
     let disabled = changed.replace("    token_ttl: 90", "    token_ttl: 90\n    disabled: true");
     world.changes(&disabled, &[]).await;
     assert_eq!(client.ask(&world.jeton.url, &[]).await.status, 401);

@@ -113,7 +113,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that a test moves by hand.
+/// A clock that a test moves.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 

@@ -68,7 +68,7 @@ pub(crate) fn start(app: &Arc<App>) {
         let recorded = app.audit.record_counted(clock, entropy, false).await;
         recorded.map_err(|error| ServiceError::Conflict(error.to_string()))
     });
-    // Takes its lock by itself, as rotating by hand does.
+    // Takes its lock itself, as a manual rotation does.
     every(app, "signing keys", KEYS_EVERY, |app| async move {
         signing_keys::advance(&app).await
     });

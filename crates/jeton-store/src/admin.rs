@@ -177,7 +177,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Changes what an admin may do; from then on it is as given by hand.
+    /// Changes what an admin may do; from then on the role counts as set manually.
     ///
     /// # Errors
     ///

@@ -325,7 +325,7 @@ impl Store {
                 return Ok(Some(walk.broken(BrokenReason::Altered)));
             }
         }
-        // More than was ever written: somebody continued the chain by hand. A writer remembers what it
+        // More than was ever written: somebody else continued the chain. A writer remembers what it
         // committed a moment after others can read it, so it is asked again before that is said.
         for asked in 1.. {
             let after = self.known_audit_end().await?;

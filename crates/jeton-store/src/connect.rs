@@ -196,7 +196,7 @@ const LOCKS: u32 = 12;
 
 const POSTGRES_SET_UP: &[&str] = &[
     "SET statement_timeout = '10s'",
-    // What a server that stands still holds is not held for ever.
+    // A server that hangs does not hold its locks indefinitely.
     "SET idle_in_transaction_session_timeout = '10s'",
     "SET synchronous_commit = on",
     // What the statements presume, whatever the database's own default is.

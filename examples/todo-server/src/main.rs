@@ -67,7 +67,7 @@ fn stopped() -> std::io::Result<impl Future<Output = ()>> {
         SignalKind::user_defined2(),
         SignalKind::alarm(),
     ] {
-        // Once a handler is there, the default is gone for good.
+        // Once a handler is installed, the default action no longer applies.
         let _ = signal(ignored)?;
     }
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -22,7 +22,7 @@ pub(crate) struct InviteAdmin {
     /// admin or viewer.
     #[schema(example = "viewer")]
     role: String,
-    /// For whom it is: a note for the list of open invitations.
+    /// Who it is for: a note shown in the list of open invitations.
     #[schema(value_type = String, example = "Ada")]
     note: DisplayName,
 }
@@ -34,7 +34,7 @@ pub(crate) struct CreatedInvitationView {
     id: String,
     /// admin or viewer.
     role: &'static str,
-    /// For whom it is.
+    /// Who it is for.
     note: String,
     /// Until when it works.
     #[schema(value_type = String, format = DateTime)]

@@ -54,7 +54,7 @@ pub enum ConfigError {
     #[error("the [[audit.forward]] section {0:?}: {1}")]
     Forward(String, String),
     /// Nothing kept is nothing recorded.
-    #[error("audit.retention_days must be at least 1; leave it out to keep events for ever")]
+    #[error("audit.retention_days must be at least 1; leave it out to keep events indefinitely")]
     AuditRetention,
     /// Without a pooler there is nothing to go round.
     #[error(

@@ -147,7 +147,7 @@ pub struct RawAudit {
     /// `sync` or `async`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durability: Option<AuditDurability>,
-    /// How many days events are kept; absent, for ever.
+    /// How many days events are kept; absent, indefinitely.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
     /// How much room, in MiB, is kept for tokens and changes; 0 for none.

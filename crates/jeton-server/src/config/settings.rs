@@ -147,7 +147,7 @@ fn keys(config: &Config) -> Vec<Named> {
             "signing_key_rotation_days",
             config
                 .key_rotation
-                .map_or_else(|| "only by hand".to_owned(), days),
+                .map_or_else(|| "only on request".to_owned(), days),
         ),
     ]
 }
@@ -163,7 +163,7 @@ fn audit(config: &Config) -> Vec<Named> {
             "audit.retention_days",
             config
                 .audit_retention
-                .map_or_else(|| "for ever".to_owned(), days),
+                .map_or_else(|| "indefinitely".to_owned(), days),
         ),
         ("audit.forward_wait_days", days(config.audit_forward_wait)),
         (

@@ -13,7 +13,7 @@ const STYLE: &str = include_str!("../../assets/dashboard.css");
 const SCRIPT: &str = include_str!("../../assets/dashboard.js");
 const ICON: &str = include_str!("../../assets/icon.svg");
 
-/// Names the assets' content, so that browsers may keep them for good.
+/// Names the assets' content, so that browsers may cache them indefinitely.
 pub(super) static VERSION: LazyLock<String> = LazyLock::new(|| {
     let all = [STYLE, SCRIPT, ICON].concat();
     let hash = digest::digest(&digest::SHA256, all.as_bytes());

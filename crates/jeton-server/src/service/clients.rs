@@ -167,7 +167,7 @@ fn prepare(
     Ok((created, event))
 }
 
-/// Changes one. Disabling it revokes its tokens for good. `expected` is the version that the operator
+/// Changes one. Disabling it revokes its tokens permanently. `expected` is the version that the operator
 /// saw, if it said so.
 pub(crate) async fn update(
     app: &App,

@@ -102,7 +102,7 @@ async fn an_admin_is_bound_to_one_account_of_a_provider_and_the_account_to_one_a
     assert!(matches!(twin, Err(StoreError::Exists)), "{twin:?}");
     drop(tx);
 
-    // The lists change what they gave, and nothing that was given by hand.
+    // The lists change what they gave, and nothing that was set manually.
     let mut tx = world.store.begin().await.unwrap();
     let email = "ada@example.org".parse().unwrap();
     tx.set_admin_role(eve.id, Role::Admin).await.unwrap();

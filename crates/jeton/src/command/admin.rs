@@ -13,16 +13,16 @@ use crate::output::{self, cell};
 
 #[derive(Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Make a link that lets somebody into the dashboard, once, within three days.
+    /// Create a link that admits one person to the dashboard; it works once and expires after three days.
     Invite {
-        /// For whom it is: a note for the list of open invitations.
+        /// Who it is for: a note shown in the list of open invitations.
         #[arg(long)]
         note: String,
-        /// What they may do: admin, everything; viewer, see everything but secrets.
+        /// Their role: admin (may do everything) or viewer (may see everything except secrets).
         #[arg(long, default_value = "viewer")]
         role: String,
     },
-    /// Get back in when admin.json is lost or the password forgotten.
+    /// Regain access when admin.json is lost or the password forgotten.
     ///
     /// Makes a new admin client and writes its credentials to admin.json, and prints a link that makes a new
     /// admin of the dashboard, once, within an hour. It needs the database and the master key; with SQLite,

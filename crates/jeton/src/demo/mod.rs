@@ -16,7 +16,7 @@ use crate::signals::Signals;
 /// Show everything at work in one process: server, MCP server, agent.
 ///
 /// Starts a server in a temporary folder, a todo MCP server and an agent on free ports, and prints
-/// each step. Stays up until Ctrl-C, so that you can go on by hand.
+/// each step. Stays up until Ctrl-C, so that you can try things yourself.
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Leave when the story is over, with status 0 if every step went as it says.

@@ -21,7 +21,7 @@ use webhook::Webhook;
 
 /// Events read at once.
 const STEP: u32 = 200;
-/// A round ends after so long, so that the lock of the job is not held for ever.
+/// The longest that a round takes, so that others get the lock of the job.
 const ROUND: Duration = Duration::from_secs(4);
 /// A destination that failed is tried again after this, then after twice as long, and so on.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

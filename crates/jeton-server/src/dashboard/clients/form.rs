@@ -166,7 +166,7 @@ pub(in crate::dashboard) fn optional_lifetime(
     Some(u64::try_from(seconds).ok().map(Duration::from_secs))
 }
 
-/// The scopes that are ticked, on a form that has nothing else to mend.
+/// The scopes that are ticked, on a form that has nothing else to correct.
 pub(in crate::dashboard) fn required_scopes(form: &PostedForm) -> Result<ScopeSet, PageError> {
     ticked_scopes(form, &mut Errors::default()).ok_or(PageError::Refused(
         StatusCode::UNPROCESSABLE_ENTITY,

@@ -118,7 +118,7 @@ async fn known(
     }
 }
 
-/// Binds an admin to an account. A role that the lists would not give was given by hand.
+/// Binds an admin to an account. A role that the lists would not give was set manually.
 async fn bind(
     app: &App,
     context: &RequestContext,
