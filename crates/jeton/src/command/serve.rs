@@ -96,7 +96,7 @@ pub(crate) struct Serve {
     /// after [env: JETON_AUDIT_DURABILITY] [default: sync].
     #[arg(long, value_name = "WHEN")]
     audit_durability: Option<Durability>,
-    /// How many days audit events are kept [env: JETON_AUDIT_RETENTION_DAYS] [default: indefinitely].
+    /// How many days audit events are kept [env: JETON_AUDIT_RETENTION_DAYS] [default: no limit].
     #[arg(long, value_name = "DAYS")]
     audit_retention_days: Option<u32>,
     /// With SQLite: how many MiB of the disk are kept for tokens and changes. When less is left, refused
