@@ -207,7 +207,7 @@ pub(super) async fn affected_grants(
         .iter()
         .map(|rename| (&rename.from, &rename.to))
         .collect();
-    let renamed = |scopes: &ScopeSet| -> ScopeSet {
+    let with_new_names = |scopes: &ScopeSet| -> ScopeSet {
         let names = scopes.iter();
         names
             .map(|scope| (*new_names.get(scope).unwrap_or(&scope)).clone())
@@ -215,9 +215,9 @@ pub(super) async fn affected_grants(
     };
     let mut affected = Vec::new();
     for grant in app.store.grants_on_mcp_server(after.id).await? {
-        let named = renamed(&grant.scopes);
+        let named = with_new_names(&grant.scopes);
         let scopes = named.intersection(after.scopes.names());
-        let had = renamed(&before.scopes.granted(&grant.scopes));
+        let had = with_new_names(&before.scopes.granted(&grant.scopes));
         let lost = had.difference(&after.scopes.granted(&scopes));
         let is_changed = scopes != grant.scopes;
         if !is_changed && lost.is_empty() {
