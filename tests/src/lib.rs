@@ -8,6 +8,7 @@ mod database;
 mod jeton;
 mod operator;
 mod process;
+mod shared_host;
 mod todo_server;
 
 pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, hidden_field, set_cookie};
@@ -17,6 +18,7 @@ pub use database::{HeldLog, TestDatabase, postgres_cluster};
 pub use jeton::{Jeton, JetonOptions, jeton_alone};
 pub use operator::Operator;
 pub use process::{Process, binary, free_port, workspace};
+pub use shared_host::{SHARED_PATH, SharedHost};
 pub use todo_server::{TodoServer, call_tool};
 
 /// An HTTP client that follows no redirects and uses no proxy.

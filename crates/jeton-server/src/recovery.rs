@@ -131,7 +131,10 @@ async fn recover(config: &Config, store: &Store) -> Result<Recovered, RecoveryEr
     let server = servers.into_iter().next().ok_or_else(nothing)?;
     let issuer = match &config.issuer {
         Some(issuer) => issuer.to_string(),
-        None => server.url.as_given().trim_end_matches("/api").to_owned(),
+        None => {
+            let url = server.url.as_given();
+            url.strip_suffix("/api").unwrap_or(url).to_owned()
+        }
     };
     Recovery {
         store,

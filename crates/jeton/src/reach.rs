@@ -1,6 +1,6 @@
 //! The server that a command talks to, and whether it may have the credentials.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use jeton_agent::ClientCredentials;
 use jeton_core::{ScopeSet, ServerMetadata};
 use jeton_jose::{
@@ -39,7 +39,7 @@ pub(crate) async fn reach(
     }
     let issuer = metadata(client, url)
         .await
-        .with_context(|| format!("no Jeton server at {url}; is jeton serve running?"))?
+        .map_err(|error| not_found(url, error))?
         .issuer;
     if let Some(expected) = credentials.issuer()
         && !is_same_issuer(expected, &issuer)
@@ -52,6 +52,17 @@ pub(crate) async fn reach(
         server,
         credentials: credentials.of_issuer(issuer),
     })
+}
+
+/// There is no metadata of a Jeton at `url`.
+fn not_found(url: &str, error: FetchError) -> anyhow::Error {
+    let advice = match error {
+        FetchError::Status { status: 404, .. } => {
+            "a server is there, but it has no OAuth metadata. If its issuer has a path, name that too, as in https://tools.example.com/auth"
+        }
+        _ => "is jeton serve running?",
+    };
+    anyhow::Error::new(error).context(format!("no Jeton server at {url}; {advice}"))
 }
 
 /// The credentials belong to the issuer `expected`, and the server at `url` is `found`.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jeton_tests::{
-    Jeton, JetonOptions, TodoServer, call_tool, first_admin_path, free_port, http, workspace,
+    Jeton, JetonOptions, SharedHost, TodoServer, call_tool, first_admin_path, free_port, http,
+    workspace,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -28,9 +29,12 @@ async fn node(script: &str, arguments: &[&str]) -> Output {
 }
 
 async fn journey(mode: &str) {
-    let jeton = Jeton::start().await;
+    journey_at(&Jeton::start().await, mode).await;
+}
+
+async fn journey_at(jeton: &Jeton, mode: &str) {
     let todo = TodoServer::start(&jeton.url).await;
-    let link = format!("{}{}", jeton.url, first_admin_path(&jeton).await);
+    let link = format!("{}{}", jeton.url, first_admin_path(jeton).await);
     let output = node(
         "dashboard_journey.mjs",
         &[&jeton.url, &link, &todo.url, mode],
@@ -51,6 +55,18 @@ async fn journey(mode: &str) {
 #[tokio::test]
 async fn a_browser_goes_the_whole_way_from_first_run_to_a_tool_call() {
     journey("javascript").await;
+}
+
+#[tokio::test]
+async fn a_browser_goes_the_whole_way_below_a_path_of_a_shared_host() {
+    let host = SharedHost::start(JetonOptions::default()).await;
+    journey_at(&host.jeton, "javascript").await;
+    let asked = host.elsewhere();
+    let asked: Vec<_> = asked
+        .iter()
+        .filter(|asked| !asked.starts_with("/favicon"))
+        .collect();
+    assert!(asked.is_empty(), "every link has the path: {asked:?}");
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ fn challenge(app: &App, error: Option<&str>, scopes: &[&str]) -> String {
         error: error.map(str::to_owned),
         error_description: None,
         scope: Some(scope),
-        resource_metadata: Some(format!("{}{path}", app.issuer)),
+        resource_metadata: Some(format!("{}{path}", app.issuer.origin())),
     }
     .to_string()
 }

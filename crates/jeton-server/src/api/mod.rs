@@ -18,16 +18,19 @@ pub(crate) mod signing_keys;
 pub(crate) mod tokens;
 
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
+use utoipa::openapi::server::Server;
 
 pub(crate) use authorization::{AdminRead, AdminWrite};
 pub(crate) use entity_tag::{ConfirmQuery, Consenting, IfMatch, SeenGrant, Tagged};
 pub(crate) use errors::{ChangeErrors, ConditionalErrors, ReadErrors, UpdateErrors};
 pub(crate) use pages::PageOf;
 
+use crate::config::TOKEN_ENDPOINT;
 use crate::http::Problem;
 
 /// The part of the `OpenAPI` document that no route says.
@@ -46,21 +49,33 @@ struct TokenSecurity;
 
 impl utoipa::Modify for TokenSecurity {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scopes = Scopes::from_iter([
-            ("admin:read", "See everything but secrets"),
-            ("admin:write", "Register, change and delete everything"),
-        ]);
-        let flow = Flow::ClientCredentials(ClientCredentials::new("/oauth/token", scopes));
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
+        name_token_endpoint("", document);
     }
 }
 
+/// Tokens come from the token endpoint below `issuer_path`.
+fn name_token_endpoint(issuer_path: &str, document: &mut utoipa::openapi::OpenApi) {
+    let scopes = Scopes::from_iter([
+        ("admin:read", "See everything but secrets"),
+        ("admin:write", "Register, change and delete everything"),
+    ]);
+    let url = format!("{issuer_path}{TOKEN_ENDPOINT}");
+    let flow = Flow::ClientCredentials(ClientCredentials::new(url, scopes));
+    document
+        .components
+        .get_or_insert_default()
+        .add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
+}
+
+/// Describes the API of a server whose issuer has a path.
+pub(crate) fn move_below(issuer_path: &str, document: &mut utoipa::openapi::OpenApi) {
+    document.servers = Some(vec![Server::new(issuer_path)]);
+    name_token_endpoint(issuer_path, document);
+}
+
 /// `GET /api/openapi.json`.
-pub(crate) async fn openapi_document() -> Response {
-    let mut response = crate::http::openapi_json().into_response();
+pub(crate) fn openapi_document(document: Bytes) -> Response {
+    let mut response = document.into_response();
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

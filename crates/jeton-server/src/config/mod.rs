@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use database::DatabaseUrl;
 pub use forward::RawForward;
 pub(crate) use forward::{Destination, Forward};
+pub(crate) use issuer::TOKEN_ENDPOINT;
 pub use issuer::{Issuer, IssuerError};
 pub use load::ConfigError;
 pub(crate) use oidc::OidcConfig;

@@ -14,6 +14,7 @@ pub(crate) mod clients;
 pub(crate) mod error;
 mod form;
 mod format;
+pub(crate) mod links;
 pub(crate) mod mcp_servers;
 pub(crate) mod oidc;
 pub(crate) mod overview;
@@ -28,6 +29,12 @@ mod snippets;
 pub(crate) mod try_it;
 mod view;
 
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use crate::app::App;
+
 pub(crate) use error::PageError;
 pub(crate) use form::{Errors, PostedForm};
 pub(crate) use page::{Crumb, Nav, Page, html};
@@ -39,7 +46,10 @@ pub(crate) use try_it::TokenRules;
 pub(crate) type PageResult = Result<axum::response::Response, PageError>;
 
 /// `/`: people go to the dashboard; programs read what there is.
-pub(crate) async fn home(headers: http::HeaderMap) -> axum::response::Response {
+pub(crate) async fn home(
+    State(app): State<Arc<App>>,
+    headers: http::HeaderMap,
+) -> axum::response::Response {
     use axum::response::IntoResponse as _;
     let wants_html = headers
         .get(http::header::ACCEPT)
@@ -48,12 +58,15 @@ pub(crate) async fn home(headers: http::HeaderMap) -> axum::response::Response {
     if wants_html {
         return session::see("/dashboard");
     }
-    "This is Jeton, an OAuth 2.1 authorization server for agents that call MCP servers.\n\n\
-     Dashboard  /dashboard\n\
-     Metadata   /.well-known/oauth-authorization-server\n\
-     Keys       /keys\n\
-     Tokens     POST /oauth/token\n\
-     Admin API  /api/openapi.json\n\
-     Health     /healthz, /readyz\n"
-        .into_response()
+    let path = app.issuer.path();
+    format!(
+        "This is Jeton, an OAuth 2.1 authorization server for agents that call MCP servers.\n\n\
+         Dashboard  {path}/dashboard\n\
+         Metadata   {path}/.well-known/oauth-authorization-server\n\
+         Keys       {path}/keys\n\
+         Tokens     POST {path}/oauth/token\n\
+         Admin API  {path}/api/openapi.json\n\
+         Health     /healthz, /readyz\n"
+    )
+    .into_response()
 }

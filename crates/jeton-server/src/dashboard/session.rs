@@ -181,17 +181,19 @@ pub(super) fn csrf_token(session: &str) -> String {
 }
 
 /// Over https the cookies have the prefix `__Host-`: no other host can set them, and they are never
-/// sent over http. Browsers take that prefix over https only.
+/// sent over http. Browsers take that prefix over https only, and for a whole host only: where the issuer has
+/// a path, other applications share the host and must not be sent these cookies, so it is `__Secure-` there.
 fn is_https(app: &App) -> bool {
     app.issuer.as_str().starts_with("https:")
 }
 
 fn named(app: &App, name: &str) -> String {
-    if is_https(app) {
-        format!("__Host-{name}")
-    } else {
-        name.to_owned()
-    }
+    let prefix = match (is_https(app), app.issuer.path().is_empty()) {
+        (true, true) => "__Host-",
+        (true, false) => "__Secure-",
+        (false, _) => "",
+    };
+    format!("{prefix}{name}")
 }
 
 pub(super) fn session_cookie(app: &App) -> String {
@@ -251,8 +253,12 @@ pub(super) fn set_cookie(
     seconds: u64,
 ) -> Result<HeaderValue, PageError> {
     let secure = if is_https(app) { "; Secure" } else { "" };
+    let path = match app.issuer.path() {
+        "" => "/",
+        path => path,
+    };
     let mut header = HeaderValue::try_from(format!(
-        "{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+        "{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
     ))
     .map_err(|error| PageError::Render(error.to_string()))?;
     header.set_sensitive(true);

@@ -15,8 +15,8 @@ use tower::Service as _;
 
 use super::cors::allow_any_origin;
 use super::error::OAuthError;
+use super::issuer_path;
 use super::proxies::Proxies;
-use super::router::{HEALTH_PATHS, TOKEN_ENDPOINT};
 use crate::app::App;
 use crate::oauth;
 use crate::request_context::RequestContext;
@@ -107,7 +107,9 @@ impl AppService {
             source: self.proxies.source(peer, request.headers()),
         };
         // What is shared with other requests is locked by locks that survive a panic.
-        let mut response = if peer.is_on_reserved_place && !is_about_health(&request) {
+        let mut response = if peer.is_on_reserved_place
+            && !issuer_path::is_about_health(self.app.issuer.path(), request.uri().path())
+        {
             overloaded()
         } else {
             AssertUnwindSafe(self.route(context, request))
@@ -134,7 +136,7 @@ impl AppService {
         // The router would come to the same, with a dozen allocations on the way.
         if self.serves == Serves::Everything
             && request.method() == Method::POST
-            && request.uri().path() == TOKEN_ENDPOINT
+            && request.uri().path() == self.app.issuer.token_endpoint_path()
         {
             let request = request.map(Body::new);
             let answer = oauth::token::token_at_once(&self.app, context, request).await;
@@ -142,16 +144,19 @@ impl AppService {
             allow_any_origin(response.headers_mut());
             return response;
         }
+        let issuer = &self.app.issuer;
+        if !issuer.path().is_empty() {
+            match issuer_path::route(issuer.path(), request.uri()) {
+                Some(route) => *request.uri_mut() = route,
+                None => return issuer_path::outside(issuer, request.uri().path()),
+            }
+        }
         request.extensions_mut().insert(context);
         match self.router.call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
     }
-}
-
-fn is_about_health<B>(request: &Request<B>) -> bool {
-    HEALTH_PATHS.contains(&request.uri().path())
 }
 
 fn is_sensible(id: &str) -> bool {

@@ -10,6 +10,7 @@ mod error;
 mod extract;
 mod forwarded;
 mod health_thread;
+mod issuer_path;
 mod limits;
 mod listener;
 mod middleware;

@@ -6,6 +6,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
+use bytes::Bytes;
 use http::Uri;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,14 +14,13 @@ use utoipa_axum::routes;
 
 use super::cors::{allow_any_origin, public_cors};
 use crate::app::App;
+use crate::config::TOKEN_ENDPOINT;
 use crate::{api, dashboard, oauth};
 
 /// What is answered on reserved places, too.
 pub(super) const HEALTH_PATHS: [&str; 2] = [ALIVE, READY];
 const ALIVE: &str = "/healthz";
 const READY: &str = "/readyz";
-
-pub(super) const TOKEN_ENDPOINT: &str = "/oauth/token";
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let metadata = "/.well-known/oauth-authorization-server";
@@ -60,10 +60,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(oauth::method_not_allowed)
         .layer(public_cors());
 
+    let document = openapi_document(app.issuer.path());
     let operations = Router::new()
         .route(ALIVE, get(api::health::alive))
         .route(READY, get(api::health::ready))
-        .route("/api/openapi.json", get(api::openapi_document));
+        .route(
+            "/api/openapi.json",
+            get(async move || api::openapi_document(document)),
+        );
 
     let (admin, _) = admin_api().split_for_parts();
 
@@ -71,7 +75,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(public)
         .merge(operations)
         .merge(admin.method_not_allowed_fallback(api::method_not_allowed))
-        .merge(dashboard(&app))
+        .merge(pages(&app))
         .fallback(no_such_path)
         .with_state(app)
 }
@@ -93,6 +97,18 @@ pub(super) fn health_router(app: Arc<App>) -> Router {
         .route(READY, get(api::health::ready_from_outside))
         .fallback(api::no_such_path)
         .with_state(app)
+}
+
+/// The dashboard, with the issuer's path in every link.
+fn pages(app: &Arc<App>) -> Router<Arc<App>> {
+    let pages = dashboard(app);
+    if app.issuer.path().is_empty() {
+        return pages;
+    }
+    pages.layer(from_fn_with_state(
+        Arc::clone(app),
+        dashboard::links::below_issuer_path,
+    ))
 }
 
 fn dashboard(app: &Arc<App>) -> Router<Arc<App>> {
@@ -298,4 +314,14 @@ pub fn openapi_json() -> &'static str {
         document.to_pretty_json().unwrap_or_default()
     });
     &DOCUMENT
+}
+
+/// The same for a server whose issuer has a path.
+fn openapi_document(issuer_path: &str) -> Bytes {
+    if issuer_path.is_empty() {
+        return Bytes::from_static(openapi_json().as_bytes());
+    }
+    let (_, mut document) = admin_api().split_for_parts();
+    api::move_below(issuer_path, &mut document);
+    Bytes::from(document.to_pretty_json().unwrap_or_default())
 }

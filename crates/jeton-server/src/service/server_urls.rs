@@ -111,7 +111,8 @@ pub(super) fn check_not_own<'a>(
     app: &App,
     urls: impl IntoIterator<Item = &'a ResourceUri>,
 ) -> Result<(), ServiceError> {
-    let own = |url: &&ResourceUri| url.origin() == app.issuer.as_str();
+    let issuer = app.issuer.as_str().parse::<ResourceUri>().ok();
+    let own = |url: &&ResourceUri| issuer.as_ref().is_some_and(|issuer| issuer.covers(url));
     match urls.into_iter().find(own) {
         Some(_) => invalid(
             "url",
