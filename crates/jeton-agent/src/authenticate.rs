@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jeton_core::{ErrorResponse, ScopeSet, ServerMetadata, TokenResponse};
-use jeton_jose::{BodyError, FetchError, HttpError, is_trustworthy_url, read_body};
+use jeton_jose::{BodyError, FetchError, HttpError, read_body};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response};
 use tokio::time::Instant;
@@ -143,9 +143,8 @@ pub async fn request_token(
             found: server.issuer.clone(),
         });
     }
-    if !is_trustworthy_url(endpoint) {
-        return Err(TokenError::Insecure(FetchError::Insecure(endpoint.clone())));
-    }
+    let allowed = credentials.plain_http().check(endpoint);
+    allowed.map_err(TokenError::Insecure)?;
     let form = form(credentials, resource, scope, uses_header(server)?);
     let deadline = Instant::now() + ALL_ATTEMPTS;
     let mut pause = FIRST_PAUSE;

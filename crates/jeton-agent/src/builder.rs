@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jeton_core::{Clock, ScopeSet, SystemClock};
-use jeton_jose::{http_client_builder, is_trustworthy_url};
+use jeton_jose::http_client_builder;
 use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
 use tokio::sync::Mutex;
@@ -66,6 +66,15 @@ impl TokenSourceBuilder {
         self
     }
 
+    /// Allows plain http to other machines than this one, for the MCP server and its authorization server
+    /// (`http://jeton:8420`), where nobody can listen in: the secret and the tokens are sent in the clear. Off by
+    /// default; the server and the command line have the same switch, `--insecure-http`.
+    #[must_use]
+    pub fn insecure_http(mut self, allow: bool) -> Self {
+        self.credentials = self.credentials.insecure_http(allow);
+        self
+    }
+
     /// How long a caller without a good token waits for one: 30 seconds by default.
     #[must_use]
     pub fn wait_at_most(mut self, limit: Duration) -> Self {
@@ -105,16 +114,15 @@ impl TokenSourceBuilder {
     ///
     /// # Errors
     ///
-    /// [`AgentError::Url`] where the MCP server's URL cannot be used; [`AgentError::Http`] where
+    /// [`AgentError::Url`] and [`AgentError::Endpoint`] where the MCP server's URL cannot be used; [`AgentError::Http`] where
     /// the machine's TLS set-up cannot be read.
     pub fn build(self) -> Result<TokenSource, AgentError> {
         let resource = self
             .url
             .parse()
             .map_err(|_| AgentError::Url(self.url.clone()))?;
-        if !is_trustworthy_url(&self.url) {
-            return Err(AgentError::Url(self.url));
-        }
+        let plain_http = self.credentials.plain_http();
+        plain_http.check(&self.url).map_err(AgentError::Endpoint)?;
         let client = self.client(http_client_builder().timeout(EXCHANGE))?;
         let calls = self.client(http_client_builder().read_timeout(self.idle_timeout))?;
         Ok(TokenSource(Arc::new(Inner {

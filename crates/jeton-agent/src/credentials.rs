@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jeton_core::McpServerId;
-use jeton_jose::is_same_issuer;
+use jeton_jose::{PlainHttp, is_same_issuer};
 use secrecy::{ExposeSecret, SecretString};
 
 /// A client ID and its secret, with the authorization server that issued them. They are sent to
@@ -13,6 +13,7 @@ pub struct ClientCredentials {
     issuer: String,
     client_id: String,
     client_secret: SecretString,
+    plain_http: PlainHttp,
 }
 
 impl ClientCredentials {
@@ -27,7 +28,22 @@ impl ClientCredentials {
             issuer: issuer.into(),
             client_id: client_id.into(),
             client_secret: SecretString::from(client_secret.into()),
+            plain_http: PlainHttp::default(),
         }
+    }
+
+    /// Allows them, and the tokens that come of them, to be sent over plain http to other machines than this one,
+    /// where nobody can listen in. Off by default; the server and the command line have the same switch,
+    /// `--insecure-http`.
+    #[must_use]
+    pub fn insecure_http(mut self, allow: bool) -> Self {
+        self.plain_http = PlainHttp::of_switch(allow);
+        self
+    }
+
+    /// Where they may be sent over plain http.
+    pub(crate) fn plain_http(&self) -> PlainHttp {
+        self.plain_http
     }
 
     /// The authorization server that they belong to.

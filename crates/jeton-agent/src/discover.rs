@@ -3,7 +3,7 @@
 
 use jeton_core::{Challenge, ProtectedResourceMetadata, ResourceUri, ScopeSet, ServerMetadata};
 use jeton_jose::{
-    FetchError, check_resolved_link, discover_named_issuer, fetch_json, is_trustworthy_url,
+    FetchError, McpProbe, PlainHttp, check_resolved_link, discover_named_issuer, fetch_json,
     probe_mcp_server,
 };
 use reqwest::Client;
@@ -46,17 +46,15 @@ pub async fn discover(
     credentials: &ClientCredentials,
 ) -> Result<Discovered, AgentError> {
     let resource: ResourceUri = url.parse().map_err(|_| AgentError::Url(url.to_owned()))?;
-    if !is_trustworthy_url(url) {
-        return Err(AgentError::Url(url.to_owned()));
-    }
+    let plain_http = credentials.plain_http();
+    plain_http.check(url).map_err(AgentError::Endpoint)?;
     let probe = probe_mcp_server(client, url).await?;
-    let (metadata_url, document) =
-        resource_metadata(client, &resource, probe.status, probe.challenge.as_ref()).await?;
+    let (metadata_url, document) = resource_metadata(client, &resource, &probe, plain_http).await?;
     check_resource(&resource, &metadata_url, &document)?;
     let issuer = choose_issuer(url, &document, credentials)?;
-    let server = discover_named_issuer(client, issuer).await?;
+    let server = discover_named_issuer(client, issuer, plain_http).await?;
     // The issuer is as the person gave it; where its metadata leads is checked against that.
-    check_resolved_link(credentials.issuer(), &server.token_endpoint)
+    check_resolved_link(credentials.issuer(), &server.token_endpoint, plain_http)
         .await
         .map_err(AgentError::Endpoint)?;
     Ok(Discovered {
@@ -72,11 +70,12 @@ pub async fn discover(
 async fn resource_metadata(
     client: &Client,
     resource: &ResourceUri,
-    status: u16,
-    challenge: Option<&Challenge>,
+    probe: &McpProbe,
+    plain_http: PlainHttp,
 ) -> Result<(String, ProtectedResourceMetadata), AgentError> {
+    let challenge = probe.challenge.as_ref();
     if let Some(url) = challenge.and_then(|challenge| challenge.resource_metadata.clone()) {
-        check_resolved_link(resource.as_given(), &url)
+        check_resolved_link(resource.as_given(), &url, plain_http)
             .await
             .map_err(AgentError::ResourceMetadata)?;
         let document = fetch_json(client, &url)
@@ -95,7 +94,7 @@ async fn resource_metadata(
     }
     Err(AgentError::NotProtected {
         url: resource.as_given().to_owned(),
-        status,
+        status: probe.status,
     })
 }
 

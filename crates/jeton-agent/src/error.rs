@@ -10,7 +10,7 @@ use crate::authenticate::TokenError;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AgentError {
     /// The MCP server's URL cannot be used.
-    #[error("{0:?} is not the URL of an MCP server: it must be https, or http on this machine")]
+    #[error("{0:?} is not the URL of an MCP server: expected one like https://mcp.example.com/mcp")]
     Url(String),
     /// The HTTP client could not be made, or the MCP server did not answer.
     #[error("the HTTP request failed")]

@@ -8,9 +8,7 @@ use jeton_core::{
     Clock, ProtectedResourceMetadata, ResourceUri, ResourceUriError, Scope, ScopeCycle, ScopeError,
     ScopeHierarchy, ScopeSet, SigningAlgorithm, SystemClock,
 };
-use jeton_jose::{
-    KeysLocation, RemoteKeys, TokenVerifier, http_client_builder, is_trustworthy_url,
-};
+use jeton_jose::{KeysLocation, PlainHttp, RemoteKeys, TokenVerifier, http_client_builder};
 use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
 
@@ -34,7 +32,9 @@ pub enum BuildError {
         source: ResourceUriError,
     },
     /// The issuer.
-    #[error("the issuer {0:?} must be an https URL, or http on this machine (loopback)")]
+    #[error(
+        "the issuer {0:?} must be an https URL, or http on this machine (loopback); insecure_http(true) allows plain http elsewhere, where nobody can alter the keys on their way"
+    )]
     Issuer(String),
     /// A scope.
     #[error("the scope {scope:?} cannot be used")]
@@ -74,6 +74,7 @@ pub struct GuardBuilder {
     algorithms: Option<Vec<SigningAlgorithm>>,
     leeway: Duration,
     jwks_uri: Option<String>,
+    plain_http: PlainHttp,
     max_body: usize,
     clock: Arc<dyn Clock>,
     http: Option<ClientBuilder>,
@@ -138,6 +139,7 @@ impl GuardBuilder {
             algorithms: None,
             leeway: Duration::from_secs(5),
             jwks_uri: None,
+            plain_http: PlainHttp::default(),
             max_body: 4 * 1024 * 1024,
             clock: Arc::new(SystemClock),
             http: None,
@@ -281,6 +283,15 @@ impl GuardBuilder {
         self
     }
 
+    /// Allows an issuer whose keys come over plain http from another machine (`http://jeton:8420`), where
+    /// nobody can alter them on their way: whoever can, makes tokens that this guard accepts. Off by default;
+    /// the server and the command line have the same switch, `--insecure-http`.
+    #[must_use]
+    pub fn insecure_http(mut self, allow: bool) -> Self {
+        self.plain_http = PlainHttp::of_switch(allow);
+        self
+    }
+
     /// The largest request body read where methods or tools have scopes, or where headers say what
     /// is called (MCP 2026-07-28): 4 MiB by default.
     #[must_use]
@@ -338,7 +349,7 @@ impl GuardBuilder {
                     resource: self.resource.clone(),
                     source,
                 })?;
-        if !is_trustworthy_url(&self.issuer) {
+        if !self.plain_http.allows(&self.issuer) {
             return Err(BuildError::Issuer(self.issuer));
         }
         let policy = self.policy()?;
@@ -352,6 +363,7 @@ impl GuardBuilder {
         let client = http.redirect(Policy::none()).build()?;
         let keys = RemoteKeys::builder(location, client)
             .clock(Arc::clone(&self.clock))
+            .plain_http(self.plain_http)
             .refresh_after(self.refresh_keys_after)
             .fetch_interval(self.key_fetch_interval)
             .build();

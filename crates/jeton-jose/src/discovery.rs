@@ -4,7 +4,8 @@ use jeton_core::ServerMetadata;
 use reqwest::Client;
 use url::Url;
 
-use crate::fetch::{FetchError, fetch_json, is_trustworthy_url};
+use crate::fetch::{FetchError, fetch_json};
+use crate::plain_http::PlainHttp;
 
 /// Why an issuer's metadata was not found.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -64,7 +65,9 @@ pub fn metadata_urls(issuer: &str) -> Option<Vec<String>> {
 pub async fn discover_issuer(
     client: &Client,
     issuer: &str,
+    plain_http: PlainHttp,
 ) -> Result<ServerMetadata, DiscoveryError> {
+    plain_http.check(issuer)?;
     discover(client, issuer, |found, expected| found == expected).await
 }
 
@@ -77,7 +80,9 @@ pub async fn discover_issuer(
 pub async fn discover_named_issuer(
     client: &Client,
     issuer: &str,
+    plain_http: PlainHttp,
 ) -> Result<ServerMetadata, DiscoveryError> {
+    plain_http.check(issuer)?;
     discover(client, issuer, is_same_issuer).await
 }
 
@@ -105,9 +110,6 @@ async fn discover(
     issuer: &str,
     is_same: fn(&str, &str) -> bool,
 ) -> Result<ServerMetadata, DiscoveryError> {
-    if !is_trustworthy_url(issuer) {
-        return Err(FetchError::Insecure(issuer.to_owned()).into());
-    }
     let urls = metadata_urls(issuer).ok_or_else(|| DiscoveryError::Issuer(issuer.to_owned()))?;
     let mut last = None;
     for url in &urls {

@@ -17,7 +17,9 @@ const MAX_BODY: usize = 256 * 1024;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
     /// Not `https`, and not `http` on this machine.
-    #[error("{0} is not https; plain http is allowed to this machine (loopback) only")]
+    #[error(
+        "{0} is not https, so others could read what is sent; plain http is allowed to this machine (loopback) only, unless insecure_http allows it (on the command line: --insecure-http or JETON_INSECURE_HTTP)"
+    )]
     Insecure(String),
     /// A server elsewhere names an address of this machine or its networks.
     #[error(

@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::fetch::{FetchError, is_trustworthy_url};
+use crate::fetch::FetchError;
+use crate::plain_http::PlainHttp;
 
 /// Where a host is, as its literal address says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,18 +101,16 @@ pub fn is_loopback_url(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| Place::of(&url) == Place::Loopback)
 }
 
-/// Whether the server at `from`, a URL that a person gave, may lead to `to`: a secure URL, and no
-/// address of this machine or its networks unless `from` is one as well. Otherwise a server
+/// Whether the server at `from`, a URL that a person gave, may lead to `to`: a URL that `plain_http`
+/// allows, and no address of this machine or its networks unless `from` is one as well. Otherwise a server
 /// elsewhere could make this machine send requests to services that only it can reach. Names are not resolved:
 /// [`check_resolved_link`](crate::check_resolved_link) does that.
 ///
 /// # Errors
 ///
 /// [`FetchError::Insecure`] and [`FetchError::Inward`].
-pub fn check_link(from: &str, to: &str) -> Result<(), FetchError> {
-    if !is_trustworthy_url(to) {
-        return Err(FetchError::Insecure(to.to_owned()));
-    }
+pub fn check_link(from: &str, to: &str, plain_http: PlainHttp) -> Result<(), FetchError> {
+    plain_http.check(to)?;
     let allowed = match (Url::parse(from), Url::parse(to)) {
         (Ok(from), Ok(to)) => Place::of(&from).may_lead_to(Place::of(&to)),
         _ => false,
@@ -153,14 +152,14 @@ mod tests {
             "https://[fd00:ec2::254]",
             "https://[::ffff:10.0.0.1]",
         ] {
-            let refused = check_link("https://mcp.example.com/mcp", to);
+            let refused = check_link("https://mcp.example.com/mcp", to, PlainHttp::Loopback);
             assert!(
                 matches!(refused, Err(FetchError::Inward { .. })),
                 "{to}: {refused:?}"
             );
         }
         for to in ["http://a.example", "http://10.0.0.1", "file:///etc", ""] {
-            let refused = check_link("http://localhost:3002/mcp", to);
+            let refused = check_link("http://localhost:3002/mcp", to, PlainHttp::Loopback);
             assert!(matches!(refused, Err(FetchError::Insecure(_))), "{to}");
         }
     }
@@ -176,13 +175,30 @@ mod tests {
             ("http://localhost:3002", "https://10.0.0.1"),
             ("https://10.0.0.1", "https://192.168.1.1"),
         ] {
-            assert!(check_link(from, to).is_ok(), "{from} to {to}");
+            assert!(
+                check_link(from, to, PlainHttp::Loopback).is_ok(),
+                "{from} to {to}"
+            );
         }
         for (from, to) in [
             ("http://localhost:3002", "https://169.254.169.254"),
             ("https://10.0.0.1", "http://127.0.0.1"),
         ] {
-            assert!(check_link(from, to).is_err(), "{from} to {to}");
+            assert!(
+                check_link(from, to, PlainHttp::Loopback).is_err(),
+                "{from} to {to}"
+            );
+        }
+    }
+
+    #[test]
+    fn with_insecure_http_a_server_still_does_not_lead_inwards() {
+        let check = |from, to| check_link(from, to, PlainHttp::Anywhere);
+        assert!(check("http://mcp:3002/mcp", "http://jeton:8420").is_ok());
+        assert!(check("http://10.0.0.1:3002", "http://10.0.0.2:8420").is_ok());
+        for to in ["http://127.0.0.1:8420", "http://10.0.0.2", "http://[::1]"] {
+            let refused = check("http://mcp:3002/mcp", to);
+            assert!(matches!(refused, Err(FetchError::Inward { .. })), "{to}");
         }
     }
 }

@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use crate::fetch::FetchError;
 use crate::place::{Place, check_link};
+use crate::plain_http::PlainHttp;
 use crate::proxy::Proxies;
 
 /// How long a look-up may take. One that fails says nothing: the request then fails as well.
@@ -22,8 +23,12 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// [`FetchError::Insecure`], [`FetchError::Inward`] and [`FetchError::InwardName`].
-pub async fn check_resolved_link(from: &str, to: &str) -> Result<(), FetchError> {
-    check_link(from, to)?;
+pub async fn check_resolved_link(
+    from: &str,
+    to: &str,
+    plain_http: PlainHttp,
+) -> Result<(), FetchError> {
+    check_link(from, to, plain_http)?;
     check_addresses(from, to, look_up).await
 }
 

@@ -88,7 +88,7 @@ impl Admin {
         };
         let url = credentials::server_url(global, &credentials)?;
         let client = http_client()?;
-        let reached = reach(&client, &url, credentials).await?;
+        let reached = reach(&client, &url, credentials, global.insecure_http).await?;
         let issuer = reached.credentials.issuer().to_owned();
         let resource = format!("{issuer}/api");
         let token = request_token(

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
@@ -41,6 +42,16 @@ pub(crate) struct Global {
     /// Where the server is [default: as admin.json says, else http://127.0.0.1:8420].
     #[arg(long, global = true, value_name = "URL", env = "JETON_URL")]
     pub(crate) server: Option<String>,
+    /// Allow plain http to and from other machines than this one: secrets and tokens travel in the clear. For
+    /// networks where nobody can listen in, such as one of containers on one machine.
+    #[arg(
+        long,
+        global = true,
+        env = "JETON_INSECURE_HTTP",
+        hide_env_values = true,
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) insecure_http: bool,
 }
 
 /// What to do.

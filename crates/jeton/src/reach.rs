@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use jeton_agent::ClientCredentials;
 use jeton_core::{ScopeSet, ServerMetadata};
 use jeton_jose::{
-    FetchError, fetch_json, is_loopback_url, is_same_issuer, is_trustworthy_url, metadata_urls,
+    FetchError, PlainHttp, fetch_json, is_loopback_url, is_same_issuer, metadata_urls,
 };
 use reqwest::Client;
 
@@ -25,11 +25,10 @@ pub(crate) async fn reach(
     client: &Client,
     url: &str,
     credentials: FoundCredentials,
+    insecure_http: bool,
 ) -> anyhow::Result<Reached> {
     let url = url.trim_end_matches('/');
-    if !is_trustworthy_url(url) {
-        return Err(FetchError::Insecure(url.to_owned()).into());
-    }
+    PlainHttp::of_switch(insecure_http).check(url)?;
     // Anybody can claim to be an issuer: only at its own URL does TLS prove it.
     if let Some(expected) = credentials.issuer()
         && !is_same_issuer(expected, url)
@@ -50,7 +49,7 @@ pub(crate) async fn reach(
     server.issuer.clone_from(&issuer);
     Ok(Reached {
         server,
-        credentials: credentials.of_issuer(issuer),
+        credentials: credentials.of_issuer(issuer).insecure_http(insecure_http),
     })
 }
 

@@ -26,6 +26,8 @@ pub struct Protection {
     pub issuer: String,
     /// A further audience to accept, for example the `res_…` ID.
     pub audience: Option<String>,
+    /// Whether the issuer may be plain http on another machine.
+    pub insecure_http: bool,
 }
 
 /// The guard: this is all that protects the server.
@@ -35,6 +37,7 @@ pub struct Protection {
 /// [`BuildError`] where a URL cannot be used.
 pub fn guard(protection: &Protection) -> Result<GuardLayer, BuildError> {
     let mut guard = GuardLayer::builder(&protection.resource, &protection.issuer)
+        .insecure_http(protection.insecure_http)
         .resource_name("Todo")
         .scopes_supported(["todo:read", "todo:write"])
         .challenge_scope(["todo:read"])

@@ -24,6 +24,9 @@ struct Arguments {
     /// A further audience to accept, for example the server's res_… ID.
     #[arg(long)]
     audience: Option<String>,
+    /// Allow an issuer that is plain http on another machine, where nobody can alter its keys on their way.
+    #[arg(long)]
+    insecure_http: bool,
 }
 
 #[tokio::main]
@@ -39,6 +42,7 @@ async fn main() -> anyhow::Result<()> {
         resource: arguments.resource.clone(),
         issuer: arguments.issuer,
         audience: arguments.audience,
+        insecure_http: arguments.insecure_http,
     })?;
     let listener = tokio::net::TcpListener::bind(arguments.listen)
         .await

@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::discovery::{DiscoveryError, discover_issuer};
-use crate::fetch::{FetchError, fetch_json, is_trustworthy_url};
+use crate::fetch::{FetchError, fetch_json};
+use crate::plain_http::PlainHttp;
 use crate::resolved_link::check_resolved_link;
 use crate::{KeySet, VerifyingKey};
 use pace::Pace;
@@ -62,6 +63,7 @@ struct Fetched {
 
 struct Inner {
     location: KeysLocation,
+    plain_http: PlainHttp,
     client: Client,
     clock: Arc<dyn Clock>,
     refresh_after: Duration,
@@ -81,6 +83,7 @@ pub struct RemoteKeys(Arc<Inner>);
 #[derive(Debug)]
 pub struct RemoteKeysBuilder {
     location: KeysLocation,
+    plain_http: PlainHttp,
     client: Client,
     clock: Arc<dyn Clock>,
     refresh_after: Duration,
@@ -118,10 +121,18 @@ impl RemoteKeysBuilder {
         self
     }
 
+    /// Where keys may be fetched over plain http (loopback only).
+    #[must_use]
+    pub fn plain_http(mut self, plain_http: PlainHttp) -> Self {
+        self.plain_http = plain_http;
+        self
+    }
+
     /// Finishes; nothing is fetched before the first key is asked for.
     pub fn build(self) -> RemoteKeys {
         RemoteKeys(Arc::new(Inner {
             location: self.location,
+            plain_http: self.plain_http,
             client: self.client,
             clock: self.clock,
             refresh_after: self.refresh_after,
@@ -139,6 +150,7 @@ impl RemoteKeys {
     pub fn builder(location: KeysLocation, client: Client) -> RemoteKeysBuilder {
         RemoteKeysBuilder {
             location,
+            plain_http: PlainHttp::default(),
             client,
             clock: Arc::new(SystemClock),
             refresh_after: Duration::from_secs(300),
@@ -253,18 +265,18 @@ impl RemoteKeys {
     }
 
     async fn fetch_now(&self) -> Result<KeySet, RemoteKeysError> {
-        let client = &self.0.client;
+        let (client, plain_http) = (&self.0.client, self.0.plain_http);
         let uri = match &self.0.location {
-            KeysLocation::JwksUri(uri) if !is_trustworthy_url(uri) => {
-                return Err(FetchError::Insecure(uri.clone()).into());
+            KeysLocation::JwksUri(uri) => {
+                plain_http.check(uri)?;
+                uri.clone()
             }
-            KeysLocation::JwksUri(uri) => uri.clone(),
             KeysLocation::Issuer(issuer) => {
-                let uri = discover_issuer(client, issuer)
+                let uri = discover_issuer(client, issuer, plain_http)
                     .await?
                     .jwks_uri
                     .ok_or_else(|| RemoteKeysError::NoJwksUri(issuer.clone()))?;
-                check_resolved_link(issuer, &uri).await?;
+                check_resolved_link(issuer, &uri, plain_http).await?;
                 uri
             }
         };

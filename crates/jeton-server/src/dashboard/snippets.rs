@@ -1,6 +1,7 @@
 //! Ready to paste: code with a server's and a client's real values.
 
 use jeton_core::{McpServer, ScopeSet};
+use jeton_jose::is_trustworthy_url;
 
 /// One of them.
 #[derive(Debug)]
@@ -21,6 +22,14 @@ fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The switch of a builder that an issuer needs whose secrets and keys travel in the clear.
+fn insecure_http(issuer: &str, indent: &str) -> String {
+    if is_trustworthy_url(issuer) {
+        return String::new();
+    }
+    format!("{indent}.insecure_http(true)")
+}
+
 /// How to protect a server.
 pub(super) fn protect_server(server: &McpServer, issuer: &str) -> Vec<Snippet> {
     let url = server.url.as_given();
@@ -39,6 +48,7 @@ pub(super) fn protect_server(server: &McpServer, issuer: &str) -> Vec<Snippet> {
 }
 
 fn rust_guard(url: &str, issuer: &str, list: &[String], first: Option<&str>) -> Snippet {
+    let insecure = insecure_http(issuer, "\n    ");
     let require = first
         .map(|scope| format!("\n    .require([{}])", literal(scope)))
         .unwrap_or_default();
@@ -47,7 +57,7 @@ fn rust_guard(url: &str, issuer: &str, list: &[String], first: Option<&str>) -> 
         title: "Rust: jeton-guard",
         code: format!(
             "use jeton_guard::GuardLayer;\n\n\
-             let guard = GuardLayer::builder({}, {})\n    .scopes_supported([{}]){require}\n    .build()?;\n\
+             let guard = GuardLayer::builder({}, {}){insecure}\n    .scopes_supported([{}]){require}\n    .build()?;\n\
              let app = axum::Router::new().nest_service(\"/mcp\", mcp_service).layer(guard);",
             literal(url),
             literal(issuer),
@@ -126,6 +136,11 @@ pub(super) fn get_token(
             shell(&format!("scope={scope}"))
         )
     };
+    let insecure = if is_trustworthy_url(issuer) {
+        ""
+    } else {
+        "\nexport JETON_INSECURE_HTTP=true"
+    };
     vec![
         Snippet {
             id: "curl",
@@ -144,7 +159,7 @@ pub(super) fn get_token(
             id: "jeton-call",
             title: "jeton call",
             code: format!(
-                "export JETON_URL={}\nexport JETON_CLIENT_ID={}\nexport JETON_CLIENT_SECRET={}\njeton call {} --list",
+                "export JETON_URL={}{insecure}\nexport JETON_CLIENT_ID={}\nexport JETON_CLIENT_SECRET={}\njeton call {} --list",
                 shell(issuer),
                 shell(id),
                 shell(secret),
@@ -195,13 +210,14 @@ fn typescript_client(issuer: &str, id: &str, secret: &str, scope: &str, url: &st
 }
 
 fn rust_client(issuer: &str, id: &str, secret: &str, url: &str) -> Snippet {
+    let insecure = insecure_http(issuer, "");
     Snippet {
         id: "rust",
         title: "Rust: jeton-agent",
         code: format!(
             "use jeton_agent::{{ClientCredentials, TokenSource}};\n\n\
              let credentials = ClientCredentials::new({}, {}, {});\n\
-             let tokens = TokenSource::builder({}, credentials).build()?;\n\
+             let tokens = TokenSource::builder({}, credentials){insecure}.build()?;\n\
              let token = tokens.token().await?;",
             literal(issuer),
             literal(id),

@@ -55,7 +55,8 @@ pub(crate) async fn run(call: Call, global: &Global) -> anyhow::Result<()> {
         Some(issuer) => issuer.to_owned(),
         None => server_url(global, &found)?,
     };
-    let mut tokens = TokenSource::builder(&call.mcp_url, found.of_issuer(issuer));
+    let mut tokens = TokenSource::builder(&call.mcp_url, found.of_issuer(issuer))
+        .insecure_http(global.insecure_http);
     if call.allow_parent_resource {
         tokens = tokens.allow_parent_resource();
     }

@@ -61,10 +61,6 @@ pub(crate) struct Serve {
     /// JETON_SIGNING_KEY_ROTATION_DAYS] [default: 90].
     #[arg(long, value_name = "DAYS")]
     signing_key_rotation_days: Option<u32>,
-    /// Allow an issuer that is plain http and not this machine: secrets travel in the clear
-    /// [env: JETON_INSECURE_HTTP].
-    #[arg(long)]
-    insecure_http: bool,
     /// The certificate chain to serve https with, PEM [env: JETON_TLS_CERT].
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -179,7 +175,7 @@ impl Serve {
             previous_master_key_file: self.previous_master_key_file.clone(),
             signing_keys_file: self.signing_keys_file.clone(),
             signing_key_rotation_days: self.signing_key_rotation_days,
-            insecure_http: self.insecure_http.then_some(true),
+            insecure_http: global.insecure_http.then_some(true),
             tls_cert: self.tls_cert.clone(),
             tls_key: self.tls_key.clone(),
             trusted_proxies: self.trusted_proxies.clone(),

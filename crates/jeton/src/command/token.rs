@@ -27,7 +27,8 @@ pub(crate) struct Token {
 pub(crate) async fn run(token: Token, global: &Global) -> anyhow::Result<()> {
     let credentials = token.credentials.find(global)?;
     let client = http_client()?;
-    let reached = reach(&client, &server_url(global, &credentials)?, credentials).await?;
+    let url = server_url(global, &credentials)?;
+    let reached = reach(&client, &url, credentials, global.insecure_http).await?;
     let response = request_token(
         &client,
         &reached.server,

@@ -69,6 +69,7 @@ impl Stage {
             config: None,
             data_dir: Some(folder.path().to_owned()),
             server: Some(issuer.clone()),
+            insecure_http: false,
         };
         let admin = Admin::connect_with_file(&global).await?;
         let todo = register(&admin, "Todo", &mcp_url, &["todo:read", "todo:write"]).await?;
@@ -118,7 +119,7 @@ async fn start_jeton(
 ) -> anyhow::Result<(String, Option<String>)> {
     let config = Config::isolated(RawConfig {
         data_dir: Some(data_dir.to_owned()),
-        listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()),
         ..RawConfig::default()
     })?;
     let server = Server::bind(&config).await?;
@@ -138,6 +139,7 @@ async fn start_todo_server(issuer: &str, servers: &mut JoinSet<()>) -> anyhow::R
         resource: mcp_url.clone(),
         issuer: issuer.to_owned(),
         audience: None,
+        insecure_http: false,
     })?;
     servers.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {

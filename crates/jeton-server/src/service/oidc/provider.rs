@@ -8,8 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use jeton_core::Timestamp;
 use jeton_jose::{
-    ExpectedIdToken, HttpError, IdTokenClaims, KeysLocation, RemoteKeys, UnverifiedToken,
-    check_link, check_resolved_link, fetch_json, http_client, verify_id_token,
+    ExpectedIdToken, HttpError, IdTokenClaims, KeysLocation, PlainHttp, RemoteKeys,
+    UnverifiedToken, check_link, check_resolved_link, fetch_json, http_client, verify_id_token,
 };
 use reqwest::{Client, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -132,7 +132,7 @@ impl Provider {
         }
         check_endpoints(configured, &metadata)?;
         for (name, url) in metadata.links() {
-            check_resolved_link(configured, url)
+            check_resolved_link(configured, url, PlainHttp::Loopback)
                 .await
                 .map_err(|error| format!("its {name}: {error}"))?;
         }
@@ -255,7 +255,8 @@ fn check_endpoints(issuer: &str, metadata: &ProviderMetadata) -> Result<(), Stri
         metadata.authorization_endpoint.as_str(),
     );
     for (name, url) in metadata.links().into_iter().chain([authorization]) {
-        check_link(issuer, url).map_err(|error| format!("its {name}: {error}"))?;
+        check_link(issuer, url, PlainHttp::Loopback)
+            .map_err(|error| format!("its {name}: {error}"))?;
     }
     Ok(())
 }
