@@ -31,11 +31,11 @@ pub use admin_client::AdminCredentials;
 pub use app::{App, OpenError, StartError};
 pub use audit::Acknowledgement;
 pub use config::{
-    AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, MetadataScopes,
-    OnDiscontinuity, RawAudit, RawConfig, RawForward, RawOidc,
+    AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, ListenAddress,
+    ListenAddressError, MetadataScopes, OnDiscontinuity, RawAudit, RawConfig, RawForward, RawOidc,
 };
 pub use data_dir::{DataDirError, lock_data_dir};
-pub use http::{Reload, Server, ServerError, openapi_json};
+pub use http::{ListenError, Reload, Server, ServerError, openapi_json};
 pub use private_file::{copy_into_private_file, write_private_file};
 pub use recovery::{Recovered, RecoveryError, recover_admin};
 pub use telemetry::{LogFormat, init_telemetry};

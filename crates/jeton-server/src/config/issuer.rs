@@ -143,6 +143,15 @@ impl Issuer {
         ))
     }
 
+    /// The issuer that follows from the host name listened on.
+    pub(crate) fn of_host(host: &str, port: u16, tls: bool) -> Self {
+        let scheme = if tls { "https" } else { "http" };
+        let url = format!("{scheme}://{host}:{port}");
+        // A default port is left out.
+        let origin = Url::parse(&url).map(|url| url.origin().ascii_serialization());
+        Self::of_origin(origin.unwrap_or(url))
+    }
+
     /// Refuses plain http to anywhere but this machine.
     pub(crate) fn require_secure(&self) -> Result<(), IssuerError> {
         if is_trustworthy_url(&self.url) {

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use super::database;
 use super::settings;
 use super::{
-    Config, Forward, Issuer, IssuerError, OidcConfig, RawConfig, RawForward, SecretText, TlsFiles,
-    TrustedProxies,
+    Config, Forward, Issuer, IssuerError, ListenAddress, OidcConfig, RawConfig, RawForward,
+    SecretText, TlsFiles, TrustedProxies,
 };
 
 /// Why the settings cannot be used.
@@ -195,7 +195,7 @@ impl Config {
         }
         let audit = raw.audit.unwrap_or_default();
         Ok(Self {
-            listen: raw.listen.unwrap_or(LISTEN),
+            listen: raw.listen.unwrap_or(ListenAddress::Address(LISTEN)),
             issuer,
             metadata_scopes: raw.metadata_scopes.unwrap_or_default(),
             database: database::database(
@@ -247,11 +247,34 @@ impl Config {
         if let Some(issuer) = &self.issuer {
             return Ok(issuer.clone());
         }
-        let issuer = Issuer::of_address(address, self.tls.is_some());
+        let issuer = match self.listen.host() {
+            Some(host) => Issuer::of_host(host, address.port(), self.tls.is_some()),
+            None => Issuer::of_address(address, self.tls.is_some()),
+        };
         if !self.insecure_http {
             issuer.require_secure()?;
         }
         Ok(issuer)
+    }
+
+    /// What to write where the issuer follows from the address and is of no use to other machines, which the
+    /// server takes connections from: it names this machine, and so does everything that they are told.
+    pub fn issuer_advice(&self, address: SocketAddr) -> Option<String> {
+        if self.issuer.is_some() || !address.ip().is_unspecified() {
+            return None;
+        }
+        let issuer = Issuer::of_address(address, self.tls.is_some());
+        let port = address.port();
+        let write = if self.tls.is_some() {
+            format!("--issuer https://HOST:{port} with the name in the certificate")
+        } else {
+            format!(
+                "--issuer https://HOST where a TLS proxy is in front, or --issuer http://HOST:{port} --insecure-http in a network where nobody can listen in"
+            )
+        };
+        Some(format!(
+            "other machines can connect, but no issuer is given, so they are told {issuer}, which is their own address: their tokens and metadata do not work. Give the URL at which they reach this server: {write} (JETON_ISSUER and JETON_INSECURE_HTTP in the environment)"
+        ))
     }
 }
 
@@ -377,12 +400,38 @@ mod tests {
     }
 
     #[test]
+    fn an_issuer_that_names_this_machine_to_others_comes_with_advice() {
+        let advice = |listen: &str, issuer: Option<&str>| {
+            let raw = RawConfig {
+                listen: listen.parse().ok(),
+                issuer: issuer.map(str::to_owned),
+                ..RawConfig::default()
+            };
+            let address = "[::]:8420".parse().unwrap();
+            let advice = Config::check(raw).unwrap().issuer_advice(address);
+            advice.unwrap_or_default()
+        };
+        let text = advice(":8420", None);
+        for words in [
+            "told http://127.0.0.1:8420",
+            "--issuer https://HOST ",
+            "--issuer http://HOST:8420 --insecure-http",
+            "JETON_ISSUER",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+        assert_eq!(advice(":8420", Some("https://auth.example.com")), "");
+        let config = Config::check(RawConfig::default()).unwrap();
+        assert_eq!(config.issuer_advice(LISTEN), None);
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_contract() {
         let config = Config::check(RawConfig::default()).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8420");
         assert_eq!(config.data_dir, Path::new("jeton-data"));
         assert_eq!(
-            config.effective_issuer(config.listen).unwrap().as_str(),
+            config.effective_issuer(LISTEN).unwrap().as_str(),
             "http://127.0.0.1:8420"
         );
     }

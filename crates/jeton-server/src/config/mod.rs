@@ -4,12 +4,12 @@
 mod database;
 mod forward;
 mod issuer;
+mod listen;
 mod load;
 mod oidc;
 mod settings;
 mod trusted_proxies;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub use forward::RawForward;
 pub(crate) use forward::{Destination, Forward};
 pub(crate) use issuer::TOKEN_ENDPOINT;
 pub use issuer::{Issuer, IssuerError};
+pub use listen::{ListenAddress, ListenAddressError};
 pub use load::ConfigError;
 pub(crate) use oidc::OidcConfig;
 pub use oidc::RawOidc;
@@ -69,7 +70,7 @@ pub struct RawConfig {
     pub data_dir: Option<PathBuf>,
     /// The address to listen on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<ListenAddress>,
     /// The issuer URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
@@ -125,7 +126,7 @@ pub struct RawConfig {
     pub max_connections_per_source: Option<u32>,
     /// A further address, for `/healthz` and `/readyz` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub health_listen: Option<SocketAddr>,
+    pub health_listen: Option<ListenAddress>,
     /// The proxies that are believed about the source of a request, as networks.
     #[serde(
         default,
@@ -182,7 +183,7 @@ pub struct Config {
     /// Where the database, the master key and `admin.json` are.
     pub data_dir: PathBuf,
     /// The address to listen on.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// The issuer as configured; absent, it follows from the address.
     pub(crate) issuer: Option<Issuer>,
     pub(crate) metadata_scopes: MetadataScopes,
@@ -209,7 +210,7 @@ pub struct Config {
     pub(crate) max_connections: usize,
     /// Absent, a quarter of all.
     pub(crate) max_connections_per_source: Option<usize>,
-    pub(crate) health_listen: Option<SocketAddr>,
+    pub(crate) health_listen: Option<ListenAddress>,
     pub(crate) audit_durability: AuditDurability,
     pub(crate) audit_retention: Option<Duration>,
     /// The room, in bytes, that is kept for tokens and changes.

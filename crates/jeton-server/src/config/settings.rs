@@ -80,7 +80,7 @@ fn server(config: &Config) -> Vec<Named> {
 fn connections(config: &Config) -> Vec<Named> {
     let proxies = &config.trusted_proxies;
     let per_source = config.max_connections_per_source;
-    let health = config.health_listen;
+    let health = config.health_listen.as_ref();
     vec![
         (
             "trusted_proxies",
@@ -98,7 +98,7 @@ fn connections(config: &Config) -> Vec<Named> {
         ),
         (
             "health_listen",
-            health.map_or_else(|| "not set".to_owned(), |address| address.to_string()),
+            health.map_or_else(|| "not set".to_owned(), ToString::to_string),
         ),
     ]
 }

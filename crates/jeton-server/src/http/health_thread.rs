@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::thread;
 
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::connection::Serving;
@@ -14,6 +13,7 @@ use super::connections::Places;
 use super::limits::HEALTH_CONNECTIONS;
 use super::listener::Listener;
 use super::middleware::AppService;
+use super::sockets::Sockets;
 
 /// A thread that has its address and waits to serve.
 pub(super) struct HealthThread {
@@ -44,9 +44,9 @@ impl HealthThread {
     /// # Errors
     ///
     /// Where the system has no thread, or nothing that a runtime needs.
-    pub(super) async fn start(socket: TcpListener) -> io::Result<Self> {
-        let address = socket.local_addr()?;
-        let socket = socket.into_std()?;
+    pub(super) async fn start(sockets: Sockets) -> io::Result<Self> {
+        let address = sockets.address();
+        let sockets = sockets.into_std()?;
         let (begin, begun) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
@@ -59,16 +59,16 @@ impl HealthThread {
                     .build();
                 let ready = runtime.and_then(|runtime| {
                     let entered = runtime.enter();
-                    let socket = TcpListener::from_std(socket)?;
+                    let sockets = Sockets::from_std(sockets)?;
                     drop(entered);
-                    Ok((runtime, socket))
+                    Ok((runtime, sockets))
                 });
                 let _ending: oneshot::Sender<()> = ending;
                 match ready {
-                    Ok((runtime, socket)) => {
+                    Ok((runtime, sockets)) => {
                         // Whoever started it may be gone; then nothing begins.
                         let _ = tell.send(Ok(()));
-                        runtime.block_on(serve(socket, begun, stopped));
+                        runtime.block_on(serve(sockets, begun, stopped));
                     }
                     Err(error) => drop(tell.send(Err(error))),
                 }
@@ -108,7 +108,7 @@ impl ServingHealth {
 }
 
 async fn serve(
-    socket: TcpListener,
+    sockets: Sockets,
     begun: oneshot::Receiver<AppService>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -119,7 +119,7 @@ async fn serve(
         all: HEALTH_CONNECTIONS,
         of_one_source: HEALTH_CONNECTIONS,
     };
-    let listener = Listener::new(socket, places, Serving::plain(service));
+    let listener = Listener::new(sockets, places, Serving::plain(service));
     tokio::select! {
         () = listener.serve() => {}
         _ = stopped => {}

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::connection::Serving;
 use super::connections::{Connections, Places};
+use super::sockets::Sockets;
 use crate::job;
 use crate::telemetry::Recurring;
 
@@ -17,15 +18,15 @@ const ENFORCE_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Listener {
-    socket: TcpListener,
+    sockets: Sockets,
     connections: Arc<Connections>,
     serving: Arc<Serving>,
 }
 
 impl Listener {
-    pub(super) fn new(socket: TcpListener, places: Places, serving: Serving) -> Self {
+    pub(super) fn new(sockets: Sockets, places: Places, serving: Serving) -> Self {
         Self {
-            socket,
+            sockets,
             connections: Connections::new(places),
             serving: Arc::new(serving),
         }
@@ -41,7 +42,7 @@ impl Listener {
 
     /// Accepts no more, and waits for what is under way.
     pub(super) async fn end(self) {
-        drop(self.socket);
+        drop(self.sockets);
         tokio::select! {
             () = self.connections.end() => {}
             () = enforce_deadlines(&self.connections) => {}
@@ -51,7 +52,7 @@ impl Listener {
     async fn accept(&self) {
         let mut trouble = Recurring::default();
         loop {
-            match self.socket.accept().await {
+            match self.sockets.accept().await {
                 Ok((stream, peer)) => self.start(stream, peer),
                 // Out of file descriptors, or the connection is gone already: go on, not too fast.
                 Err(error) => {

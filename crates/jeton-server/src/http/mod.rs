@@ -20,6 +20,7 @@ mod proxies;
 mod proxy_protocol;
 mod router;
 mod server;
+mod sockets;
 mod tls;
 
 pub(crate) use error::OAuthError;
@@ -28,3 +29,4 @@ pub(crate) use limits::{BodyError, has_media_type, read_body};
 pub(crate) use problem::{Problem, ProblemDocument};
 pub use router::openapi_json;
 pub use server::{Reload, Server, ServerError};
+pub use sockets::ListenError;

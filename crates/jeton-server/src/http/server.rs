@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::connection::Serving;
@@ -17,6 +16,7 @@ use super::middleware::AppService;
 use super::open_files::room_for;
 use super::proxies::Proxies;
 use super::router::{health_router, router};
+use super::sockets::{ListenError, Sockets};
 use super::tls::{Asked, Certificates, TlsError};
 use crate::app::App;
 use crate::config::{Config, TrustedProxies};
@@ -25,16 +25,8 @@ use crate::config::{Config, TrustedProxies};
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address.
-    #[error("cannot listen on {address}; is another server there? Choose another with {flag}")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// The flag that names it.
-        flag: &'static str,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The thread for health.
     #[error("the thread that answers at --health-listen cannot be started")]
     Health(#[source] io::Error),
@@ -46,8 +38,7 @@ pub enum ServerError {
 /// A server that has its addresses and waits to serve.
 #[derive(Debug)]
 pub struct Server {
-    socket: TcpListener,
-    address: SocketAddr,
+    sockets: Sockets,
     health: Option<HealthThread>,
     certificates: Option<Certificates>,
     trusted_proxies: TrustedProxies,
@@ -81,19 +72,18 @@ impl Server {
     /// [`ServerError`].
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
         let certificates = config.tls.as_ref().map(Certificates::open).transpose()?;
-        let (socket, address) = listen(config.listen, "--listen").await?;
-        let health = match config.health_listen {
+        let sockets = Sockets::bind(&config.listen, "--listen").await?;
+        let health = match &config.health_listen {
             Some(address) => {
-                let (socket, _) = listen(address, "--health-listen").await?;
-                let thread = HealthThread::start(socket).await;
+                let sockets = Sockets::bind(address, "--health-listen").await?;
+                let thread = HealthThread::start(sockets).await;
                 Some(thread.map_err(ServerError::Health)?)
             }
             None => None,
         };
         let all = room_for(config.max_connections);
         Ok(Self {
-            socket,
-            address,
+            sockets,
             health,
             certificates,
             trusted_proxies: config.trusted_proxies.clone(),
@@ -107,9 +97,14 @@ impl Server {
         })
     }
 
-    /// The address that is really listened on.
+    /// The address that is really listened on; of several, the first.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.sockets.address()
+    }
+
+    /// The other addresses, where a host name has several.
+    pub fn further_addresses(&self) -> &[SocketAddr] {
+        self.sockets.further_addresses()
     }
 
     /// The address of the listener for health, if there is one.
@@ -143,7 +138,7 @@ impl Server {
             expects_proxy_header: self.expects_proxy_header,
             ..Serving::plain(service)
         };
-        let main = Listener::new(self.socket, self.places, serving);
+        let main = Listener::new(self.sockets, self.places, serving);
         tokio::select! {
             () = main.serve() => {}
             () = follow(self.certificates) => {}
@@ -158,20 +153,6 @@ impl Server {
             health.end().await;
         }
     }
-}
-
-async fn listen(
-    address: SocketAddr,
-    flag: &'static str,
-) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let error = |source| ServerError::Listen {
-        address,
-        flag,
-        source,
-    };
-    let socket = TcpListener::bind(address).await.map_err(error)?;
-    let address = socket.local_addr().map_err(error)?;
-    Ok((socket, address))
 }
 
 async fn follow(certificates: Option<Certificates>) {

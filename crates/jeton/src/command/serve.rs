@@ -1,12 +1,11 @@
 //! `jeton serve`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jeton_server::{
-    App, AuditDurability, Config, DatabaseUrl, LogFormat, MetadataScopes, OnDiscontinuity,
-    RawAudit, RawConfig, Server, init_telemetry,
+    App, AuditDurability, Config, DatabaseUrl, ListenAddress, LogFormat, MetadataScopes,
+    OnDiscontinuity, RawAudit, RawConfig, Server, init_telemetry,
 };
 use tokio::sync::oneshot;
 
@@ -21,11 +20,12 @@ use crate::signals::Signals;
 /// environment and a key in jeton.toml; flags win, then the environment, then the file.
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// The address to listen on [env: JETON_LISTEN] [default: 127.0.0.1:8420].
+    /// The address to listen on: 127.0.0.1:8420, [::1]:8420, all addresses of a name as in
+    /// localhost:8420, or all of this machine as in :8420 [env: JETON_LISTEN] [default: 127.0.0.1:8420].
     #[arg(long, value_name = "ADDRESS")]
-    listen: Option<SocketAddr>,
-    /// The issuer: the URL at which clients reach the server [env: JETON_ISSUER] [default: http://
-    /// and the address].
+    listen: Option<ListenAddress>,
+    /// The issuer: the URL at which clients reach the server, with a path where it shares its host as in
+    /// https://tools.example.com/auth [env: JETON_ISSUER] [default: http:// and the address].
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// Which scopes the issuer's metadata lists: none, or all of every MCP server. Some clients ask for
@@ -87,7 +87,7 @@ pub(crate) struct Serve {
     /// A further address, plain http, which answers /healthz and /readyz and nothing else, however busy
     /// the server is [env: JETON_HEALTH_LISTEN].
     #[arg(long, value_name = "ADDRESS")]
-    health_listen: Option<SocketAddr>,
+    health_listen: Option<ListenAddress>,
     /// When a token's audit event has to be on disk: sync, before the token leaves; async, soon
     /// after [env: JETON_AUDIT_DURABILITY] [default: sync].
     #[arg(long, value_name = "WHEN")]
@@ -162,7 +162,7 @@ impl Serve {
         });
         RawConfig {
             data_dir: global.data_dir.clone(),
-            listen: self.listen,
+            listen: self.listen.clone(),
             issuer: self.issuer.clone(),
             metadata_scopes: self.metadata_scopes.map(|listed| match listed {
                 Listed::None => MetadataScopes::None,
@@ -182,7 +182,7 @@ impl Serve {
             proxy_protocol: self.proxy_protocol.then_some(true),
             max_connections: self.max_connections,
             max_connections_per_source: self.max_connections_per_source,
-            health_listen: self.health_listen,
+            health_listen: self.health_listen.clone(),
             audit: Some(RawAudit {
                 durability,
                 retention_days: self.audit_retention_days,
@@ -218,6 +218,12 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
         data_dir = %config.data_dir.display(),
         "ready"
     );
+    for address in server.further_addresses() {
+        tracing::info!(listen = %address, "ready there, too");
+    }
+    if let Some(advice) = config.issuer_advice(server.address()) {
+        tracing::warn!("{advice}");
+    }
     if let Some(link) = app.first_admin_link().await? {
         output::say(&format!(
             "The dashboard has no admin yet. Open this link to become the first one; it works once, for an hour:\n\n    {link}\n"
