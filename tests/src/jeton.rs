@@ -200,7 +200,12 @@ impl Jeton {
 
     /// Somebody with the admin credentials.
     pub async fn operator(&self) -> Operator {
-        Operator::new(self).await
+        Operator::new(self, &self.url).await
+    }
+
+    /// The same where the server is reached at another URL than its issuer.
+    pub async fn operator_at(&self, url: &str) -> Operator {
+        Operator::new(self, url).await
     }
 
     /// The `jeton` command with this data directory.

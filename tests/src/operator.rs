@@ -13,17 +13,17 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub(crate) async fn new(jeton: &Jeton) -> Self {
+    pub(crate) async fn new(jeton: &Jeton, url: &str) -> Self {
         let file = std::fs::read(jeton.data_dir().join("admin.json")).unwrap();
         let file: Value = serde_json::from_slice(&file).unwrap();
         let credentials = Credentials {
             client_id: file["client_id"].as_str().unwrap().to_owned(),
             client_secret: file["client_secret"].as_str().unwrap().to_owned(),
         };
-        let token = credentials.token(&jeton.url, &[]).await;
+        let token = credentials.token(url, &[]).await;
         Self {
             http: http(),
-            url: jeton.url.clone(),
+            url: url.to_owned(),
             token,
             credentials,
         }

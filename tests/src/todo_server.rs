@@ -19,12 +19,22 @@ impl TodoServer {
 
     /// With variables in its environment.
     pub async fn start_with(issuer: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_with_flags(issuer, environment, &[]).await
+    }
+
+    /// With further flags, too.
+    pub async fn start_with_flags(
+        issuer: &str,
+        environment: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Self {
         let port = free_port();
         let url = format!("http://localhost:{port}/mcp");
         let mut command = Command::new(binary("todo-server"));
         command
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--issuer", issuer, "--resource", &url])
+            .args(flags)
             .envs(environment.iter().copied());
         let mut process = Process::start(&mut command);
         process.wait_for("todo server:").await;

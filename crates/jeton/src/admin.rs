@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow, bail};
 use jeton_agent::request_token;
 use jeton_jose::{HttpError, http_client, read_body};
-use jeton_server::{AdminCredentials, Config, RawConfig};
+use jeton_server::{AdminCredentials, Config, RawConfig, read_named_file};
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub(crate) fn admin_file(global: &Global) -> anyhow::Result<(PathBuf, Option<Adm
     let path = Config::load(global.config.as_deref(), &flags)?
         .data_dir
         .join("admin.json");
-    match fs::read(&path) {
+    match read_named_file(&path) {
         Ok(json) => {
             let credentials = serde_json::from_slice(&json)
                 .with_context(|| format!("{} is not as jeton serve writes it", path.display()))?;

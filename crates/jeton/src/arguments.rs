@@ -42,8 +42,8 @@ pub(crate) struct Global {
     /// Where the server is [default: as admin.json says, else http://127.0.0.1:8420].
     #[arg(long, global = true, value_name = "URL", env = "JETON_URL")]
     pub(crate) server: Option<String>,
-    /// Allow plain http to and from other machines than this one: secrets and tokens travel in the clear. For
-    /// networks where nobody can listen in, such as one of containers on one machine.
+    /// Allow plain http to and from other machines: secrets and tokens travel in the clear, so only
+    /// where nobody can listen in.
     #[arg(
         long,
         global = true,

@@ -12,13 +12,15 @@ mod arguments;
 mod command;
 mod demo;
 mod duration;
+mod environment;
 mod output;
 mod reach;
 mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser as _};
+use jeton_server::Config;
 
 use arguments::{Arguments, Command};
 
@@ -26,8 +28,13 @@ use arguments::{Arguments, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const WRONG_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -39,6 +46,36 @@ fn main() -> ExitCode {
     match runtime.block_on(Box::pin(run(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::failed(&error),
+    }
+}
+
+/// The command line, and an environment that fits it. Help and the version are given whatever that is.
+fn arguments() -> Result<Arguments, ExitCode> {
+    let command = Arguments::command();
+    let matches = match command.clone().try_get_matches() {
+        Err(error) if !error.use_stderr() => error.exit(),
+        matches => matches,
+    };
+    let parsed = matches
+        .as_ref()
+        .ok()
+        .and_then(|matches| Arguments::from_arg_matches(matches).ok());
+    let file = parsed
+        .as_ref()
+        .and_then(|parsed| parsed.global.config.as_deref());
+    let declared = Config::variables_named_in(file);
+    let variables = environment::variables();
+    // First, because a variable that is wrong makes arguments wrong.
+    if let Err(wrong) = environment::check(&command, matches.as_ref().ok(), &declared, &variables) {
+        for sentence in wrong.lines() {
+            output::say(&format!("error: {sentence}"));
+        }
+        return Err(ExitCode::from(WRONG_USAGE));
+    }
+    match (parsed, matches) {
+        (Some(arguments), _) => Ok(arguments),
+        (None, Err(error)) => error.exit(),
+        (None, Ok(_)) => Ok(Arguments::parse()),
     }
 }
 

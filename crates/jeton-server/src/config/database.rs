@@ -8,6 +8,7 @@ use jeton_store::{Database, Postgres};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use super::named_file::read_named_file;
 
 /// A database's URL, which may hold a password: hidden from `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,9 +59,9 @@ fn check_tls_parameters(url: &DatabaseUrl) -> Result<(), ConfigError> {
     let pairs = parsed.iter().flat_map(url::Url::query_pairs);
     for (name, value) in pairs.filter(|(name, _)| name.to_lowercase().starts_with("ssl")) {
         let wrong = if TLS_FILES.contains(&&*name) {
-            std::fs::File::open(&*value)
+            read_named_file(Path::new(&*value))
                 .err()
-                .map(|error| format!("{name} names {value}, which cannot be read: {error}"))
+                .map(|error| format!("{name} names {value}, which cannot be used: {error}"))
         } else if name == "sslmode" {
             let modes = [
                 "disable",

@@ -1,6 +1,5 @@
 //! The `[[audit.forward]]` sections: where else audit events go.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -14,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::ConfigError;
 use super::load::plain_environment;
+use super::named_file::read_named_text;
 
 /// A section as somebody wrote it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -142,9 +142,9 @@ fn kinds(named: Option<&[String]>) -> Result<Vec<AuditKind>, String> {
 fn secret(raw: &RawForward) -> Result<SecretSlice<u8>, ConfigError> {
     let wrong = |text: &str| ConfigError::Forward(raw.name.clone(), text.to_owned());
     let text = match (&raw.secret_env, &raw.secret_file) {
-        (Some(name), None) => plain_environment(name)
+        (Some(name), None) => plain_environment(name)?
             .ok_or_else(|| wrong(&format!("secret_env: {name} is not in the environment")))?,
-        (None, Some(path)) => fs::read_to_string(path)
+        (None, Some(path)) => read_named_text(path)
             .map_err(|error| wrong(&format!("secret_file {}: {error}", path.display())))?,
         _ => {
             return Err(wrong(

@@ -152,7 +152,7 @@ impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Address;
 
-        impl Visitor<'_> for Address {
+        impl<'de> Visitor<'de> for Address {
             type Value = ListenAddress;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,6 +166,13 @@ impl<'de> Deserialize<'de> for ListenAddress {
             // A port alone, which a file or the environment has as a number.
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<ListenAddress, E> {
                 self.visit_str(&number.to_string())
+            }
+
+            // An IPv6 address without a port, which the environment has as a list.
+            fn visit_seq<A: de::SeqAccess<'de>>(self, _: A) -> Result<ListenAddress, A::Error> {
+                Err(de::Error::custom(
+                    "it is not an address to listen on: an IPv6 address has the port after its brackets, as in [::1]:8420",
+                ))
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<ListenAddress, E> {

@@ -1,15 +1,20 @@
 //! Reading settings from their three places, and checking them.
 
+use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use figment::Figment;
-use figment::providers::{Env, Format as _, Serialized, Toml};
-use serde::Deserializer;
+use figment::providers::{Data, Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use super::database;
+use super::named_file::explained;
+use super::setting_error::describe;
 use super::settings;
 use super::{
     Config, Forward, Issuer, IssuerError, ListenAddress, OidcConfig, RawConfig, RawForward,
@@ -19,12 +24,20 @@ use super::{
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A file that was named is not there.
-    #[error("the configuration file {0} does not exist")]
-    NoFile(PathBuf),
+    /// The file.
+    #[error("the configuration file {path} cannot be read: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why, and what to do.
+        source: io::Error,
+    },
+    /// A variable without a value.
+    #[error("{0} is set, but empty; give it a value, or unset it")]
+    Empty(String),
     /// A setting has the wrong name or type.
-    #[error("the configuration cannot be read: {0}")]
-    Read(#[from] Box<figment::Error>),
+    #[error("{0}")]
+    Setting(String),
     /// The issuer.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -99,6 +112,29 @@ const ENVIRONMENT: [&str; 18] = [
     "health_listen",
 ];
 
+/// The same for settings in a section of the file, or with another name there.
+const IN_SECTIONS: [(&str, &str); 6] = [
+    ("audit_durability", "audit.durability"),
+    ("audit_retention_days", "audit.retention_days"),
+    ("audit_forward_wait_days", "audit.forward_wait_days"),
+    ("trusted_proxy", "trusted_proxies"),
+    ("audit_reserve_mib", "audit.reserve_mib"),
+    ("audit_on_discontinuity", "audit.on_discontinuity"),
+];
+
+const MASTER_KEY: &str = "JETON_MASTER_KEY";
+const PREVIOUS_MASTER_KEY: &str = "JETON_PREVIOUS_MASTER_KEY";
+const SIGNING_KEYS: &str = "JETON_SIGNING_KEYS";
+const OIDC_CLIENT_SECRET: &str = "JETON_OIDC_CLIENT_SECRET";
+
+/// What comes from the environment alone.
+const SECRETS: [&str; 4] = [
+    MASTER_KEY,
+    PREVIOUS_MASTER_KEY,
+    SIGNING_KEYS,
+    OIDC_CLIENT_SECRET,
+];
+
 /// Where the server listens if nothing else is said.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
 
@@ -111,58 +147,67 @@ impl Config {
     /// [`ConfigError`], which names the setting and where it came from.
     pub fn load(file: Option<&Path>, flags: &RawConfig) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
-        match file {
-            Some(file) if !file.is_file() => return Err(ConfigError::NoFile(file.to_owned())),
-            Some(file) => figment = figment.merge(Toml::file_exact(file)),
-            None if Path::new("jeton.toml").is_file() => {
-                figment = figment.merge(Toml::file_exact("jeton.toml"));
-            }
-            None => {}
+        if let Some(file) = file.or_else(|| default_file()) {
+            figment = figment.merge(toml(file)?);
         }
-        let figment = figment
-            .merge(Env::prefixed("JETON_").only(&ENVIRONMENT))
-            .merge(
-                Env::prefixed("JETON_")
-                    .only(&["audit_durability"])
-                    .map(|_| "audit.durability".into()),
-            )
-            .merge(
-                Env::prefixed("JETON_")
-                    .only(&["audit_retention_days"])
-                    .map(|_| "audit.retention_days".into()),
-            )
-            .merge(
-                Env::prefixed("JETON_")
-                    .only(&["audit_forward_wait_days"])
-                    .map(|_| "audit.forward_wait_days".into()),
-            )
-            .merge(
-                Env::prefixed("JETON_")
-                    .only(&["trusted_proxy"])
-                    .map(|_| "trusted_proxies".into()),
-            )
-            .merge(
-                Env::prefixed("JETON_")
-                    .only(&["audit_reserve_mib"])
-                    .map(|_| "audit.reserve_mib".into()),
-            )
-            .merge(
-                Env::prefixed("JETON_")
-                    .only(&["audit_on_discontinuity"])
-                    .map(|_| "audit.on_discontinuity".into()),
-            )
-            .merge(Serialized::defaults(flags));
-        let raw: RawConfig = figment.extract().map_err(Box::new)?;
+        figment = figment.merge(Env::prefixed("JETON_").only(&ENVIRONMENT));
+        for (name, key) in IN_SECTIONS {
+            let variable = Env::prefixed("JETON_").only(&[name]);
+            figment = figment.merge(variable.map(move |_| key.into()));
+        }
+        let figment = figment.merge(Serialized::defaults(flags));
+        let raw: RawConfig = figment
+            .extract()
+            .map_err(|error| ConfigError::Setting(describe(&error)))?;
         let oidc = raw.oidc.clone();
         let mut config = Self::check(raw)?;
-        config.master_key = environment("JETON_MASTER_KEY");
-        config.previous_master_key = environment("JETON_PREVIOUS_MASTER_KEY");
-        config.signing_keys = environment("JETON_SIGNING_KEYS");
-        config.oidc = oidc
-            .map(|oidc| OidcConfig::check(oidc, plain_environment("JETON_OIDC_CLIENT_SECRET")))
-            .transpose()?;
+        config.master_key = environment(MASTER_KEY)?;
+        config.previous_master_key = environment(PREVIOUS_MASTER_KEY)?;
+        config.signing_keys = environment(SIGNING_KEYS)?;
+        if let Some(oidc) = oidc {
+            let secret = plain_environment(OIDC_CLIENT_SECRET)?;
+            config.oidc = Some(OidcConfig::check(oidc, secret)?);
+        }
         config.settings = settings::settings(&config, &figment);
         Ok(config)
+    }
+
+    /// The names of all settings in the environment.
+    pub fn environment_names() -> impl Iterator<Item = &'static str> {
+        static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+            let in_sections = IN_SECTIONS.iter().map(|(name, _)| *name);
+            ENVIRONMENT
+                .into_iter()
+                .chain(in_sections)
+                .map(|name| format!("JETON_{}", name.to_uppercase()))
+                .collect()
+        });
+        NAMES.iter().map(String::as_str).chain(SECRETS)
+    }
+
+    /// The variables that the configuration file names as holding secrets. A file that cannot be read has none
+    /// here; [`Self::load`] says why.
+    pub fn variables_named_in(file: Option<&Path>) -> Vec<String> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct File {
+            audit: Audit,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Audit {
+            forward: Vec<NamedSecret>,
+        }
+        #[derive(Deserialize)]
+        struct NamedSecret {
+            secret_env: Option<String>,
+        }
+        let Some(Ok(toml)) = file.or_else(|| default_file()).map(toml) else {
+            return Vec::new();
+        };
+        let file = Figment::from(toml).extract::<File>().unwrap_or_default();
+        let secrets = file.audit.forward.into_iter();
+        secrets.filter_map(|secret| secret.secret_env).collect()
     }
 
     /// Exactly these settings: no file, no environment.
@@ -278,6 +323,30 @@ impl Config {
     }
 }
 
+/// `jeton.toml` in the working directory, where there is anything of that name.
+fn default_file() -> Option<&'static Path> {
+    let file = Path::new("jeton.toml");
+    file.symlink_metadata().is_ok().then_some(file)
+}
+
+fn toml(file: &Path) -> Result<Data<Toml>, ConfigError> {
+    let wrong = |source| ConfigError::File {
+        path: file.to_owned(),
+        source,
+    };
+    let is_regular = file
+        .metadata()
+        .map_err(|source| wrong(explained(file, source)))?
+        .is_file();
+    let text = fs::read_to_string(file).map_err(|source| wrong(explained(file, source)))?;
+    // A pipe can be read once; errors in a file name it.
+    Ok(if is_regular {
+        Toml::file_exact(file)
+    } else {
+        Toml::string(&text)
+    })
+}
+
 fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
     match (cert, key) {
         (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
@@ -360,12 +429,17 @@ pub(super) fn optional_truth<'de, D: Deserializer<'de>>(
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-pub(super) fn plain_environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+pub(super) fn plain_environment(name: &str) -> Result<Option<String>, ConfigError> {
+    match std::env::var(name) {
+        Ok(value) if value.trim().is_empty() => Err(ConfigError::Empty(name.to_owned())),
+        Ok(value) => Ok(Some(value)),
+        Err(_) => Ok(None),
+    }
 }
 
-fn environment(name: &str) -> Option<SecretText> {
-    plain_environment(name).map(|text| SecretText(Zeroizing::new(text)))
+fn environment(name: &str) -> Result<Option<SecretText>, ConfigError> {
+    let text = plain_environment(name)?;
+    Ok(text.map(|text| SecretText(Zeroizing::new(text))))
 }
 
 #[cfg(test)]

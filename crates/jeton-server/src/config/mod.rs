@@ -6,7 +6,9 @@ mod forward;
 mod issuer;
 mod listen;
 mod load;
+mod named_file;
 mod oidc;
+mod setting_error;
 mod settings;
 mod trusted_proxies;
 
@@ -23,6 +25,7 @@ pub(crate) use issuer::TOKEN_ENDPOINT;
 pub use issuer::{Issuer, IssuerError};
 pub use listen::{ListenAddress, ListenAddressError};
 pub use load::ConfigError;
+pub use named_file::{read_named_file, read_named_text};
 pub(crate) use oidc::OidcConfig;
 pub use oidc::RawOidc;
 pub(crate) use settings::Setting;

@@ -14,7 +14,7 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
-use crate::config::TlsFiles;
+use crate::config::{TlsFiles, read_named_file};
 use crate::telemetry::with_causes;
 
 /// How often the files are looked at.
@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{path} cannot be read")]
+    #[error("the TLS file {path} cannot be read")]
     File {
         /// Which file.
         path: PathBuf,
@@ -192,7 +192,7 @@ struct Contents {
 impl Contents {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| TlsError::File {
+            read_named_file(path).map_err(|source| TlsError::File {
                 path: path.to_owned(),
                 source,
             })

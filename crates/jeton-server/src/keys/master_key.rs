@@ -1,6 +1,5 @@
 //! The master key: from the environment, from a file, or made at first start.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use jeton_core::{Entropy, EntropyError};
 use jeton_jose::{MasterKey, MasterKeyError, SealError, SealingKey};
 use zeroize::Zeroizing;
 
-use crate::config::Config;
+use crate::config::{Config, read_named_text};
 use crate::private_file::write_private_file;
 
 /// Why there is no master key.
@@ -135,7 +134,7 @@ pub(crate) fn load_all(
             Some(MasterKey::from_base64(&text.0).map_err(MasterKeyFileError::PreviousEnvironment)?)
         }
         (None, Some(path)) => {
-            let text = fs::read_to_string(path).map_err(|source| MasterKeyFileError::File {
+            let text = read_named_text(path).map_err(|source| MasterKeyFileError::File {
                 path: path.clone(),
                 source,
             })?;
@@ -169,7 +168,7 @@ fn load_or_create(
         path: path.clone(),
         source,
     };
-    let text = match fs::read_to_string(path) {
+    let text = match read_named_text(path) {
         Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound && keys_exist => {
             return Err(MasterKeyFileError::Missing(path.clone()));

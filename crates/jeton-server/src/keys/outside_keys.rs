@@ -2,7 +2,6 @@
 //! environment.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -12,7 +11,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
-use crate::config::{Config, SecretText};
+use crate::config::{Config, SecretText, read_named_file};
 
 /// Why such keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +57,7 @@ impl OutsideKey {
     pub(crate) fn read(config: &Config) -> Result<Vec<Self>, OutsideKeysError> {
         let mut keys = Vec::new();
         if let Some(path) = &config.signing_keys_file {
-            let pem = fs::read(path).map_err(|source| OutsideKeysError::File {
+            let pem = read_named_file(path).map_err(|source| OutsideKeysError::File {
                 path: path.clone(),
                 source,
             })?;

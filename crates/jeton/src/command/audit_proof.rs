@@ -1,6 +1,5 @@
 //! `jeton audit verify`, `checkpoint`, `rotate-key`, `reindex` and `acknowledge`: the proof of the audit log.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -97,8 +96,8 @@ pub(crate) async fn verify(admin: &Admin, verify: &Verify, global: &Global) -> a
 }
 
 async fn verify_checkpoint(admin: &Admin, file: &Path, key: Option<&str>) -> anyhow::Result<Value> {
-    let note =
-        fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let note = jeton_server::read_named_text(file)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
     let body = json!({ "note": note, "key": key });
     admin
         .send(Method::POST, "/audit-checkpoint/verify", &body)

@@ -1,7 +1,6 @@
 //! What the file of `jeton apply` says.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -115,7 +114,7 @@ impl DeclaredServer {
 
 impl Declaration {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path)
+        let text = jeton_server::read_named_text(path)
             .with_context(|| format!("{} cannot be read", path.display()))?;
         let mut declaration: Self = serde_saphyr::from_str(&text)
             .with_context(|| format!("{} is not as jeton apply reads it", path.display()))?;
