@@ -75,6 +75,10 @@ pub(crate) fn start(app: &Arc<App>) {
     every(app, "clock", CLOCK_EVERY, |app| async move {
         clock::look(&app).await.map(drop)
     });
+    // For clients that a server of an older version changed meanwhile.
+    every(app, "names to search", EXPIRY_EVERY, |app| async move {
+        Ok(app.store.fold_clients().await?)
+    });
     every(app, "expiry", EXPIRY_EVERY, |app| async move {
         match app.store.try_lock(Lock::Expiry).await? {
             Some(alone) => expiry::forget(&app, &alone).await,

@@ -9,15 +9,9 @@ pub(crate) const SEARCHED: &str = "id || ' ' || kind || ' ' || actor || ' ' || C
     || ' ' || COALESCE(jti, '') || ' ' || COALESCE(source, '') || ' ' \
     || COALESCE(request_id, '') || ' ' || detail";
 
-/// What of it may not be ASCII.
-macro_rules! any_text {
-    () => {
-        "(actor || COALESCE(reason, '') || COALESCE(scope, '') || COALESCE(resource, '') \
-         || COALESCE(source, '') || COALESCE(request_id, '') || detail)"
-    };
-}
-
-const IS_BEYOND_ASCII: &str = concat!("OCTET_LENGTH", any_text!(), " <> LENGTH", any_text!());
+/// Whether it is not ASCII as a whole: IDs, kinds, scopes and addresses always are.
+const IS_BEYOND_ASCII: &str = "(OCTET_LENGTH(detail) <> LENGTH(detail) \
+    OR OCTET_LENGTH(reason) <> LENGTH(reason) OR OCTET_LENGTH(resource) <> LENGTH(resource))";
 
 /// The condition that an event may hold `folded`. Where that is ASCII, placeholder `number` is the pattern of it.
 pub(crate) fn may_hold(folded: &str, number: usize) -> String {
