@@ -9,7 +9,7 @@ use jeton_agent::request_token;
 use jeton_jose::{HttpError, http_client, read_body};
 use jeton_server::{AdminCredentials, Config, RawConfig, read_named_file};
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use url::form_urlencoded;
 
@@ -209,7 +209,13 @@ impl Admin {
 
     /// Deletes a thing as it is now, with the consent to what the server says has to be confirmed.
     pub(crate) async fn delete(&self, path: &str, yes: bool) -> anyhow::Result<()> {
-        let seen = Seen::of(&self.read(path).await?);
+        let there = send(self.request(Method::GET, path)).await?;
+        let seen = if there.status() == StatusCode::NOT_FOUND {
+            // The server knows whether it is deleted already, or no ID.
+            Seen::Anything
+        } else {
+            Seen::of(&document(there).await?)
+        };
         self.delete_if(seen, &confirmed(path.to_owned(), yes)).await
     }
 
@@ -230,6 +236,8 @@ impl Admin {
 pub(crate) enum Seen {
     /// It has no version.
     Unsaid,
+    /// Whatever is there.
+    Anything,
     /// There was none.
     Nothing,
     /// This version.
@@ -246,6 +254,7 @@ impl Seen {
     fn require(self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::Unsaid => request,
+            Self::Anything => request.header(IF_MATCH, "*"),
             Self::Nothing => request.header(IF_NONE_MATCH, "*"),
             Self::Version(version) => request.header(IF_MATCH, format!("\"v{version}\"")),
         }
