@@ -422,7 +422,7 @@ mod tests {
         );
     }
 
-    /// What some reader takes for https://a.example/mcp.
+    /// What some reader takes for `https://a.example/mcp`.
     const OTHER_SPELLINGS: &[&str] = &[
         "https://a.example/%6dcp",
         "https://a.example/%6Dcp",

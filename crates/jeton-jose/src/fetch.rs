@@ -1,6 +1,5 @@
 //! Fetching small JSON documents from servers that may be slow, broken or hostile.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use reqwest::Client;
@@ -33,17 +32,15 @@ pub enum FetchError {
     },
     /// A server elsewhere names a host that resolves to an address of this machine or its networks.
     #[error(
-        "{from} leads to {to}, whose host resolves to {address}, {kind}, which only a server there may name"
+        "{from} leads to {to}, whose host resolves to {found}, which only a server there may name"
     )]
     InwardName {
         /// The URL that a person gave.
         from: String,
         /// Where the server there leads.
         to: String,
-        /// The address.
-        address: IpAddr,
-        /// What kind of address it is, in words.
-        kind: String,
+        /// The address, and in words what kind it is.
+        found: Box<str>,
     },
     /// No answer.
     #[error("{url} could not be reached")]

@@ -76,8 +76,7 @@ async fn check_addresses(
         Some((address, place)) => Err(FetchError::InwardName {
             from: from.to_owned(),
             to: to.to_owned(),
-            address,
-            kind: place.to_string(),
+            found: format!("{address}, {place}").into(),
         }),
     }
 }

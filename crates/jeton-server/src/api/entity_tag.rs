@@ -36,17 +36,16 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 /// A header that is there once or not at all.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
     let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (value, None) => Ok(value),
-        _ => {
-            let name = if name == IF_MATCH {
-                "If-Match"
-            } else {
-                "If-None-Match"
-            };
-            Err(Problem::invalid(name, "expected this header once"))
-        }
+    let value = values.next();
+    if values.next().is_none() {
+        return Ok(value);
     }
+    let name = if name == IF_MATCH {
+        "If-Match"
+    } else {
+        "If-None-Match"
+    };
+    Err(Problem::invalid(name, "expected this header once"))
 }
 
 fn if_match(value: &HeaderValue) -> Result<Option<i64>, Problem> {
