@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Description, Scope, ScopeCycle, ScopeHierarchy, ScopeSet};
+use crate::{Description, Scope, ScopeCycle, ScopeHierarchy, ScopeSet, excerpt, split_scope};
 
 /// A scope as its MCP server defines it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,26 +15,28 @@ pub struct ScopeDefinition {
     /// The scope.
     pub name: Scope,
     /// What it permits, for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Description::deserialize_registered")]
     pub description: Description,
     /// Narrower scopes that a client with this one has too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub implies: Vec<Scope>,
 }
 
-/// `NAME` or `NAME=DESCRIPTION`, as the command line writes it.
+/// `NAME` or `NAME=DESCRIPTION`, as the command line writes it. A name that holds `=` has `\=` there
+/// ([`split_scope`]).
 impl FromStr for ScopeDefinition {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, description) = text.split_once('=').unwrap_or((text, ""));
+        let (name, description) = split_scope(text);
         Ok(Self {
             name: name
                 .parse()
-                .map_err(|error| format!("scope {name:?}: {error}"))?,
+                .map_err(|error| format!("the scope {}: {error}", excerpt(&name)))?,
             description: description
+                .unwrap_or_default()
                 .parse()
-                .map_err(|error| format!("description {error}"))?,
+                .map_err(|error| format!("the description of {name} {error}"))?,
             implies: Vec::new(),
         })
     }

@@ -8,18 +8,58 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Entropy, EntropyError, Timestamp};
+use crate::{Entropy, EntropyError, Timestamp, excerpt};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const ENCODED_LEN: usize = 26;
+/// So much of a text is kept that is no identifier, in characters.
+const LONGEST_FOUND: usize = 100;
 /// Prefix, underscore, digits.
 const TEXT_LEN: usize = 3 + 1 + ENCODED_LEN;
 
 /// Why a text is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected an ID like {prefix}_ followed by {ENCODED_LEN} lower-case letters and digits")]
+#[error(
+    "expected {}, {prefix}_ and {ENCODED_LEN} lower-case letters and digits; found {}",
+    kind_of(prefix).unwrap_or("an ID"),
+    found_words(found)
+)]
 pub struct IdError {
     prefix: &'static str,
+    found: String,
+}
+
+/// The kinds of identifiers, as people call them.
+const KINDS: [(&str, &str); 9] = [
+    (McpServerId::PREFIX, "the ID of an MCP server"),
+    (ClientId::PREFIX, "the ID of a client"),
+    (SecretId::PREFIX, "the ID of a secret"),
+    (KeyId::PREFIX, "the ID of a signing key"),
+    (EventId::PREFIX, "the ID of an audit event"),
+    (TokenId::PREFIX, "the ID of a token"),
+    (RequestId::PREFIX, "the ID of a request"),
+    (AdminId::PREFIX, "the ID of an admin"),
+    (InvitationId::PREFIX, "the ID of an invitation"),
+];
+
+fn kind_of(prefix: &str) -> Option<&'static str> {
+    let known = KINDS.iter().find(|(known, _)| *known == prefix);
+    known.map(|(_, kind)| *kind)
+}
+
+/// What a text identifies, like `the ID of a client`, if it is an identifier.
+pub fn id_kind(text: &str) -> Option<&'static str> {
+    let (prefix, digits) = text.split_once('_')?;
+    decode(digits).and_then(|_| kind_of(prefix))
+}
+
+/// An identifier of another kind is named as that; whatever else was found is quoted, as far as it
+/// helps to recognise it.
+fn found_words(found: &str) -> String {
+    match id_kind(found) {
+        Some(kind) => format!("{found}, which is {kind}"),
+        None => excerpt(found),
+    }
 }
 
 /// The 128 bits of a `UUIDv7`: 48 bits of milliseconds, then randomness.
@@ -122,7 +162,10 @@ macro_rules! id {
                 text.strip_prefix(concat!($prefix, "_"))
                     .and_then(decode)
                     .map(Self)
-                    .ok_or(IdError { prefix: $prefix })
+                    .ok_or_else(|| IdError {
+                        prefix: $prefix,
+                        found: text.chars().take(LONGEST_FOUND).collect(),
+                    })
             }
         }
 
@@ -259,6 +302,17 @@ mod tests {
         assert!(format!("{id}0").parse::<ClientId>().is_err());
         assert!(id.to_uppercase().parse::<ClientId>().is_err());
         let error = "m2m_oops".parse::<ClientId>().unwrap_err().to_string();
-        assert!(error.contains("m2m_"), "{error}");
+        assert_eq!(
+            error,
+            "expected the ID of a client, m2m_ and 26 lower-case letters and digits; found \"m2m_oops\""
+        );
+        let other = id.parse::<McpServerId>().unwrap_err().to_string();
+        assert!(
+            other.ends_with(&format!("found {id}, which is the ID of a client")),
+            "{other}"
+        );
+        let secret = "jeton_BSXEsesI6fTClCe4sEjs71HUMjgqbLNPgxuSIxcGf1h2CS8gW";
+        let error = secret.parse::<ClientId>().unwrap_err().to_string();
+        assert!(!error.contains("BSXE"), "{error}");
     }
 }

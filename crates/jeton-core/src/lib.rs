@@ -27,11 +27,13 @@ mod resource;
 mod resource_metadata;
 mod resource_path;
 mod scope;
+mod scope_argument;
 mod scope_hierarchy;
 mod search_text;
 mod secret;
 mod server_metadata;
 mod signing_key;
+mod span;
 mod token_request;
 mod token_response;
 mod tokens_of;
@@ -49,19 +51,21 @@ pub use form::{Form, FormError};
 pub use grant::Grant;
 pub use id::{
     AdminId, ClientId, EventId, IdError, InvitationId, KeyId, McpServerId, RequestId, SecretId,
-    SecretOwner, TokenId,
+    SecretOwner, TokenId, id_kind,
 };
 pub use mcp_server::{McpServer, TokenProfile, TokenTtl, TokenTtlError};
-pub use name::{Description, DisplayName, TextError};
-pub use redact::{looks_secret, redact};
+pub use name::{Description, DisplayName, TextError, shown};
+pub use redact::{excerpt, looks_secret, redact, without_userinfo};
 pub use resource::{ResourceUri, ResourceUriError};
 pub use resource_metadata::ProtectedResourceMetadata;
 pub use scope::{Scope, ScopeError, ScopeSet};
+pub use scope_argument::split_scope;
 pub use scope_hierarchy::{ScopeCycle, ScopeHierarchy};
 pub use search_text::search_text;
 pub use secret::{ClientSecret, PlainSecret, SecretDigest, SecretState};
 pub use server_metadata::ServerMetadata;
 pub use signing_key::{KeyState, SigningAlgorithm};
+pub use span::{DurationError, TimeError, counted, parse_duration, parse_time};
 pub use token_request::{GrantType, PresentedSecret, TokenRequest, TokenRequestError};
 pub use token_response::{LONG_TOKEN, TokenResponse, TokenType};
 pub use tokens_of::TokensOf;

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    Audience, DefinedScopes, Description, DisplayName, McpServerId, ResourceUri, Scope, ScopeSet,
-    SigningAlgorithm, Timestamp,
+    Audience, DefinedScopes, Description, DisplayName, DurationError, McpServerId, ResourceUri, Scope,
+    ScopeSet, SigningAlgorithm, Timestamp, excerpt, parse_duration,
 };
 
 /// How long an access token lives, in seconds: 60 to 86,400.
@@ -16,7 +16,7 @@ pub struct TokenTtl(u32);
 
 /// The lifetime asked for is outside 60 seconds to 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a token lifetime is 60 to 86400 seconds, not {0}")]
+#[error("a token lifetime is 60 to 86400 seconds (one minute to 24 hours), not {0}")]
 pub struct TokenTtlError(i64);
 
 impl TokenTtl {
@@ -46,13 +46,21 @@ impl TryFrom<i64> for TokenTtl {
     }
 }
 
+/// As the command line writes it: a number of seconds, or a duration like `10m`.
 impl FromStr for TokenTtl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let seconds: i64 = text
-            .parse()
-            .map_err(|_| "expected a number of seconds".to_owned())?;
+        let seconds = match parse_duration(text) {
+            Ok(duration) => i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+            Err(DurationError::NoUnit(seconds)) => i64::try_from(seconds).unwrap_or(i64::MAX),
+            Err(DurationError::Malformed(text)) => {
+                return Err(format!(
+                    "expected a number of seconds, or a duration like 10m or 1h; found {}",
+                    excerpt(&text)
+                ));
+            }
+        };
         Self::try_from(seconds).map_err(|error| error.to_string())
     }
 }
@@ -196,5 +204,20 @@ impl McpServer {
 impl fmt::Display for TokenTtl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifetime_is_seconds_or_a_duration() {
+        for (text, seconds) in [("600", 600), ("10m", 600), ("24h", 86_400), ("60s", 60)] {
+            assert_eq!(text.parse::<TokenTtl>().unwrap().as_seconds(), seconds);
+        }
+        for bad in ["5", "1m30s", "2d", "soon", "-60", ""] {
+            assert!(bad.parse::<TokenTtl>().is_err(), "{bad}");
+        }
     }
 }

@@ -1,5 +1,7 @@
-//! Texts that people read: names and descriptions, bounded and without control characters.
+//! Texts that people read: names and descriptions, bounded, with something to see, and without
+//! characters that hide or reorder what is there.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +13,17 @@ pub enum TextError {
     /// Nothing but white space.
     #[error("must not be empty")]
     Empty,
+    /// Nothing that a reader would see.
+    #[error("has no visible character; a name needs at least one letter, digit or sign")]
+    Invisible,
+    /// A character that reorders the text around it (Unicode UAX #9), so that it reads as another one.
+    #[error(
+        "has the character U+{0:04X}, which changes the direction of the text around it so that it reads as another; leave it out"
+    )]
+    Direction(u32),
+    /// A character that cannot be seen, so that two texts look alike.
+    #[error("has the invisible character U+{0:04X}; leave it out")]
+    Hidden(u32),
     /// Over the limit.
     #[error("has {found} characters where at most {limit} are allowed")]
     TooLong {
@@ -20,8 +33,69 @@ pub enum TextError {
         found: usize,
     },
     /// A control character, such as a line break in a name.
-    #[error("must not contain control characters")]
-    Control,
+    #[error("has the control character U+{0:04X}; leave it out")]
+    Control(u32),
+}
+
+/// Characters that change the order in which others are shown (Unicode `Bidi_Control`).
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters that nobody sees and no word needs. The two joiners (U+200C, U+200D) are not among
+/// them: Persian words and emoji need them.
+fn is_hidden(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}'
+            | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// Characters that show nothing by themselves: white space, joiners, fillers, variation selectors.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || is_hidden(c)
+        || is_direction(c)
+        || matches!(
+            c,
+            '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{200c}' | '\u{200d}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
+                | '\u{e0100}'..='\u{e01ef}'
+        )
+}
+
+/// A text as it can be shown on one line: what would hide, reorder or control is written as its
+/// number, `\u{202e}`. For what was taken before such characters were refused, and for what others
+/// sent.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| !(c.is_control() || is_hidden(c) || is_direction(c));
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => shown.push(' '),
+            c if is_plain(c) => shown.push(c),
+            c => shown.extend(c.escape_unicode()),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Refuses what a reader would not see as it is.
+fn readable(text: &str) -> Result<(), TextError> {
+    if let Some(c) = text.chars().find(|c| is_direction(*c)) {
+        return Err(TextError::Direction(u32::from(c)));
+    }
+    if !text.is_empty() && text.chars().all(is_blank) {
+        return Err(TextError::Invisible);
+    }
+    match text.chars().find(|c| is_hidden(*c)) {
+        Some(c) => Err(TextError::Hidden(u32::from(c))),
+        None => Ok(()),
+    }
 }
 
 fn bounded(text: &str, limit: usize, line_breaks: bool) -> Result<String, TextError> {
@@ -30,13 +104,11 @@ fn bounded(text: &str, limit: usize, line_breaks: bool) -> Result<String, TextEr
     if found > limit {
         return Err(TextError::TooLong { limit, found });
     }
-    if text
-        .chars()
-        .any(|c| c.is_control() && !(line_breaks && matches!(c, '\n' | '\t')))
-    {
-        return Err(TextError::Control);
+    let is_control = |c: &char| c.is_control() && !(line_breaks && matches!(c, '\n' | '\t'));
+    match text.chars().find(is_control) {
+        Some(c) => Err(TextError::Control(u32::from(c))),
+        None => Ok(text.to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 /// A name of 1 to 100 characters on one line.
@@ -51,6 +123,20 @@ impl FromStr for DisplayName {
     type Err = TextError;
 
     fn from_str(text: &str) -> Result<Self, TextError> {
+        let name = Self::from_registered(text)?;
+        readable(&name.0)?;
+        Ok(name)
+    }
+}
+
+impl DisplayName {
+    /// Parses a name that is in the store: an earlier version may have taken one that
+    /// [`Self::from_str`] refuses today.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`].
+    pub fn from_registered(text: &str) -> Result<Self, TextError> {
         let name = bounded(text, 100, false)?;
         if name.is_empty() {
             Err(TextError::Empty)
@@ -60,11 +146,33 @@ impl FromStr for DisplayName {
     }
 }
 
+impl Description {
+    /// Parses a description that is in the store: an earlier version may have taken one that
+    /// [`Self::from_str`] refuses today.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`].
+    pub fn from_registered(text: &str) -> Result<Self, TextError> {
+        bounded(text, 1000, true).map(Self)
+    }
+
+    /// Deserializes a description that is in the store.
+    pub(crate) fn deserialize_registered<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::from_registered(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 impl FromStr for Description {
     type Err = TextError;
 
     fn from_str(text: &str) -> Result<Self, TextError> {
-        bounded(text, 1000, true).map(Self)
+        let description = Self::from_registered(text)?;
+        readable(&description.0)?;
+        Ok(description)
     }
 }
 
@@ -85,7 +193,7 @@ macro_rules! text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                let text = Cow::<'de, str>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
@@ -105,10 +213,58 @@ mod tests {
         assert_eq!(" ".parse::<DisplayName>().unwrap_err(), TextError::Empty);
         assert_eq!(
             "a\nb".parse::<DisplayName>().unwrap_err(),
-            TextError::Control
+            TextError::Control(0xa)
         );
         assert!("é".repeat(100).parse::<DisplayName>().is_ok());
         assert!("é".repeat(101).parse::<DisplayName>().is_err());
         assert!("two\nlines".parse::<Description>().is_ok());
+    }
+
+    #[test]
+    fn a_text_that_reads_as_another_is_refused_with_the_character() {
+        for (text, refused) in [
+            ("\u{200b}", TextError::Invisible),
+            ("\u{2800}\u{3164}", TextError::Invisible),
+            ("\u{200d}\u{fe0f}", TextError::Invisible),
+            ("\u{202e}tnega", TextError::Direction(0x202e)),
+            ("agent\u{2067}", TextError::Direction(0x2067)),
+            ("agent\u{200f}", TextError::Direction(0x200f)),
+            ("age\u{ad}nt", TextError::Hidden(0xad)),
+            ("agent\u{feff}x", TextError::Hidden(0xfeff)),
+            ("agent\u{e0041}", TextError::Hidden(0xe0041)),
+            ("a\u{1b}[2J", TextError::Control(0x1b)),
+            ("a\u{85}b", TextError::Control(0x85)),
+        ] {
+            assert_eq!(
+                text.parse::<DisplayName>(),
+                Err(refused.clone()),
+                "{text:?}"
+            );
+            assert_eq!(text.parse::<Description>(), Err(refused), "{text:?}");
+        }
+        for name in [
+            "Équipe",
+            "中文",
+            "می\u{200c}خواهم",
+            "👩\u{200d}💻",
+            "שלום",
+            "❤\u{fe0f}",
+            "-",
+            "🤖",
+        ] {
+            assert!(name.parse::<DisplayName>().is_ok(), "{name}");
+        }
+        assert!("".parse::<Description>().is_ok());
+        assert!("שלום\nעולם".parse::<Description>().is_ok());
+    }
+
+    #[test]
+    fn what_an_earlier_version_took_is_read_and_shown_with_its_numbers() {
+        let name = DisplayName::from_registered("\u{202e}tnega").unwrap();
+        assert_eq!(shown(name.as_str()), "\\u{202e}tnega");
+        assert_eq!(shown("two\nlines\u{1b}"), "two lines\\u{1b}");
+        assert_eq!(shown("Équipe"), "Équipe");
+        assert!(Description::from_registered("\u{200b}").is_ok());
+        assert!(DisplayName::from_registered("a\nb").is_err());
     }
 }

@@ -31,6 +31,11 @@ pub enum ResourceUriError {
     /// `user:password@` in the URL.
     #[error("a resource must not carry a user name or password")]
     UserInfo,
+    /// `*` in the host: every server is registered by itself.
+    #[error(
+        "the host of a URL cannot have a * in it: a token is for one MCP server. Register each by its own URL; one URL covers the paths below it"
+    )]
+    Wildcard,
     /// Dot segments, encoded letters or slashes, backslashes, a host not in ASCII, …
     #[error("the URL is not in its normal form; write it as {0}")]
     NotNormal(String),
@@ -123,6 +128,9 @@ impl FromStr for ResourceUri {
     /// A spelling that a normalising reader would take for another path is refused, with the normal
     /// one in the error: for such a reader a token for `/%6dcp` would be a token for `/mcp`.
     fn from_str(text: &str) -> Result<Self, ResourceUriError> {
+        if split(text).is_some_and(|(origin, _)| origin.contains('*')) {
+            return Err(ResourceUriError::Wildcard);
+        }
         let uri = Self::from_registered(text).map_err(|error| match error {
             ResourceUriError::NotNormal(url) => Self::from_registered(&url)
                 .and_then(|uri| uri.normal())
@@ -473,6 +481,20 @@ mod tests {
         "https://a.example/%EE%80%80mcp",
         "https://a.example./mcp",
     ];
+
+    #[test]
+    fn a_host_with_a_star_is_refused_as_that_and_a_path_with_one_is_not() {
+        for wild in [
+            "https://*.example.com/mcp",
+            "https://*/mcp",
+            "http://localhost:*/mcp",
+        ] {
+            let error = wild.parse::<ResourceUri>().unwrap_err();
+            assert_eq!(error, ResourceUriError::Wildcard, "{wild}");
+        }
+        assert!("https://a.example/*".parse::<ResourceUri>().is_ok());
+        assert!(ResourceUri::from_registered("https://*.example.com/mcp").is_ok());
+    }
 
     #[test]
     fn another_spelling_of_a_path_is_refused_with_the_normal_one() {

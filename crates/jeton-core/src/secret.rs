@@ -61,6 +61,13 @@ impl PlainSecret {
                 .is_some_and(|(body, found)| found.chars().eq(checksum(body)))
     }
 
+    /// Whether it would be a Jeton secret without the white space or line break around it.
+    pub fn is_surrounded(&self) -> bool {
+        let text = self.expose();
+        let trimmed = text.trim();
+        trimmed.len() < text.len() && Self::presented(trimmed.to_owned()).is_well_formed()
+    }
+
     /// The digest that the store keeps.
     pub fn digest(&self) -> SecretDigest {
         let hash = digest::digest(&digest::SHA256, self.expose().as_bytes());

@@ -76,6 +76,16 @@ pub enum TokenRequestError {
         "the Authorization: Basic header is malformed; it is base64 of client_id:client_secret, each form-encoded"
     )]
     BasicMalformed,
+    /// An `Authorization` header without a client ID.
+    #[error(
+        "the client ID in the Authorization: Basic header is empty; is the variable or file that it comes from empty?"
+    )]
+    EmptyClientId,
+    /// An `Authorization` header without a secret.
+    #[error(
+        "the client secret in the Authorization: Basic header is empty; is the variable or file that it comes from empty?"
+    )]
+    EmptySecret,
     /// Another way of authenticating.
     #[error(
         "this way of authenticating is not supported; use client_secret_basic or client_secret_post"
@@ -141,6 +151,8 @@ impl TokenRequestError {
             Self::MissingCredentials
             | Self::MissingSecret
             | Self::BasicMalformed
+            | Self::EmptyClientId
+            | Self::EmptySecret
             | Self::UnsupportedMethod => ErrorCode::InvalidClient,
             Self::Scope(_) | Self::TooManyScopes { .. } => ErrorCode::InvalidScope,
             Self::Resource { .. } | Self::SeveralResources(_) | Self::ResourceIsNotAudience => {
@@ -278,8 +290,11 @@ impl PresentedSecret {
         let secret = decode(secret.get(1..).unwrap_or(&[]))
             .map_err(malformed)?
             .into_owned();
-        if client_id.is_empty() || secret.is_empty() {
-            return Err(TokenRequestError::BasicMalformed);
+        if client_id.is_empty() {
+            return Err(TokenRequestError::EmptyClientId);
+        }
+        if secret.is_empty() {
+            return Err(TokenRequestError::EmptySecret);
         }
         Ok(Self {
             client_id,

@@ -10,7 +10,7 @@ use crate::{Store, StoreError, Transaction};
 fn from_row(row: &AnyRow) -> Result<Admin, StoreError> {
     Ok(Admin {
         id: row.parsed("id")?,
-        name: row.parsed("name")?,
+        name: row.name("name")?,
         email: row.parsed("email")?,
         role: row.parsed::<Role>("role")?,
         role_source: row.parsed("role_source")?,

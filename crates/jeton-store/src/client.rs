@@ -27,8 +27,8 @@ pub(crate) fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
         .transpose()?;
     Ok(Client {
         id: row.parsed("id")?,
-        name: row.parsed("name")?,
-        description: row.parsed("description")?,
+        name: row.name("name")?,
+        description: row.description("description")?,
         status: row.parsed::<ClientStatus>("status")?,
         token_ttl,
         custom_claims: row.json("custom_claims")?,
@@ -125,6 +125,30 @@ impl Store {
         if let Some(server) = filter.mcp_server_id {
             query = query.bind(server.to_string());
         }
+        let rows = self.rows(query).await?;
+        let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+        Ok(Page::from_probe(items, page.limit, |client: &Client| {
+            client.id
+        }))
+    }
+
+    /// A page of the clients with exactly this name, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn clients_named(
+        &self,
+        name: &str,
+        page: PageRequest<ClientId>,
+    ) -> Result<Page<Client>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM client WHERE name = $1 AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+        );
+        let query = query
+            .bind(name.to_owned())
+            .bind(page.after.map(|id| id.to_string()))
+            .bind(page.probe());
         let rows = self.rows(query).await?;
         let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
         Ok(Page::from_probe(items, page.limit, |client: &Client| {

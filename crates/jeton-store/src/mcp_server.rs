@@ -23,8 +23,8 @@ fn registered_aliases(row: &AnyRow) -> Result<Vec<ResourceUri>, StoreError> {
 fn from_row(row: &AnyRow) -> Result<McpServer, StoreError> {
     Ok(McpServer {
         id: row.parsed("id")?,
-        name: row.parsed("name")?,
-        description: row.parsed("description")?,
+        name: row.name("name")?,
+        description: row.description("description")?,
         url: registered_url(row)?,
         aliases: registered_aliases(row)?,
         scopes: row.json("scopes")?,

@@ -24,7 +24,7 @@ pub(crate) fn from_row(row: &AnyRow) -> Result<RetiredUrl, StoreError> {
     Ok(RetiredUrl {
         url: registered_url(row)?,
         mcp_server_id: row.parsed("mcp_server_id")?,
-        name: row.parsed("name")?,
+        name: row.name("name")?,
         retired_at: row.time("retired_at")?,
     })
 }

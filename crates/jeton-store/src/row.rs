@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use jeton_core::Timestamp;
+use jeton_core::{Description, DisplayName, Timestamp};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -47,6 +47,18 @@ pub(crate) trait Columns {
     fn parsed<T: FromStr>(&self, column: &'static str) -> Result<T, StoreError> {
         self.text(column)?
             .parse()
+            .map_err(|_| StoreError::Corrupt { column })
+    }
+
+    /// A name, as lenient as the version that took it.
+    fn name(&self, column: &'static str) -> Result<DisplayName, StoreError> {
+        DisplayName::from_registered(&self.text(column)?)
+            .map_err(|_| StoreError::Corrupt { column })
+    }
+
+    /// A description, as lenient as the version that took it.
+    fn description(&self, column: &'static str) -> Result<Description, StoreError> {
+        Description::from_registered(&self.text(column)?)
             .map_err(|_| StoreError::Corrupt { column })
     }
 

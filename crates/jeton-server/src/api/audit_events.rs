@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use jeton_core::Timestamp;
+use jeton_core::{Timestamp, parse_time};
 use jeton_store::{AuditFilter, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -42,9 +42,9 @@ pub(crate) struct AuditQuery {
     request_id: Option<String>,
     /// The source address.
     source: Option<String>,
-    /// At or after this time, RFC 3339.
+    /// At or after this time: RFC 3339, a date, or how long ago, like `24h`.
     since: Option<String>,
-    /// Before this time, RFC 3339.
+    /// Before this time: RFC 3339, a date (its beginning, UTC), or how long ago.
     until: Option<String>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -60,16 +60,14 @@ pub(crate) struct AuditQuery {
 pub(crate) struct ExportQuery {
     /// The `seq` of the last event that is there already.
     after: Option<i64>,
-    /// At or after this time, RFC 3339.
+    /// At or after this time: RFC 3339, a date, or how long ago, like `24h`.
     since: Option<String>,
-    /// Before this time, RFC 3339.
+    /// Before this time: RFC 3339, a date (its beginning, UTC), or how long ago.
     until: Option<String>,
     /// How many at most, 1 to 2000; 1000 if absent.
     #[param(minimum = 1, maximum = 2000)]
     limit: Option<u32>,
 }
-
-const TIME: &str = "a time like 2026-01-31T12:00:00Z";
 
 /// Export audit events as JSON Lines, oldest first, one page of it. Each line is an event as
 /// elsewhere, and `batch_hash` where it ends a batch of the chain. The header `X-Next-After` is
@@ -96,8 +94,8 @@ pub(crate) async fn export(
         let detail = format!("a page has 1 to 2000 events, not {limit}");
         return Err(Problem::invalid("limit", detail));
     }
-    let since: Option<Timestamp> = parsed("since", query.since.as_deref(), TIME)?;
-    let until: Option<Timestamp> = parsed("until", query.until.as_deref(), TIME)?;
+    let since = time(&app, "since", query.since.as_deref())?;
+    let until = time(&app, "until", query.until.as_deref())?;
     let page = audit_export::page(&app, query.after, since, until, limit).await?;
     let mut response = page.lines.into_response();
     let headers = response.headers_mut();
@@ -106,6 +104,17 @@ pub(crate) async fn export(
         headers.insert("x-next-after", HeaderValue::from(next));
     }
     Ok(response)
+}
+
+fn time(
+    app: &App,
+    parameter: &'static str,
+    value: Option<&str>,
+) -> Result<Option<Timestamp>, Problem> {
+    value
+        .map(|text| parse_time(text, app.clock.now()))
+        .transpose()
+        .map_err(|error| Problem::invalid(parameter, error.to_string()))
 }
 
 fn parsed<T: FromStr>(
@@ -132,7 +141,7 @@ fn text(parameter: &'static str, value: Option<&str>) -> Result<Option<String>, 
 }
 
 impl AuditQuery {
-    fn filter(&self) -> Result<AuditFilter, Problem> {
+    fn filter(&self, app: &App) -> Result<AuditFilter, Problem> {
         let kind = self.kind.as_deref().map(str::parse).transpose();
         Ok(AuditFilter {
             kind: kind.map_err(|error: String| Problem::invalid("kind", error))?,
@@ -151,8 +160,8 @@ impl AuditQuery {
             actor: text("actor", self.actor.as_deref())?,
             request_id: text("request_id", self.request_id.as_deref())?,
             source: text("source", self.source.as_deref())?,
-            since: parsed("since", self.since.as_deref(), TIME)?,
-            until: parsed("until", self.until.as_deref(), TIME)?,
+            since: time(app, "since", self.since.as_deref())?,
+            until: time(app, "until", self.until.as_deref())?,
             text: None,
         })
     }
@@ -178,7 +187,7 @@ pub(crate) async fn list(
     ApiQuery(query): ApiQuery<AuditQuery>,
 ) -> Result<Json<PageOf<AuditEventView>>, Problem> {
     let page = page_request(query.cursor.as_deref(), query.limit)?;
-    let filter = query.filter()?;
+    let filter = query.filter(&app)?;
     let begin = Instant::now();
     let (mut events, mut before) = (Vec::new(), page.after);
     loop {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use jeton_core::{AuditKind, Timestamp};
+use jeton_core::{AuditKind, Timestamp, parse_time};
 use jeton_store::{AuditFilter, AuditSearch};
 use serde::Deserialize;
 
@@ -60,7 +60,7 @@ const CLIENT: &str = "Expected a client's ID, m2m_…";
 
 impl AuditForm {
     /// The events that match, newest first; where anything cannot be read, none.
-    fn filter(&self, errors: &mut Errors) -> AuditFilter {
+    fn filter(&self, now: Timestamp, errors: &mut Errors) -> AuditFilter {
         fn chosen<T: FromStr>(
             text: &str,
             (field, expected): (&str, &str),
@@ -83,8 +83,8 @@ impl AuditForm {
             ),
             mcp_server_id: chosen(&self.server, ("server", SERVER), errors),
             client_id: chosen(&self.client, ("client", CLIENT), errors),
-            since: time(&self.since, "since", errors),
-            until: time(&self.until, "until", errors),
+            since: time(&self.since, "since", (now, &mut *errors)),
+            until: time(&self.until, "until", (now, &mut *errors)),
             text: errors.take("q", search_text(&self.q)).flatten(),
             ..AuditFilter::default()
         };
@@ -126,22 +126,12 @@ impl AuditForm {
     }
 }
 
-/// `2026-01-31T12:00`, as the browser's field gives it, or RFC 3339.
-fn time(text: &str, field: &str, errors: &mut Errors) -> Option<Timestamp> {
-    let text = text.trim();
-    if text.is_empty() {
+/// A time as the browser's field gives it, `2026-01-31T12:00`, or as a person writes it.
+fn time(text: &str, field: &str, (now, errors): (Timestamp, &mut Errors)) -> Option<Timestamp> {
+    if text.trim().is_empty() {
         return None;
     }
-    let full = match text.len() {
-        16 => format!("{text}:00Z"),
-        19 => format!("{text}Z"),
-        _ => text.to_owned(),
-    };
-    errors.take(
-        field,
-        full.parse::<Timestamp>()
-            .map_err(|_| "Expected a time like 2026-01-31T12:00."),
-    )
+    errors.take(field, parse_time(text, now))
 }
 
 /// `/dashboard/audit`
@@ -151,7 +141,7 @@ pub(crate) async fn list(
     signed_in: SignedIn,
 ) -> PageResult {
     let mut errors = Errors::default();
-    let filter = form.filter(&mut errors);
+    let filter = form.filter(app.clock.now(), &mut errors);
     let before = match form.before.as_str() {
         "" => None,
         before => errors.take(
@@ -311,7 +301,7 @@ fn export(
     extension: &str,
 ) -> PageResult {
     let mut errors = Errors::default();
-    let filter = form.filter(&mut errors);
+    let filter = form.filter(app.clock.now(), &mut errors);
     if !form.before.is_empty() || form.live.is_some() {
         errors.add("before", "An export has no page, and follows nothing.");
     }

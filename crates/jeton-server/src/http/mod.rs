@@ -15,6 +15,7 @@ mod limits;
 mod listener;
 mod middleware;
 mod open_files;
+mod plain_words;
 mod problem;
 mod proxies;
 mod proxy_protocol;

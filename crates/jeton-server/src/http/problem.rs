@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use jeton_core::redact;
 use jeton_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -62,7 +63,8 @@ impl Problem {
                 kind: format!("urn:jeton:problem:{kind}"),
                 title: title.to_owned(),
                 status: status.as_u16(),
-                detail: detail.into(),
+                // Somebody may have sent a secret, or a URL with a password, which the text then names.
+                detail: redact(&detail.into()).into_owned(),
                 parameter: None,
                 clients: None,
                 losses: Vec::new(),

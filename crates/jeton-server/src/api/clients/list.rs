@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use jeton_core::McpServerId;
-use jeton_store::ClientFilter;
+use jeton_core::{Client, ClientId, DisplayName, McpServerId};
+use jeton_store::{ClientFilter, PageRequest};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -24,6 +24,8 @@ pub(crate) struct ClientQuery {
     /// Only those with a grant on this MCP server.
     #[param(value_type = Option<String>)]
     mcp_server_id: Option<McpServerId>,
+    /// Only those with exactly this name; names need not be unique.
+    name: Option<String>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
     /// How many at most, 1 to 200; 50 if absent.
@@ -50,6 +52,9 @@ pub(crate) async fn list(
         mcp_servers::find(&app, id).await?;
     }
     let page = page_request(query.cursor.as_deref(), query.limit)?;
+    if let Some(name) = &query.name {
+        return named(&app, name, (query.mcp_server_id, page)).await;
+    }
     let filter = ClientFilter {
         mcp_server_id: query.mcp_server_id,
         text: None,
@@ -61,12 +66,39 @@ pub(crate) async fn list(
         .map_err(ServiceError::from)?;
     let mut items = Vec::with_capacity(clients.items.len());
     for client in clients.items {
-        let grants = app
-            .store
-            .grants_of_client(client.id)
-            .await
-            .map_err(ServiceError::from)?;
-        items.push(ClientView::of(client, &grants));
+        items.push(view(&app, client).await?);
+    }
+    Ok(Json(PageOf {
+        items,
+        next_cursor: clients.next,
+    }))
+}
+
+async fn view(app: &App, client: Client) -> Result<ClientView, Problem> {
+    let grants = app.store.grants_of_client(client.id).await;
+    Ok(ClientView::of(client, &grants.map_err(ServiceError::from)?))
+}
+
+/// The clients with a name.
+async fn named(
+    app: &App,
+    name: &str,
+    (server, page): (Option<McpServerId>, PageRequest<ClientId>),
+) -> Result<Json<PageOf<ClientView>>, Problem> {
+    if DisplayName::from_registered(name).is_err() {
+        return Ok(Json(PageOf {
+            items: Vec::new(),
+            next_cursor: None,
+        }));
+    }
+    let clients = app.store.clients_named(name, page).await;
+    let clients = clients.map_err(ServiceError::from)?;
+    let mut items = Vec::with_capacity(clients.items.len());
+    for client in clients.items {
+        let view = view(app, client).await?;
+        if server.is_none_or(|server| view.has_grant_on(server)) {
+            items.push(view);
+        }
     }
     Ok(Json(PageOf {
         items,

@@ -7,7 +7,9 @@ pub(crate) mod list;
 pub(crate) mod show;
 pub(crate) mod update;
 
-use jeton_core::{Client, ClientStatus, CustomClaims, Description, DisplayName, Grant, Timestamp};
+use jeton_core::{
+    Client, ClientStatus, CustomClaims, Description, DisplayName, Grant, McpServerId, Timestamp,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -50,6 +52,11 @@ pub(crate) struct ClientView {
 }
 
 impl ClientView {
+    /// Whether it may anything on an MCP server.
+    pub(super) fn has_grant_on(&self, server: McpServerId) -> bool {
+        self.grants.iter().any(|grant| grant.is_on(server))
+    }
+
     pub(crate) fn of(client: Client, grants: &[Grant]) -> Self {
         let default = client.granted_default(grants);
         Self {

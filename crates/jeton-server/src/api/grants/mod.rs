@@ -4,7 +4,7 @@ pub(crate) mod delete;
 pub(crate) mod list;
 pub(crate) mod put;
 
-use jeton_core::{Grant, Scope, Timestamp};
+use jeton_core::{Grant, McpServerId, Scope, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,6 +24,11 @@ pub(crate) struct GrantView {
 }
 
 impl GrantView {
+    /// Whether it is a grant on an MCP server.
+    pub(crate) fn is_on(&self, server: McpServerId) -> bool {
+        self.mcp_server_id == server.to_string()
+    }
+
     pub(crate) fn of(grant: &Grant) -> Self {
         Self {
             mcp_server_id: grant.mcp_server_id.to_string(),

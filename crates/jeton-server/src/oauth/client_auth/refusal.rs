@@ -17,6 +17,8 @@ pub(crate) enum AuthRefusal {
     },
     /// The secret is none that Jeton made: its checksum does not fit.
     MistypedSecret { in_header: bool },
+    /// The secret has white space around it, mostly the line break at the end of a file.
+    SurroundedSecret { in_header: bool },
     /// No such client.
     UnknownClient { in_header: bool },
     /// The secret is another.
@@ -48,6 +50,7 @@ impl AuthRefusal {
                 format!("{}: {}", error.code().as_str(), redact(&error.to_string()))
             }
             Self::MistypedSecret { .. } => "invalid_client: mistyped secret".into(),
+            Self::SurroundedSecret { .. } => "invalid_client: white space around the secret".into(),
             Self::UnknownClient { .. } => "invalid_client: unknown client".into(),
             Self::WrongSecret { .. } => "invalid_client: wrong secret".into(),
             Self::ExpiredSecret { .. } => "invalid_client: expired secret".into(),
@@ -61,7 +64,10 @@ impl AuthRefusal {
     pub(crate) fn is_wrong_secret(&self) -> bool {
         matches!(
             self,
-            Self::MistypedSecret { .. } | Self::UnknownClient { .. } | Self::WrongSecret { .. }
+            Self::MistypedSecret { .. }
+                | Self::SurroundedSecret { .. }
+                | Self::UnknownClient { .. }
+                | Self::WrongSecret { .. }
         )
     }
 
@@ -87,6 +93,11 @@ impl From<AuthRefusal> for OAuthError {
             AuthRefusal::MistypedSecret { in_header } => (
                 ErrorCode::InvalidClient,
                 "client_secret is not complete: a Jeton secret is jeton_ and 49 letters and digits, the last of them a checksum that does not fit; copy it again".into(),
+                in_header,
+            ),
+            AuthRefusal::SurroundedSecret { in_header } => (
+                ErrorCode::InvalidClient,
+                "client_secret has white space or a line break at its beginning or end, as a file or variable often has; send it without".into(),
                 in_header,
             ),
             AuthRefusal::UnknownClient { in_header } | AuthRefusal::WrongSecret { in_header } => (

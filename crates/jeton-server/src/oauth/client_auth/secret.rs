@@ -26,6 +26,9 @@ pub(super) async fn authenticate(
     let known = find(app, claimed).await?;
     let secrets = known.as_ref().map_or(&[][..], Known::secrets);
     let matching = find_matching(secrets, &digest, now);
+    if presented.secret.is_surrounded() {
+        return Err(AuthRefusal::SurroundedSecret { in_header });
+    }
     if !presented.secret.is_well_formed() {
         return Err(AuthRefusal::MistypedSecret { in_header });
     }
