@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::audit_chain::AuditEnd;
 use crate::row::Columns as _;
-use crate::{Database, Store, StoreError, connect, schema};
+use crate::{Database, Store, StoreError, connect, open_fault, schema};
 
 /// What a copy holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum BackupError {
     #[error("the file is damaged: {0}")]
     Damaged(String),
     /// No Jeton database.
-    #[error("the file is no database of Jeton's")]
+    #[error("the file is not a Jeton database")]
     Foreign,
     /// Of a newer version.
     #[error(
@@ -87,14 +87,30 @@ pub async fn verify_sqlite_copy(file: &Path) -> Result<BackupSummary, BackupErro
     let store = Store::open_unchanged(file)?;
     let summary = verify(&store).await;
     store.close().await;
-    summary
+    summary.map_err(|error| match error {
+        BackupError::Store(error) => {
+            open_fault::explain(&Database::Sqlite(file.to_owned()), error).into()
+        }
+        other => other,
+    })
+}
+
+/// What SQLite says of a file that is no database, or a damaged one.
+fn of_integrity(error: StoreError) -> BackupError {
+    let StoreError::Database(sqlx::Error::Database(said)) = &error else {
+        return error.into();
+    };
+    match said.code().as_deref() {
+        Some("26") => BackupError::Foreign,
+        Some("11") => BackupError::Damaged(said.message().to_owned()),
+        _ => error.into(),
+    }
 }
 
 async fn verify(store: &Store) -> Result<BackupSummary, BackupError> {
     let checked = match store.one(sqlx::query("PRAGMA integrity_check(1)")).await {
         Ok(row) => row.text("integrity_check")?,
-        Err(StoreError::Database(sqlx::Error::Database(error))) => error.to_string(),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(of_integrity(error)),
     };
     if checked != "ok" {
         return Err(BackupError::Damaged(checked));

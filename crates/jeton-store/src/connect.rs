@@ -64,7 +64,7 @@ impl fmt::Debug for Database {
 }
 
 /// Scheme, host and database; nothing of the user and the parameters.
-fn redacted(url: &str) -> String {
+pub(crate) fn redacted(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", ""));
     let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
     let place = rest.split(['?', '#']).next().unwrap_or_default();

@@ -47,6 +47,9 @@ pub enum StoreError {
         /// The migration.
         found: i64,
     },
+    /// It cannot be opened.
+    #[error(transparent)]
+    Unopened(Box<crate::OpenFault>),
     /// A migration failed.
     #[error("preparing the database failed")]
     Migration(#[source] sqlx::migrate::MigrateError),

@@ -15,6 +15,7 @@ use crate::audit_chain::{AuditEnd, BatchKey, HeadCache};
 use crate::change::{Change, Changes};
 use crate::dialect::{Dialect, SQLITE};
 use crate::files::Files;
+use crate::open_fault;
 use crate::open_transaction::OpenTransaction;
 use crate::schema::Upgrade;
 use crate::statement::Statement;
@@ -93,7 +94,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Newer`] where a newer version wrote it; [`StoreError::Database`] where it
+    /// [`StoreError::Newer`] where a newer version wrote it; [`StoreError::Unopened`] where it
     /// cannot be used.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
         Self::open_telling(database, |_| ()).await
@@ -106,6 +107,14 @@ impl Store {
     ///
     /// As [`Self::open`].
     pub async fn open_telling(
+        database: &Database,
+        tell: impl FnOnce(Upgrade),
+    ) -> Result<Self, StoreError> {
+        let opened = Self::open_up_to_date(database, tell).await;
+        opened.map_err(|error| open_fault::explain(database, error))
+    }
+
+    async fn open_up_to_date(
         database: &Database,
         tell: impl FnOnce(Upgrade),
     ) -> Result<Self, StoreError> {
