@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
-use jeton_agent::request_token;
+use jeton_agent::{TokenError, request_token};
 use jeton_jose::{HttpError, http_client, read_body};
 use jeton_server::{AdminCredentials, Config, RawConfig, read_named_file};
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
@@ -44,7 +44,7 @@ pub(crate) fn admin_file(global: &Global) -> anyhow::Result<(PathBuf, Option<Adm
     match read_named_file(&path) {
         Ok(json) => {
             let credentials = serde_json::from_slice(&json)
-                .with_context(|| format!("{} is not as jeton serve writes it", path.display()))?;
+                .with_context(|| format!("{} is not as jeton serve writes it: a JSON object with issuer, client_id and client_secret. Run jeton admin recover to make it again", path.display()))?;
             Ok((path, Some(credentials)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((path, None)),
@@ -56,7 +56,7 @@ impl Admin {
     /// Finds the server and the credentials, and gets a token for the admin API.
     pub(crate) async fn connect(global: &Global) -> anyhow::Result<Self> {
         let (path, file) = admin_file(global)?;
-        Self::connect_as(global, path, file, credentials::from_environment()).await
+        Self::connect_as(global, path, file, credentials::from_environment()?).await
     }
 
     /// The same with `admin.json` alone, whatever the environment says.
@@ -88,6 +88,7 @@ impl Admin {
         };
         let url = credentials::server_url(global, &credentials)?;
         let client = http_client()?;
+        let (origin, is_file) = (credentials.origin(), credentials.file().is_some());
         let reached = reach(&client, &url, credentials, global.insecure_http).await?;
         let issuer = reached.credentials.issuer().to_owned();
         let resource = format!("{issuer}/api");
@@ -99,7 +100,7 @@ impl Admin {
             None,
         )
         .await
-        .context("no token for the admin API")?;
+        .map_err(|error| no_admin_token(error, &origin, is_file))?;
         Ok(Self {
             client,
             base: format!("{url}/api/v1"),
@@ -258,6 +259,29 @@ impl Seen {
             Self::Nothing => request.header(IF_NONE_MATCH, "*"),
             Self::Version(version) => request.header(IF_MATCH, format!("\"v{version}\"")),
         }
+    }
+}
+
+/// Why there is no token for the admin API, and what to do about it.
+fn no_admin_token(error: TokenError, origin: &str, is_file: bool) -> anyhow::Error {
+    let TokenError::Refused {
+        code, description, ..
+    } = &error
+    else {
+        return anyhow::Error::new(error).context("no token for the admin API");
+    };
+    let said = description.as_deref().unwrap_or(code);
+    let instead = if is_file {
+        "Run jeton admin recover to make a new admin client"
+    } else {
+        "Unset both to use admin.json of the data directory, or set them to those of an admin client"
+    };
+    match code.as_str() {
+        "invalid_target" | "invalid_scope" => anyhow!(
+            "{origin} are not an admin's: they are for MCP servers, and admin commands need a client of the admin API. {instead}"
+        ),
+        "invalid_client" => anyhow!("{origin} were refused: {said}. {instead}"),
+        _ => anyhow::Error::new(error).context("no token for the admin API"),
     }
 }
 

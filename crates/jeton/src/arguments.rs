@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::command::{
     admin, apply, audit, backup, call, client, key, mcp_server, migrate, secret, serve, token,
 };
-use crate::demo;
+use crate::{demo, value};
 
 /// An OAuth 2.1 authorization server for agents that call MCP servers.
 ///
@@ -40,7 +40,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "JETON_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Where the server is [default: as admin.json says, else http://127.0.0.1:8420].
-    #[arg(long, global = true, value_name = "URL", env = "JETON_URL")]
+    #[arg(long, global = true, value_name = "URL", env = "JETON_URL", value_parser = value::server_url)]
     pub(crate) server: Option<String>,
     /// Allow plain http to and from other machines: secrets and tokens travel in the clear, so only
     /// where nobody can listen in.

@@ -11,11 +11,14 @@ mod admin;
 mod arguments;
 mod command;
 mod demo;
-mod duration;
 mod environment;
 mod output;
 mod reach;
+mod resolve;
 mod signals;
+mod table;
+mod usage;
+mod value;
 
 use std::process::ExitCode;
 
@@ -74,7 +77,7 @@ fn arguments() -> Result<Arguments, ExitCode> {
     }
     match (parsed, matches) {
         (Some(arguments), _) => Ok(arguments),
-        (None, Err(error)) => error.exit(),
+        (None, Err(error)) => Err(usage::refused(&error)),
         (None, Ok(_)) => Ok(Arguments::parse()),
     }
 }

@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use jeton_core::{counted, redact, shown};
 use serde_json::{Value, json};
+
+use crate::usage::Usage;
 
 /// Prints data, a line at a time. A reader that closed the pipe has had enough, which is no error.
 pub(crate) fn data(text: &str) -> anyhow::Result<()> {
@@ -29,6 +32,7 @@ pub(crate) fn say(words: &str) {
 /// elsewhere.
 pub(crate) struct Progress {
     verb: &'static str,
+    /// Of one.
     noun: &'static str,
     shown: bool,
     last: Instant,
@@ -53,7 +57,12 @@ impl Progress {
         self.last = Instant::now();
         self.shown = true;
         // A terminal that cannot be written to is no reason to stop.
-        let _ = write!(io::stderr(), "\r{} {count} {} ...", self.verb, self.noun);
+        let _ = write!(
+            io::stderr(),
+            "\r{} {} ...",
+            self.verb,
+            counted(count, self.noun)
+        );
     }
 
     /// Takes the line away.
@@ -64,7 +73,7 @@ impl Progress {
     }
 }
 
-/// Says what failed and why, cause by cause.
+/// Says what failed and why, cause by cause. Wrong usage is 2, everything else 1.
 pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     let mut words = format!("error: {error}");
     let mut previous = error.to_string();
@@ -76,8 +85,13 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
         }
         previous = cause;
     }
-    say(&words);
-    ExitCode::FAILURE
+    // Somebody may have typed a secret, or a URL with a password, which the words then name.
+    say(&redact(&words));
+    if error.is::<Usage>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Says that a thing has ended; with `--json` as one document too.
@@ -100,38 +114,11 @@ pub(crate) fn revoked(document: &Value, as_json: bool) -> anyhow::Result<()> {
     if as_json { json(document) } else { Ok(()) }
 }
 
-/// Prints rows under their titles, in columns.
-pub(crate) fn table(titles: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
-    let width = |column: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count());
-        cells
-            .chain(titles.get(column).map(|title| title.len()))
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..titles.len()).map(width).collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    data(&line(&mut titles.iter().copied()))?;
-    for row in rows {
-        data(&line(&mut row.iter().map(String::as_str)))?;
-    }
-    Ok(())
-}
-
 /// Prints names and values, a line each.
 pub(crate) fn fields(fields: &[(&str, String)]) -> anyhow::Result<()> {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in fields {
-        data(format!("{name:width$}  {value}").trim_end())?;
+        data(format!("{name:width$}  {}", shown(value)).trim_end())?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jeton_core::DisplayName;
 use jeton_server::{Config, DatabaseUrl, RawConfig, recover_admin};
 use reqwest::Method;
 use serde_json::json;
@@ -17,9 +18,9 @@ pub(crate) enum AdminCommand {
     Invite {
         /// Who it is for: a note shown in the list of open invitations.
         #[arg(long)]
-        note: String,
+        note: DisplayName,
         /// Their role: admin (may do everything) or viewer (may see everything except secrets).
-        #[arg(long, default_value = "viewer")]
+        #[arg(long, default_value = "viewer", value_parser = ["viewer", "admin"])]
         role: String,
     },
     /// Regain access when admin.json is lost or the password forgotten.
@@ -80,7 +81,7 @@ async fn recovery(recover: Recover, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn invite(note: &str, role: &str, global: &Global) -> anyhow::Result<()> {
+async fn invite(note: &DisplayName, role: &str, global: &Global) -> anyhow::Result<()> {
     let admin = Admin::connect(global).await?;
     let body = json!({ "note": note, "role": role });
     let made = admin

@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use jeton_core::{AuditKind, Timestamp, counted};
 use serde_json::{Value, json};
 
 use super::audit_proof::{self, Acknowledge, Checkpoint, RotateKey, Verify};
 use crate::admin::Admin;
 use crate::arguments::Global;
 use crate::output::{self, Progress, cell};
+use crate::table::table;
+use crate::usage::Usage;
+use crate::value;
 
 #[derive(Subcommand)]
 pub(crate) enum Audit {
@@ -52,32 +56,33 @@ pub(crate) struct Export {
     /// that an interrupted export goes on where it stopped [default: standard output].
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Only what happened at or after this time, like 2026-01-31T12:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Only what happened before this time.
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    /// Only what happened at or after this time: 2026-01-31T12:00:00Z; 2026-01-31 or
+    /// 2026-01-31T12:00, in UTC; or how long ago, like 90m, 24h or 7d.
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    since: Option<Timestamp>,
+    /// Only what happened before this time; a date is its beginning.
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    until: Option<Timestamp>,
 }
 
 #[derive(Args)]
 pub(crate) struct List {
     /// Only this kind, for example token.issued, token.refused or client.created.
     #[arg(long)]
-    kind: Option<String>,
+    kind: Option<AuditKind>,
     /// Only what was done (success) or refused (refused).
-    #[arg(long)]
+    #[arg(long, value_parser = ["success", "refused"])]
     outcome: Option<String>,
-    /// Only what is about this client, m2m_…
+    /// Only what is about this client: its ID, m2m_…, or its name.
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// Only what is about this MCP server, res_…
+    /// Only what is about this MCP server: its ID, res_…, its name or its URL.
     #[arg(long, value_name = "ID")]
     mcp_server: Option<String>,
     /// Only what is about the token with this jti.
     #[arg(long)]
     jti: Option<String>,
-    /// Only what this client, MCP server, system or anonymous did.
+    /// Only what this client or MCP server (its ID), system or anonymous did.
     #[arg(long)]
     actor: Option<String>,
     /// Only what belongs to this request, the X-Request-Id of an answer.
@@ -86,12 +91,13 @@ pub(crate) struct List {
     /// Only what came from this address.
     #[arg(long, value_name = "ADDRESS")]
     source: Option<String>,
-    /// Only what happened at or after this time, like 2026-01-31T12:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Only what happened before this time.
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    /// Only what happened at or after this time: 2026-01-31T12:00:00Z; 2026-01-31 or
+    /// 2026-01-31T12:00, in UTC; or how long ago, like 90m, 24h or 7d.
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    since: Option<Timestamp>,
+    /// Only what happened before this time; a date is its beginning.
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    until: Option<Timestamp>,
     /// How many at most; 0 for all.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -114,19 +120,30 @@ pub(crate) async fn run(command: Audit, global: &Global) -> anyhow::Result<()> {
     }
 }
 
+/// A span of time that holds nothing is a mistake.
+fn check_span(since: Option<Timestamp>, until: Option<Timestamp>) -> anyhow::Result<()> {
+    match (since, until) {
+        (Some(since), Some(until)) if since >= until => Err(Usage::new(format!(
+            "nothing lies between --since {since} and --until {until}: --since has to be the earlier one, and a date is its beginning"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 async fn export(admin: &Admin, what: &Export, global: &Global) -> anyhow::Result<()> {
+    check_span(what.since, what.until)?;
     let mut target = Target::open(what.output.as_deref())?;
     if let Some(after) = target.after {
         output::say(&format!("continuing after event {after}"));
     }
-    let mut progress = Progress::new("exported", "events");
+    let mut progress = Progress::new("exported", "event");
     let mut exported = 0;
     let mut after = target.after;
     loop {
         let mut query = vec![("limit", "2000".to_owned())];
         query.extend(after.map(|after| ("after", after.to_string())));
-        query.extend(what.since.clone().map(|since| ("since", since)));
-        query.extend(what.until.clone().map(|until| ("until", until)));
+        query.extend(what.since.map(|since| ("since", since.to_string())));
+        query.extend(what.until.map(|until| ("until", until.to_string())));
         let (lines, next) = admin.read_lines("/audit-events/export", &query).await?;
         target.write(&lines)?;
         exported += lines.lines().count();
@@ -144,7 +161,8 @@ async fn export(admin: &Admin, what: &Export, global: &Global) -> anyhow::Result
         if global.json {
             output::json(&json!({ "events": exported, "file": file }))?;
         }
-        output::say(&format!("exported {exported} events to {}", file.display()));
+        let events = counted(exported, "event");
+        output::say(&format!("exported {events} to {}", file.display()));
     }
     Ok(())
 }
@@ -216,17 +234,26 @@ fn whole_lines(file: &File, path: &Path) -> anyhow::Result<(u64, Option<i64>)> {
 }
 
 async fn list(admin: &Admin, list: List, global: &Global) -> anyhow::Result<()> {
+    check_span(list.since, list.until)?;
+    let client = match &list.client {
+        Some(client) => Some(admin.client_id(client).await?),
+        None => None,
+    };
+    let server = match &list.mcp_server {
+        Some(server) => Some(admin.mcp_server_id(server).await?),
+        None => None,
+    };
     let query: Vec<(&str, String)> = [
-        ("kind", list.kind),
+        ("kind", list.kind.map(|kind| kind.as_str().to_owned())),
         ("outcome", list.outcome),
-        ("client_id", list.client),
-        ("mcp_server_id", list.mcp_server),
+        ("client_id", client),
+        ("mcp_server_id", server),
         ("jti", list.jti),
         ("actor", list.actor),
         ("request_id", list.request_id),
         ("source", list.source),
-        ("since", list.since),
-        ("until", list.until),
+        ("since", list.since.map(|since| since.to_string())),
+        ("until", list.until.map(|until| until.to_string())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
@@ -256,7 +283,7 @@ async fn list(admin: &Admin, list: List, global: &Global) -> anyhow::Result<()> 
             row
         })
         .collect();
-    output::table(
+    table(
         &[
             "TIME", "KIND", "OUTCOME", "ACTOR", "CLIENT", "SCOPE", "REASON",
         ],

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use jeton_core::{Clock as _, SystemClock};
+use jeton_core::{Clock as _, SystemClock, counted};
 use jeton_server::{Acknowledgement, Config, RawConfig, lock_data_dir};
 use jeton_store::{AuditEnd, Store};
 use reqwest::Method;
@@ -83,8 +83,10 @@ pub(crate) async fn verify(admin: &Admin, verify: &Verify, global: &Global) -> a
         );
     }
     output::say(&format!(
-        "the audit log is as it was written: {} events up to number {}, {} signed checkpoints",
-        walked.events, walked.last, walked.checkpoints
+        "the audit log is as it was written: {} up to number {}, {}",
+        counted(walked.events, "event"),
+        walked.last,
+        counted(walked.checkpoints, "signed checkpoint")
     ));
     if let Some(file) = &verify.checkpoint {
         output::say(&format!(
@@ -131,7 +133,7 @@ async fn walk(admin: &Admin) -> anyhow::Result<Walked> {
         last: 0,
         broken: None,
     };
-    let mut progress = Progress::new("verified", "events");
+    let mut progress = Progress::new("verified", "event");
     let mut path = "/audit-verification".to_owned();
     loop {
         let span = admin.read(&path).await?;

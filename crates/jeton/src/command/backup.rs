@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use jeton_core::counted;
 use jeton_server::{Config, RawConfig};
 use jeton_store::{BackupSummary, Database, back_up_sqlite, verify_sqlite_copy};
 use serde_json::{Value, json};
@@ -148,8 +149,11 @@ fn tell(
 
 fn words(summary: &BackupSummary) -> String {
     format!(
-        "{} MCP servers, {} clients, {} signing keys, {} audit events",
-        summary.mcp_servers, summary.clients, summary.signing_keys, summary.audit_events
+        "{}, {}, {}, {}",
+        counted(summary.mcp_servers, "MCP server"),
+        counted(summary.clients, "client"),
+        counted(summary.signing_keys, "signing key"),
+        counted(summary.audit_events, "audit event")
     )
 }
 

@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 use super::credentials::{Credentials, server_url};
 use crate::arguments::Global;
 use crate::output;
+use crate::table::table;
+use crate::value;
 
 /// Discover how an MCP server is protected, get a token, call a tool, print the result.
 ///
@@ -26,7 +28,7 @@ pub(crate) struct Call {
     #[arg(required_unless_present = "list")]
     tool: Option<String>,
     /// Its arguments, a JSON object.
-    #[arg(value_name = "JSON", value_parser = object, default_value = "{}")]
+    #[arg(value_name = "JSON", value_parser = value::object, default_value = "{}")]
     arguments: Map<String, Value>,
     /// List the tools instead.
     #[arg(long, conflicts_with = "tool")]
@@ -40,12 +42,6 @@ pub(crate) struct Call {
     /// such a token works for every server below the parent.
     #[arg(long)]
     allow_parent_resource: bool,
-}
-
-fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| {
-        format!("expected a JSON object like {{\"title\": \"Buy milk\"}}: {error}")
-    })
 }
 
 pub(crate) async fn run(call: Call, global: &Global) -> anyhow::Result<()> {
@@ -120,7 +116,7 @@ async fn list_tools(client: &Connection, global: &Global) -> anyhow::Result<()> 
             ]
         })
         .collect();
-    output::table(&["TOOL", "DESCRIPTION"], &rows)
+    table(&["TOOL", "DESCRIPTION"], &rows)
 }
 
 async fn call_tool(

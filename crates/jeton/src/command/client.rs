@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use jeton_core::{Scope, TokenTtl};
+use jeton_core::{Description, DisplayName, Scope, TokenTtl, parse_duration};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::admin::{Admin, Seen};
 use crate::arguments::Global;
-use crate::duration;
 use crate::output::{self, cell};
+use crate::table::table;
+use crate::usage::Usage;
+use crate::value;
 
 #[derive(Subcommand)]
 pub(crate) enum Client {
@@ -19,50 +21,55 @@ pub(crate) enum Client {
     Create(Create),
     /// List clients, newest first.
     List {
-        /// Only those with a grant on this MCP server.
+        /// Only those with a grant on this MCP server: its ID, res_…, its name or its URL.
         #[arg(long, value_name = "ID")]
         mcp_server: Option<String>,
     },
     /// Show one client.
     Show {
-        /// Its ID, m2m_…
-        id: String,
+        /// Its ID, m2m_…, or its name.
+        #[arg(value_name = "ID")]
+        client: String,
     },
     /// Change a client, or what it may on an MCP server; what is not named stays as it is.
     Update(Update),
     /// Delete a client with its grants and secrets; one that is not there is deleted already.
     Delete {
-        /// Its ID, m2m_…
-        id: String,
+        /// Its ID, m2m_…, or its name.
+        #[arg(value_name = "ID")]
+        client: String,
     },
     /// Let a client get no more tokens, and revoke those that it has.
     Disable {
-        /// Its ID, m2m_…
-        id: String,
+        /// Its ID, m2m_…, or its name.
+        #[arg(value_name = "ID")]
+        client: String,
     },
     /// Let a client get tokens again. Those that it had stay revoked.
     Enable {
-        /// Its ID, m2m_…
-        id: String,
+        /// Its ID, m2m_…, or its name.
+        #[arg(value_name = "ID")]
+        client: String,
     },
     /// Revoke all tokens that a client got so far.
     ///
     /// Introspection refuses them immediately; a server that only checks signatures accepts them until
     /// they expire.
     RevokeTokens {
-        /// Its ID, m2m_…
-        id: String,
+        /// Its ID, m2m_…, or its name.
+        #[arg(value_name = "ID")]
+        client: String,
     },
 }
 
 #[derive(Args)]
 pub(crate) struct Create {
-    /// The MCP server that it may use: its ID, res_…
+    /// The MCP server that it may use: its ID, res_…, its name or its URL.
     #[arg(long, value_name = "ID")]
     mcp_server: String,
     /// What people call it.
     #[arg(long)]
-    name: String,
+    name: DisplayName,
     /// A scope that it may have there; repeat it for each [default: all that the server defines].
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<Scope>,
@@ -71,7 +78,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "ID")]
     default_mcp_server: Option<String>,
     /// After which time its secret expires, for example 90d [default: never].
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     secret_expires_in: Option<Duration>,
     #[command(flatten)]
     settings: Settings,
@@ -79,12 +86,13 @@ pub(crate) struct Create {
 
 #[derive(Args)]
 pub(crate) struct Update {
-    /// Its ID, m2m_…
-    id: String,
+    /// Its ID, m2m_…, or its name.
+    #[arg(value_name = "ID")]
+    client: String,
     /// What people call it.
     #[arg(long)]
-    name: Option<String>,
-    /// The MCP server to set scopes on: its ID, res_…
+    name: Option<DisplayName>,
+    /// The MCP server to set scopes on: its ID, res_…, its name or its URL.
     #[arg(long, value_name = "ID")]
     mcp_server: Option<String>,
     /// A scope that it may have there; these are all from now on: to add one, use --add-scope.
@@ -120,36 +128,48 @@ pub(crate) struct Update {
 struct Settings {
     /// What it is for.
     #[arg(long)]
-    description: Option<String>,
-    /// A token lifetime in seconds that lowers the MCP server's.
+    description: Option<Description>,
+    /// A token lifetime that lowers the MCP server's: seconds, or with a unit like 10m.
     #[arg(long, value_name = "SECONDS")]
     token_ttl: Option<TokenTtl>,
-    /// A claim of its own that each of its tokens carries, NAME=JSON or NAME=TEXT; repeat it.
-    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    /// A claim of its own that each of its tokens carries, as a text: version=1.50 stays "1.50";
+    /// repeat it. With update, the claims that are named are all from now on.
+    #[arg(long = "claim", value_name = "NAME=TEXT", value_parser = value::claim)]
     claims: Vec<(String, Value)>,
+    /// The same for claims that are no texts: level=3, admin=true, roles='["reader"]'.
+    #[arg(long = "claim-json", value_name = "NAME=JSON", value_parser = value::json_claim)]
+    json_claims: Vec<(String, Value)>,
 }
 
-fn claim(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-    Ok((name.to_owned(), value))
+/// Texts that could have been meant as something else.
+fn say_what_is_text(claims: &[(String, Value)]) {
+    for (name, text) in claims {
+        let text = text.as_str().unwrap_or_default();
+        if serde_json::from_str::<Value>(text).is_ok() {
+            output::say(&format!(
+                "the claim {name} is the text {text:?}; for the JSON value, use --claim-json {name}={text}"
+            ));
+        }
+    }
 }
 
 impl Settings {
-    fn into_body(self, name: Option<String>) -> Map<String, Value> {
+    fn into_body(self, name: Option<DisplayName>) -> Map<String, Value> {
+        say_what_is_text(&self.claims);
         let mut body = Map::new();
         let mut set = |member: &str, value: Option<Value>| {
             if let Some(value) = value {
                 body.insert(member.to_owned(), value);
             }
         };
-        set("name", name.map(Value::from));
-        set("description", self.description.map(Value::from));
+        set("name", name.map(|name| json!(name)));
+        set("description", self.description.map(|text| json!(text)));
         set(
             "token_ttl",
             self.token_ttl.map(|ttl| ttl.as_seconds().into()),
         );
-        let claims: Map<String, Value> = self.claims.into_iter().collect();
+        let claims = self.claims.into_iter().chain(self.json_claims);
+        let claims: Map<String, Value> = claims.collect();
         set(
             "custom_claims",
             (!claims.is_empty()).then_some(Value::Object(claims)),
@@ -163,15 +183,19 @@ pub(crate) async fn run(command: Client, global: &Global) -> anyhow::Result<()> 
     match command {
         Client::Create(arguments) => create(&admin, arguments, global).await,
         Client::List { mcp_server } => {
-            let query: Vec<_> = mcp_server
-                .into_iter()
-                .map(|id| ("mcp_server_id", id))
-                .collect();
+            let mut query = Vec::new();
+            if let Some(server) = mcp_server {
+                query.push(("mcp_server_id", admin.mcp_server_id(&server).await?));
+            }
             list(&admin.list("/clients", &query, None).await?, global)
         }
-        Client::Show { id } => show(&admin.read(&format!("/clients/{id}")).await?, global),
+        Client::Show { client } => {
+            let id = admin.client_id(&client).await?;
+            show(&admin.read(&format!("/clients/{id}")).await?, global)
+        }
         Client::Update(arguments) => update(&admin, arguments, global).await,
-        Client::Delete { id } => {
+        Client::Delete { client } => {
+            let id = admin.client_id(&client).await?;
             admin.delete(&format!("/clients/{id}"), false).await?;
             output::ended(
                 global.json,
@@ -180,10 +204,10 @@ pub(crate) async fn run(command: Client, global: &Global) -> anyhow::Result<()> 
                 "; its tokens are inactive at introspection, and elsewhere end when they expire",
             )
         }
-        Client::Disable { id } => set_status(&admin, &id, "disabled", global).await,
-        Client::Enable { id } => set_status(&admin, &id, "enabled", global).await,
-        Client::RevokeTokens { id } => {
-            let path = format!("/clients/{id}/revoke-tokens");
+        Client::Disable { client } => set_status(&admin, &client, "disabled", global).await,
+        Client::Enable { client } => set_status(&admin, &client, "enabled", global).await,
+        Client::RevokeTokens { client } => {
+            let path = format!("/clients/{}/revoke-tokens", admin.client_id(&client).await?);
             output::revoked(
                 &admin.send(Method::POST, &path, &json!({})).await?,
                 global.json,
@@ -194,8 +218,9 @@ pub(crate) async fn run(command: Client, global: &Global) -> anyhow::Result<()> 
 
 async fn create(admin: &Admin, arguments: Create, global: &Global) -> anyhow::Result<()> {
     let all_scopes = arguments.scopes.is_empty();
+    let server = admin.mcp_server_id(&arguments.mcp_server).await?;
     let mut body = arguments.settings.into_body(Some(arguments.name));
-    body.insert("mcp_server_id".into(), arguments.mcp_server.into());
+    body.insert("mcp_server_id".into(), server.into());
     if !all_scopes {
         body.insert("scopes".into(), json!(arguments.scopes));
     }
@@ -228,9 +253,10 @@ async fn create(admin: &Admin, arguments: Create, global: &Global) -> anyhow::Re
 }
 
 async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Result<()> {
-    let path = format!("/clients/{}", arguments.id);
+    let path = format!("/clients/{}", admin.client_id(&arguments.client).await?);
     if let Some(server) = &arguments.mcp_server {
-        update_grant(admin, &arguments, server).await?;
+        let server = admin.mcp_server_id(server).await?;
+        update_grant(admin, &arguments, (&path, &server)).await?;
     }
     let mut body = arguments.settings.into_body(arguments.name);
     if arguments.default_mcp_server.is_some() || arguments.no_default_mcp_server {
@@ -246,20 +272,26 @@ async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Re
 }
 
 /// Changes the scopes of a grant as it is now.
-async fn update_grant(admin: &Admin, arguments: &Update, server: &str) -> anyhow::Result<()> {
+async fn update_grant(
+    admin: &Admin,
+    arguments: &Update,
+    (client, server): (&str, &str),
+) -> anyhow::Result<()> {
     let asked = [
         &arguments.scopes,
         &arguments.add_scope,
         &arguments.remove_scope,
     ];
     if asked.iter().all(|scopes| scopes.is_empty()) {
-        bail!("--mcp-server needs --scope, --add-scope or --remove-scope");
+        return Err(Usage::new(
+            "--mcp-server says where, and nothing says what to change there: add --scope, --add-scope or --remove-scope",
+        ));
     }
-    let path = format!("/clients/{}/grants", arguments.id);
+    let path = format!("{client}/grants");
     let grants = admin.list(&path, &[], None).await?;
     let there = grants
         .iter()
-        .find(|grant| cell(grant, "mcp_server_id") == *server);
+        .find(|grant| cell(grant, "mcp_server_id") == server);
     let scopes = there.and_then(|grant| grant.get("scopes")?.as_array());
     let before: Vec<String> = scopes
         .into_iter()
@@ -276,7 +308,11 @@ async fn update_grant(admin: &Admin, arguments: &Update, server: &str) -> anyhow
     if let Some(missing) = removed.iter().find(|scope| !before.contains(scope)) {
         bail!(
             "the client does not have the scope {missing} there; it has: {}",
-            before.join(" ")
+            if before.is_empty() {
+                "none".to_owned()
+            } else {
+                before.join(" ")
+            }
         );
     }
     after.retain(|scope| !removed.contains(scope));
@@ -297,7 +333,13 @@ async fn update_grant(admin: &Admin, arguments: &Update, server: &str) -> anyhow
     Ok(())
 }
 
-async fn set_status(admin: &Admin, id: &str, status: &str, global: &Global) -> anyhow::Result<()> {
+async fn set_status(
+    admin: &Admin,
+    client: &str,
+    status: &str,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let id = admin.client_id(client).await?;
     let client = admin
         .change(&format!("/clients/{id}"), &json!({ "status": status }))
         .await?;
@@ -345,7 +387,7 @@ fn list(clients: &[Value], global: &Global) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    output::table(&["ID", "NAME", "STATUS", "GRANTS"], &rows)
+    table(&["ID", "NAME", "STATUS", "GRANTS"], &rows)
 }
 
 fn show(client: &Value, global: &Global) -> anyhow::Result<()> {

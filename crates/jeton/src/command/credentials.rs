@@ -6,22 +6,39 @@ use std::str::FromStr;
 use anyhow::bail;
 use clap::Args;
 use jeton_agent::ClientCredentials;
+use jeton_core::{PlainSecret, excerpt};
 use jeton_jose::is_same_issuer;
 use jeton_server::AdminCredentials;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::admin::{DEFAULT_URL, admin_file};
 use crate::arguments::Global;
+use crate::usage::Usage;
+use crate::value;
 
-/// A secret from the command line: not printable.
+/// A secret from a flag or a variable: not printable.
 #[derive(Clone)]
 pub(crate) struct SecretArgument(SecretString);
 
+/// It refuses nothing, for what is refused here would be printed.
 impl FromStr for SecretArgument {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(SecretString::from(text.to_owned())))
+        Ok(Self(SecretString::from(
+            without_line_break(text).to_owned(),
+        )))
+    }
+}
+
+/// What a file or a variable adds to a secret is no part of it.
+fn without_line_break(text: &str) -> &str {
+    let trimmed = text.trim();
+    let is_jetons = PlainSecret::presented(trimmed.to_owned()).is_well_formed();
+    if is_jetons || trimmed.is_empty() {
+        trimmed
+    } else {
+        text.trim_end_matches(['\r', '\n'])
     }
 }
 
@@ -29,25 +46,19 @@ impl FromStr for SecretArgument {
 #[derive(Args, Clone)]
 pub(crate) struct Credentials {
     /// The client's ID [default: that of admin.json].
-    #[arg(
-        long,
-        value_name = "ID",
-        env = "JETON_CLIENT_ID",
-        requires = "client_secret"
-    )]
+    #[arg(long, value_name = "ID", env = "JETON_CLIENT_ID")]
     client_id: Option<String>,
     /// The client's secret. Better set JETON_CLIENT_SECRET: other users of this machine see flags.
     #[arg(
         long,
         value_name = "SECRET",
         env = "JETON_CLIENT_SECRET",
-        hide_env_values = true,
-        requires = "client_id"
+        hide_env_values = true
     )]
     client_secret: Option<SecretArgument>,
     /// The authorization server that the credentials belong to; they are sent to no other [default:
     /// as admin.json says of its own, else --server, else http://127.0.0.1:8420].
-    #[arg(long, value_name = "URL", env = "JETON_ISSUER")]
+    #[arg(long, value_name = "URL", env = "JETON_ISSUER", value_parser = value::server_url)]
     issuer: Option<String>,
 }
 
@@ -81,6 +92,17 @@ impl FoundCredentials {
         self.issuer.as_deref()
     }
 
+    /// Where they come from, for a message.
+    pub(crate) fn origin(&self) -> String {
+        match &self.file {
+            Some(file) => format!("the credentials in {}", file.display()),
+            None => format!(
+                "the credentials of {} (JETON_CLIENT_ID and JETON_CLIENT_SECRET)",
+                excerpt(&self.client_id)
+            ),
+        }
+    }
+
     /// The file that they come from.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
@@ -95,10 +117,11 @@ impl FoundCredentials {
 impl Credentials {
     /// What was given, else the admin client of this data directory.
     pub(crate) fn find(&self, global: &Global) -> anyhow::Result<FoundCredentials> {
-        if let (Some(id), Some(secret)) = (&self.client_id, &self.client_secret) {
+        let secret = self.client_secret.as_ref().map(|secret| secret.0.clone());
+        if let Some((client_id, client_secret)) = pair(self.client_id.clone(), secret)? {
             return Ok(FoundCredentials {
-                client_id: id.clone(),
-                client_secret: secret.0.clone(),
+                client_id,
+                client_secret,
                 issuer: self.issuer.clone(),
                 file: None,
             });
@@ -139,12 +162,44 @@ pub(crate) fn server_url(
     clippy::disallowed_methods,
     reason = "admin commands take them from the environment only"
 )]
-pub(crate) fn from_environment() -> Option<FoundCredentials> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    Some(FoundCredentials {
-        client_id: variable("JETON_CLIENT_ID")?,
-        client_secret: SecretString::from(variable("JETON_CLIENT_SECRET")?),
+pub(crate) fn from_environment() -> anyhow::Result<Option<FoundCredentials>> {
+    let variable = |name| std::env::var(name).ok();
+    let secret = variable("JETON_CLIENT_SECRET");
+    let secret = secret.map(|text| SecretString::from(without_line_break(&text).to_owned()));
+    let found = pair(variable("JETON_CLIENT_ID"), secret)?;
+    Ok(found.map(|(client_id, client_secret)| FoundCredentials {
+        client_id,
+        client_secret,
         issuer: None,
         file: None,
-    })
+    }))
+}
+
+/// An ID and its secret, or neither. One that is set to nothing counts as not set, as long as the
+/// other is not set either.
+fn pair(
+    id: Option<String>,
+    secret: Option<SecretString>,
+) -> anyhow::Result<Option<(String, SecretString)>> {
+    let id = id.map(|id| id.trim().to_owned());
+    let has_secret = secret
+        .as_ref()
+        .map(|secret| !secret.expose_secret().is_empty());
+    let words = match (id.as_deref(), has_secret) {
+        (None | Some(""), None | Some(false)) => return Ok(None),
+        (Some(""), Some(true)) => {
+            "the client ID is empty: JETON_CLIENT_ID (or --client-id) is set, but to nothing. Set it to the ID that belongs to the secret, m2m_…"
+        }
+        (None, Some(true)) => {
+            "there is a client secret and no client ID: set JETON_CLIENT_ID (or --client-id) to the ID that belongs to it, m2m_…, or unset JETON_CLIENT_SECRET"
+        }
+        (Some(_), Some(false)) => {
+            "the client secret is empty: JETON_CLIENT_SECRET (or --client-secret) is set, but to nothing. Set it to the client's secret, jeton_…, or unset JETON_CLIENT_ID too"
+        }
+        (Some(_), None) => {
+            "there is a client ID and no client secret: set JETON_CLIENT_SECRET (or --client-secret) to the client's secret, jeton_…, or unset JETON_CLIENT_ID"
+        }
+        (Some(_), Some(true)) => return Ok(id.zip(secret)),
+    };
+    Err(Usage::new(words))
 }

@@ -1,12 +1,14 @@
 //! `jeton key`.
 
 use clap::Subcommand;
+use jeton_core::{SigningAlgorithm, counted};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::admin::Admin;
 use crate::arguments::Global;
 use crate::output::{self, cell};
+use crate::table::table;
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
@@ -18,7 +20,7 @@ pub(crate) enum Key {
     Rotate {
         /// Of which algorithm: RS256, ES256 or EdDSA.
         #[arg(long, default_value = "RS256")]
-        algorithm: String,
+        algorithm: SigningAlgorithm,
         /// For a key that somebody else may have: the new one signs at once, all others are retired
         /// and published no more. Tokens that they signed stop working wherever keys are fetched
         /// anew, and verifiers that have not fetched the new key yet refuse its tokens until they do.
@@ -40,7 +42,7 @@ pub(crate) async fn run(command: Key, global: &Global) -> anyhow::Result<()> {
         Key::Rotate {
             algorithm,
             emergency,
-        } => rotate(&admin, &algorithm, emergency, global).await,
+        } => rotate(&admin, algorithm, emergency, global).await,
         Key::Rewrap => rewrap(&admin, global).await,
     }
 }
@@ -52,18 +54,22 @@ async fn rewrap(admin: &Admin, global: &Global) -> anyhow::Result<()> {
         output::json(&done)?;
     }
     output::say(&format!(
-        "{} keys were sealed anew; the previous master key is not needed any more",
-        cell(&done, "rewrapped")
+        "sealed anew: {}. The previous master key is not needed any more",
+        counted(
+            done.get("rewrapped").and_then(Value::as_u64).unwrap_or(0),
+            "key"
+        )
     ));
     Ok(())
 }
 
 async fn rotate(
     admin: &Admin,
-    algorithm: &str,
+    algorithm: SigningAlgorithm,
     emergency: bool,
     global: &Global,
 ) -> anyhow::Result<()> {
+    let algorithm = algorithm.as_str();
     let body = json!({ "algorithm": algorithm, "emergency": emergency });
     let key = admin
         .send(Method::POST, "/signing-keys/rotate", &body)
@@ -103,7 +109,7 @@ async fn list(admin: &Admin, global: &Global) -> anyhow::Result<()> {
         .iter()
         .map(|key| members.iter().map(|name| cell(key, name)).collect())
         .collect();
-    output::table(
+    table(
         &[
             "ID",
             "ALGORITHM",

@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use jeton_core::{Scope, ScopeDefinition, SigningAlgorithm, TokenProfile, TokenTtl};
+use jeton_core::{
+    Description, DisplayName, ResourceUri, Scope, ScopeDefinition, SigningAlgorithm, Timestamp,
+    TokenProfile, TokenTtl,
+};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -10,6 +13,9 @@ use crate::admin::{Admin, Seen, confirmed};
 use crate::arguments::Global;
 use crate::command::implications::{self, Implication};
 use crate::output::{self, cell};
+use crate::table::table;
+use crate::usage::Usage;
+use crate::value;
 
 #[derive(Subcommand)]
 pub(crate) enum McpServer {
@@ -23,8 +29,9 @@ pub(crate) enum McpServer {
     },
     /// Show one MCP server.
     Show {
-        /// Its ID, res_…
-        id: String,
+        /// Its ID, res_…, its name or its URL.
+        #[arg(value_name = "ID")]
+        server: String,
     },
     /// Change an MCP server; what is not named stays as it is.
     Update(Update),
@@ -32,8 +39,9 @@ pub(crate) enum McpServer {
     ///
     /// Its URL is retired: nobody gets tokens for it until it is released or registered again.
     Delete {
-        /// Its ID, res_…
-        id: String,
+        /// Its ID, res_…, its name or its URL.
+        #[arg(value_name = "ID")]
+        server: String,
         /// Also where its URL lies under another MCP server's.
         #[arg(long)]
         yes: bool,
@@ -43,8 +51,9 @@ pub(crate) enum McpServer {
     /// Introspection refuses them immediately; a server that only checks signatures accepts them until
     /// they expire.
     RevokeTokens {
-        /// Its ID, res_…
-        id: String,
+        /// Its ID, res_…, its name or its URL.
+        #[arg(value_name = "ID")]
+        server: String,
     },
     /// List the URLs of MCP servers that were deleted or moved: nobody gets tokens for these.
     RetiredUrls,
@@ -53,8 +62,8 @@ pub(crate) enum McpServer {
         /// The URL, as retired-urls shows it.
         url: String,
         /// When it was retired, as retired-urls shows it: one that was retired again since is not released.
-        #[arg(long, value_name = "TIME")]
-        retired_at: Option<String>,
+        #[arg(long, value_name = "TIME", value_parser = value::time)]
+        retired_at: Option<Timestamp>,
     },
 }
 
@@ -62,40 +71,41 @@ pub(crate) enum McpServer {
 pub(crate) struct Create {
     /// What people call it.
     #[arg(long)]
-    name: String,
+    name: DisplayName,
     /// The URL of its MCP endpoint, for example https://todo.example.com/mcp. Repeat it where the server is
     /// reached at several: the first is its resource identifier, the others are aliases.
     #[arg(long = "url", value_name = "URL", required = true)]
-    urls: Vec<String>,
+    urls: Vec<ResourceUri>,
     #[command(flatten)]
     settings: Settings,
 }
 
 #[derive(Args)]
 pub(crate) struct Update {
-    /// Its ID, res_…
-    id: String,
+    /// Its ID, res_…, its name or its URL.
+    #[arg(value_name = "ID")]
+    server: String,
     /// What people call it.
     #[arg(long)]
-    name: Option<String>,
+    name: Option<DisplayName>,
     /// The URL of its MCP endpoint. The one that it had is retired, unless it is kept with --add-url.
     #[arg(long)]
-    url: Option<String>,
+    url: Option<ResourceUri>,
     /// Another URL at which it is reached; repeat it for each.
     #[arg(long, value_name = "URL")]
-    add_url: Vec<String>,
+    add_url: Vec<ResourceUri>,
     /// One of its other URLs, to be removed and retired; repeat it for each.
     #[arg(long, value_name = "URL")]
-    remove_url: Vec<String>,
+    remove_url: Vec<ResourceUri>,
     /// A scope to add, NAME or NAME=DESCRIPTION; repeat it for each. One that is there gets the
-    /// description.
+    /// description. A = that is part of a name is written \\=.
     #[arg(long, value_name = "NAME[=DESCRIPTION]", conflicts_with = "scopes")]
     add_scope: Vec<ScopeDefinition>,
     /// A scope to remove, from every client's grant too; repeat it for each.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["scopes", "implies"])]
     remove_scope: Vec<Scope>,
     /// A scope to rename, in every client's grant too; repeat it for each.
-    #[arg(long, value_name = "OLD=NEW", value_parser = rename,
+    #[arg(long, value_name = "OLD=NEW", value_parser = value::rename,
         conflicts_with_all = ["scopes", "implies"])]
     rename_scope: Vec<(Scope, Scope)>,
     /// An implication to remove; repeat it for each.
@@ -113,16 +123,16 @@ pub(crate) struct Update {
 struct Settings {
     /// What it is for.
     #[arg(long)]
-    description: Option<String>,
-    /// A scope that it defines, NAME or NAME=DESCRIPTION; repeat it for each. With update, these
-    /// are all scopes from now on: to add one, use --add-scope.
+    description: Option<Description>,
+    /// A scope that it defines, NAME or NAME=DESCRIPTION; repeat it for each. A = that is part of a
+    /// name is written \\=. With update, these are all scopes from now on: to add one, use --add-scope.
     #[arg(long = "scope", value_name = "NAME[=DESCRIPTION]")]
     scopes: Vec<ScopeDefinition>,
     /// A scope that implies another: a client with the broader one has the narrower one too.
     /// Repeat it for each, such as todo:admin=todo:write and todo:write=todo:read.
     #[arg(long, value_name = "BROADER=NARROWER")]
     implies: Vec<Implication>,
-    /// How long its tokens live, in seconds: 60 to 86400 [default: 3600].
+    /// How long its tokens live: 60 to 86400 seconds, or with a unit like 10m or 1h [default: 3600].
     #[arg(long, value_name = "SECONDS")]
     token_ttl: Option<TokenTtl>,
     /// What its tokens are signed with: RS256, ES256 or EdDSA [default: RS256].
@@ -137,16 +147,16 @@ struct Settings {
 }
 
 impl Settings {
-    fn into_body(self, name: Option<String>, url: Option<String>) -> Value {
+    fn into_body(self, name: Option<DisplayName>, url: Option<ResourceUri>) -> Value {
         let mut body = Map::new();
         let mut set = |member: &str, value: Option<Value>| {
             if let Some(value) = value {
                 body.insert(member.to_owned(), value);
             }
         };
-        set("name", name.map(Value::from));
-        set("url", url.map(Value::from));
-        set("description", self.description.map(Value::from));
+        set("name", name.map(|name| json!(name)));
+        set("url", url.map(|url| json!(url)));
+        set("description", self.description.map(|text| json!(text)));
         set(
             "scopes",
             (!self.scopes.is_empty()).then(|| json!(self.scopes)),
@@ -189,9 +199,13 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
             let query = [("system", system.to_string())];
             list(&admin.list("/mcp-servers", &query, None).await?, global)
         }
-        McpServer::Show { id } => show(&admin.read(&format!("/mcp-servers/{id}")).await?, global),
+        McpServer::Show { server } => {
+            let id = admin.mcp_server_id(&server).await?;
+            show(&admin.read(&format!("/mcp-servers/{id}")).await?, global)
+        }
         McpServer::Update(arguments) => update(&admin, arguments, global).await,
-        McpServer::Delete { id, yes } => {
+        McpServer::Delete { server, yes } => {
+            let id = admin.mcp_server_id(&server).await?;
             admin.delete(&format!("/mcp-servers/{id}"), yes).await?;
             output::ended(
                 global.json,
@@ -200,7 +214,8 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
                 "; its tokens are inactive at introspection, and elsewhere end when they expire",
             )
         }
-        McpServer::RevokeTokens { id } => {
+        McpServer::RevokeTokens { server } => {
+            let id = admin.mcp_server_id(&server).await?;
             let path = format!("/mcp-servers/{id}/revoke-tokens");
             output::revoked(
                 &admin.send(Method::POST, &path, &json!({})).await?,
@@ -218,7 +233,7 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
     }
 }
 
-fn new_server(name: String, urls: &[String], settings: Settings) -> anyhow::Result<Value> {
+fn new_server(name: DisplayName, urls: &[ResourceUri], settings: Settings) -> anyhow::Result<Value> {
     let (url, aliases) = urls.split_first().context("--url is missing")?;
     let implies = settings.implies.clone();
     let mut body = settings.into_body(Some(name), Some(url.clone()));
@@ -231,8 +246,14 @@ fn new_server(name: String, urls: &[String], settings: Settings) -> anyhow::Resu
 }
 
 async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Result<()> {
-    let path = format!("/mcp-servers/{}", arguments.id);
+    let path = format!(
+        "/mcp-servers/{}",
+        admin.mcp_server_id(&arguments.server).await?
+    );
     let current = admin.read(&path).await?;
+    for defined in arguments.settings.scopes.iter().chain(&arguments.add_scope) {
+        refuse_two_readings(&current, defined)?;
+    }
     if !arguments.yes && !arguments.settings.scopes.is_empty() {
         refuse_removal(admin, &current, &arguments.settings.scopes).await?;
     }
@@ -299,13 +320,33 @@ async fn refuse_removal(
     )
 }
 
-fn rename(text: &str) -> Result<(Scope, Scope), String> {
-    let (from, to) = text.split_once('=').ok_or("expected OLD=NEW")?;
-    let scope = |name: &str| {
-        name.parse::<Scope>()
-            .map_err(|error| format!("scope {name:?}: {error}"))
+/// `--scope k=v` where a scope is really called `k=v`: that one, or `k` with the description `v`?
+fn refuse_two_readings(current: &Value, typed: &ScopeDefinition) -> anyhow::Result<()> {
+    let description = typed.description.as_str();
+    if description.is_empty() {
+        return Ok(());
+    }
+    let whole = format!("{}={description}", typed.name);
+    let scopes = current.get("scopes").and_then(Value::as_array);
+    let mut names = scopes
+        .into_iter()
+        .flatten()
+        .map(|scope| cell(scope, "name"));
+    // The name may go on to a later `=`, with a description behind it.
+    let Some(name) = names.find(|name| {
+        let rest = whole.strip_prefix(name.as_str());
+        name.contains('=')
+            && name.len() > typed.name.as_str().len()
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    }) else {
+        return Ok(());
     };
-    Ok((scope(from)?, scope(to)?))
+    Err(Usage::new(format!(
+        "{whole} could mean the scope {name}, which this MCP server defines, or the scope {} with a description. For {name}, write {}; to describe {}, use jeton apply",
+        typed.name,
+        name.replace('=', "\\="),
+        typed.name
+    )))
 }
 
 fn retired(urls: &[Value], global: &Global) -> anyhow::Result<()> {
@@ -317,7 +358,7 @@ fn retired(urls: &[Value], global: &Global) -> anyhow::Result<()> {
         .iter()
         .map(|url| members.iter().map(|name| cell(url, name)).collect())
         .collect();
-    output::table(&["URL", "NAME", "MCP SERVER", "RETIRED"], &rows)
+    table(&["URL", "NAME", "MCP SERVER", "RETIRED"], &rows)
 }
 
 fn scope_names(server: &Value) -> String {
@@ -352,7 +393,7 @@ fn list(servers: &[Value], global: &Global) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    output::table(&["ID", "NAME", "URL", "SCOPES"], &rows)?;
+    table(&["ID", "NAME", "URL", "SCOPES"], &rows)?;
     if servers.is_empty() {
         output::say("none yet. Next: jeton mcp-server create --name NAME --url URL --scope SCOPE");
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use jeton_core::counted;
 use jeton_server::DatabaseUrl;
 use jeton_store::{Database, Store, copy_everything};
 use serde_json::json;
@@ -46,7 +47,7 @@ pub(crate) async fn run(migrate: Migrate, global: &Global) -> anyhow::Result<()>
     }
     let source = open(&from).await?;
     let target = open(&to).await?;
-    let mut shown = Progress::new("copied", "rows");
+    let mut shown = Progress::new("copied", "row");
     let mut table = "";
     let copied = copy_everything(&source, &target, |name, rows| {
         if name != table {
@@ -75,11 +76,12 @@ pub(crate) async fn run(migrate: Migrate, global: &Global) -> anyhow::Result<()>
     }
     let rows: i64 = copied.tables.iter().map(|(_, rows)| rows).sum();
     output::say(&format!(
-        "moved {rows} rows of {} tables from {} to {}; both have the same, and the audit chain fits over {} events",
-        copied.tables.len(),
+        "moved {} of {} from {} to {}; both have the same, and the audit chain fits over {}",
+        counted(rows, "row"),
+        counted(copied.tables.len(), "table"),
         from.redacted(),
         to.redacted(),
-        copied.audit_events
+        counted(copied.audit_events, "event")
     ));
     Ok(())
 }

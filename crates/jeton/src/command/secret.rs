@@ -3,28 +3,29 @@
 use std::time::Duration;
 
 use clap::Subcommand;
+use jeton_core::{SecretId, parse_duration};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
 use crate::arguments::Global;
-use crate::duration;
 use crate::output::{self, cell};
+use crate::table::table;
 
 #[derive(Subcommand)]
 pub(crate) enum Secret {
     /// Create another secret, and show it once.
     Create {
-        /// The client's ID, m2m_…, or an MCP server's, res_…
+        /// The client's ID, m2m_…, an MCP server's, res_…, or the name of either.
         #[arg(value_name = "CLIENT_ID")]
         owner: String,
         /// After which time it expires, for example 90d [default: never].
-        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         expires_in: Option<Duration>,
     },
     /// List secrets: suffix, dates and last use, never the secrets.
     List {
-        /// The client's ID, m2m_…, or an MCP server's, res_…
+        /// The client's ID, m2m_…, an MCP server's, res_…, or the name of either.
         #[arg(value_name = "CLIENT_ID")]
         owner: String,
     },
@@ -32,7 +33,7 @@ pub(crate) enum Secret {
     Revoke {
         /// The secret's ID, sec_…
         #[arg(value_name = "SECRET_ID")]
-        id: String,
+        id: SecretId,
         /// Also revoke the tokens that were issued with it: introspection refuses them immediately; a
         /// server that only checks signatures accepts them until they expire.
         #[arg(long)]
@@ -40,22 +41,12 @@ pub(crate) enum Secret {
     },
     /// Create a new secret, show it once, and let the old ones expire.
     Rotate {
-        /// The client's ID, m2m_…
+        /// The client's ID, m2m_…, or its name.
         client_id: String,
         /// For which time the old secrets go on working; 0s ends them at once.
-        #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "24h")]
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
         grace: Duration,
     },
-}
-
-/// The path of an owner's secrets.
-fn path(owner: &str) -> String {
-    let noun = if owner.starts_with("res_") {
-        "mcp-servers"
-    } else {
-        "clients"
-    };
-    format!("/{noun}/{owner}/secrets")
 }
 
 pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> {
@@ -63,13 +54,11 @@ pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> 
     match command {
         Secret::Create { owner, expires_in } => {
             let body = json!({ "expires_in": expires_in.map(|expiry| expiry.as_secs()) });
-            created(
-                &admin.send(Method::POST, &path(&owner), &body).await?,
-                global,
-            )
+            let path = admin.secrets_path(&owner).await?;
+            created(&admin.send(Method::POST, &path, &body).await?, global)
         }
         Secret::Rotate { client_id, grace } => {
-            let path = path(&client_id);
+            let path = admin.secrets_path(&client_id).await?;
             let secrets = admin.list(&path, &[], None).await?;
             let seen: Vec<_> = secrets
                 .iter()
@@ -80,7 +69,10 @@ pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> 
             let path = format!("{path}/rotate");
             created(&admin.send(Method::POST, &path, &body).await?, global)
         }
-        Secret::List { owner } => list(&admin.list(&path(&owner), &[], None).await?, global),
+        Secret::List { owner } => {
+            let path = admin.secrets_path(&owner).await?;
+            list(&admin.list(&path, &[], None).await?, global)
+        }
         Secret::Revoke { id, tokens } => {
             let query = if tokens { "?revoke_tokens=true" } else { "" };
             admin.revoke(&format!("/secrets/{id}{query}")).await?;
@@ -89,7 +81,7 @@ pub(crate) async fn run(command: Secret, global: &Global) -> anyhow::Result<()> 
             } else {
                 "; tokens that were issued with it work until they expire, unless you add --tokens"
             };
-            output::ended(global.json, &id, "revoked", words)
+            output::ended(global.json, &id.to_string(), "revoked", words)
         }
     }
 }
@@ -125,7 +117,7 @@ fn list(secrets: &[Value], global: &Global) -> anyhow::Result<()> {
         .iter()
         .map(|secret| members.iter().map(|name| cell(secret, name)).collect())
         .collect();
-    output::table(
+    table(
         &["ID", "SUFFIX", "STATE", "CREATED", "EXPIRES", "LAST USED"],
         &rows,
     )

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use jeton_core::{
     CustomClaims, DefinedScopes, Description, DisplayName, ResourceUri, Scope, ScopeDefinition,
-    SigningAlgorithm, TokenProfile, TokenRequest, TokenTtl,
+    SigningAlgorithm, TokenProfile, TokenRequest, TokenTtl, counted,
 };
 use serde::Deserialize;
 
@@ -147,9 +147,9 @@ impl Declaration {
             }
             if server.scopes.len() > TokenRequest::MAX_SCOPES {
                 bail!(
-                    "the MCP server {} has {} scopes; at most {} are allowed",
+                    "the MCP server {} has {}; at most {} are allowed",
                     server.name,
-                    server.scopes.len(),
+                    counted(server.scopes.len(), "scope"),
                     TokenRequest::MAX_SCOPES
                 );
             }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use jeton_core::counted;
 use jeton_server::write_private_file;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -96,8 +97,8 @@ pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
         if !apply.dry_run {
             applying.take(&step.action).await.with_context(|| {
                 format!(
-                    "{done} of {} changes are made; this one failed: {}. Fix it and apply again",
-                    steps.len(),
+                    "{done} of {} made; this one failed: {}. Fix it and apply again",
+                    counted(steps.len(), "change"),
                     step.words
                 )
             })?;
@@ -110,8 +111,12 @@ pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
     }
     output::say(&match (steps.len(), apply.dry_run) {
         (0, _) => "everything is as declared".to_owned(),
-        (count, true) => format!("{count} changes would be made; without --dry-run they are"),
-        (count, false) => format!("{count} changes made"),
+        (count, true) => format!(
+            "{} would be made; run this without --dry-run to make {}",
+            counted(count, "change"),
+            if count == 1 { "it" } else { "them" }
+        ),
+        (count, false) => format!("{} made", counted(count, "change")),
     });
     Ok(())
 }

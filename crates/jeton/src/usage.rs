@@ -1,0 +1,111 @@
+//! Wrong usage: exit status 2, with words that say what to type instead.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory as _};
+use jeton_core::redact;
+
+use crate::arguments::Arguments;
+use crate::output;
+
+/// A command that was typed wrongly, which only showed once it ran.
+#[derive(Debug)]
+pub(crate) struct Usage(String);
+
+impl Usage {
+    pub(crate) fn new(words: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Self(words.into()))
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// What the standard library says of numbers, and what it means to whoever typed them.
+const NUMBERS: [(&str, &str); 4] = [
+    ("invalid digit found in string", "expected a whole number"),
+    (
+        "cannot parse integer from empty string",
+        "it is empty; expected a whole number",
+    ),
+    (
+        "number too large to fit in target type",
+        "this number is too large",
+    ),
+    (
+        "invalid socket address syntax",
+        "expected an address and a port, like 127.0.0.1:8420",
+    ),
+];
+
+/// Says what was wrong with the arguments, without any secret that is among them. Help that was asked
+/// for is printed as such.
+pub(crate) fn refused(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        // Whoever closed the pipe has read enough.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let rendered = error.render();
+    let text = if io::stderr().is_terminal() {
+        rendered.ansi().to_string()
+    } else {
+        rendered.to_string()
+    };
+    let mut text = redact(&text).into_owned();
+    for (from, to) in NUMBERS {
+        text = text.replace(from, to);
+    }
+    if let Some(note) = variable_note(error) {
+        text = text.replacen("\n\n", &format!("\n{note}\n\n"), 1);
+    }
+    output::say(text.trim_end());
+    ExitCode::from(2)
+}
+
+/// Where a value that nobody typed comes from.
+fn variable_note(error: &clap::Error) -> Option<String> {
+    if !matches!(
+        error.kind(),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation
+    ) {
+        return None;
+    }
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let flag = argument.split([' ', '=']).next()?;
+    let is_typed = |typed: &str| typed == flag || typed.starts_with(&format!("{flag}="));
+    if std::env::args().any(|typed| is_typed(&typed)) {
+        return None;
+    }
+    let variable = variable_of(&Arguments::command(), flag.trim_start_matches('-'))?;
+    Some(format!(
+        "  {variable} in the environment says so: correct it there, or unset it"
+    ))
+}
+
+fn variable_of(command: &Command, flag: &str) -> Option<String> {
+    let argument = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(flag));
+    let variable = argument.and_then(clap::Arg::get_env);
+    variable
+        .map(|variable| variable.to_string_lossy().into_owned())
+        .or_else(|| {
+            command
+                .get_subcommands()
+                .find_map(|inner| variable_of(inner, flag))
+        })
+}
