@@ -259,7 +259,7 @@ async fn what_cannot_be_used_is_refused_by_name() {
             client(json!({ "custom_claims": { "iss": "x" } })),
             "custom_claims",
         ),
-        ("/clients", json!({ "name": "x" }), ""),
+        ("/clients", json!({ "name": "x" }), "mcp_server_id"),
         ("/clients", json!([]), ""),
     ] {
         let (status, problem) = operator.send(Method::POST, path, Some(body.clone())).await;

@@ -228,7 +228,7 @@ async fn text_output_is_data_on_stdout_and_words_on_stderr() {
     assert!(err(&client).contains("not shown again") && err(&client).contains("every scope"));
     assert!(!err(&client).contains("jeton_"));
     let list = jeton.command(&["client", "list"]).await;
-    assert!(out(&list).starts_with("ID "), "{}", out(&list));
+    assert!(out(&list).starts_with("ID\t"), "{}", out(&list));
 }
 
 #[tokio::test]

@@ -93,6 +93,10 @@ impl Run {
         let last = self.last_at.filter(|at| *at >= start)?;
         let rest = text.get(start..self.end)?;
         let authority = rest.split(['/', '?', '#', '\\']).next()?;
+        // As help texts write it.
+        if authority.starts_with("USER:PASSWORD@") {
+            return None;
+        }
         if let Some(at) = authority.rfind('@') {
             return Some(start + at);
         }
@@ -198,6 +202,7 @@ mod tests {
         }
         for harmless in [
             "https://a.example/@user/mcp",
+            "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
             "https://a.example:8443/x?mail=ada@example.com",
             "http://[::1]:8420/@x",
             "ada@example.com",

@@ -18,7 +18,7 @@ pub enum ResourceUriError {
     #[error("expected an absolute URL like https://mcp.example.com/mcp")]
     NotAbsolute,
     /// Another scheme.
-    #[error("expected an http or https URL")]
+    #[error("expected an http or https URL, like https://mcp.example.com/mcp")]
     Scheme,
     /// RFC 8707 §2: no fragment.
     #[error("a resource must not have a fragment (#)")]

@@ -23,7 +23,7 @@ const FETCH: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The resource identifier.
-    #[error("the resource {resource:?} cannot be used")]
+    #[error("the resource {} cannot be used", jeton_core::excerpt(resource))]
     Resource {
         /// What was given.
         resource: String,

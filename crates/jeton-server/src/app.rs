@@ -346,10 +346,14 @@ fn reserve(config: &Config) -> Option<Reserve> {
 pub(crate) async fn open_store(config: &Config) -> Result<Store, OpenError> {
     if let Database::Sqlite(file) = &config.database {
         // SQLite gives the files beside it the mode of this one.
-        make_private(file).map_err(|source| DataDirError::Unusable {
-            path: file.clone(),
-            source,
-        })?;
+        match make_private(file) {
+            // What is missing, opening the database says.
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                let path = file.clone();
+                return Err(DataDirError::Unusable { path, source }.into());
+            }
+            _ => {}
+        }
     }
     if config.audit_durability == AuditDurability::Async {
         tracing::warn!(

@@ -33,7 +33,7 @@ pub enum BackupError {
     #[error("the file is damaged: {0}")]
     Damaged(String),
     /// No Jeton database.
-    #[error("the file is not a Jeton database")]
+    #[error("the file is not a Jeton database; name one that jeton backup made")]
     Foreign,
     /// Of a newer version.
     #[error(

@@ -43,8 +43,12 @@ pub(crate) fn admin_file(global: &Global) -> anyhow::Result<(PathBuf, Option<Adm
         .join("admin.json");
     match read_named_file(&path) {
         Ok(json) => {
-            let credentials = serde_json::from_slice(&json)
-                .with_context(|| format!("{} is not as jeton serve writes it: a JSON object with issuer, client_id and client_secret. Run jeton admin recover to make it again", path.display()))?;
+            let credentials = serde_json::from_slice(&json).map_err(|_| {
+                anyhow!(
+                    "{} is not as jeton serve writes it: a JSON object with issuer, client_id and client_secret. Put a copy of it back, or make a new one with jeton admin recover",
+                    path.display()
+                )
+            })?;
             Ok((path, Some(credentials)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((path, None)),

@@ -73,13 +73,26 @@ impl Progress {
     }
 }
 
+/// Causes that say nothing to whoever reads them.
+const FILLERS: [&str; 3] = [
+    "error sending request",
+    "client error (Connect)",
+    "tcp connect error",
+];
+
+/// What the operating system says, without its number.
+fn without_number(cause: &str) -> &str {
+    cause.split(" (os error ").next().unwrap_or(cause)
+}
+
 /// Says what failed and why, cause by cause. Wrong usage is 2, everything else 1.
 pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     let mut words = format!("error: {error}");
     let mut previous = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        // Some libraries repeat their cause in their own text.
-        if !previous.contains(&cause) {
+        // Some libraries repeat their cause in their own text, or only say that something failed.
+        let cause = without_number(&cause).to_owned();
+        if !previous.contains(&cause) && !FILLERS.contains(&cause.as_str()) {
             words.push_str("\n  because: ");
             words.push_str(&cause);
         }

@@ -31,6 +31,13 @@ impl Noun {
         }
     }
 
+    fn known_by(self) -> &'static str {
+        match self {
+            Self::Client => "name or ID",
+            Self::McpServer => "name, URL or ID",
+        }
+    }
+
     fn list(self) -> &'static str {
         match self {
             Self::Client => "jeton client list",
@@ -142,8 +149,9 @@ fn one(noun: Noun, text: &str, found: &[Value]) -> anyhow::Result<String> {
                 ""
             };
             bail!(
-                "there is no {} with the name or ID {}{note}. {} shows those that there are",
+                "there is no {} with the {} {}{note}. {} shows those that there are",
                 noun.singular(),
+                noun.known_by(),
                 excerpt(text),
                 noun.list()
             )

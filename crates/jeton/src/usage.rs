@@ -1,12 +1,11 @@
 //! Wrong usage: exit status 2, with words that say what to type instead.
 
 use std::fmt;
-use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _};
-use jeton_core::redact;
+use jeton_core::{redact, shown};
 
 use crate::arguments::Arguments;
 use crate::output;
@@ -57,13 +56,10 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let rendered = error.render();
-    let text = if io::stderr().is_terminal() {
-        rendered.ansi().to_string()
-    } else {
-        rendered.to_string()
-    };
-    let mut text = redact(&text).into_owned();
+    let text = error.render().to_string();
+    let text = redact(&text);
+    let lines: Vec<_> = text.lines().map(shown).collect();
+    let mut text = lines.join("\n");
     for (from, to) in NUMBERS {
         text = text.replace(from, to);
     }

@@ -31,7 +31,7 @@ pub(crate) enum McpServer {
     Show {
         /// Its ID, res_…, its name or its URL.
         #[arg(value_name = "ID")]
-        server: String,
+        mcp_server: String,
     },
     /// Change an MCP server; what is not named stays as it is.
     Update(Update),
@@ -41,7 +41,7 @@ pub(crate) enum McpServer {
     Delete {
         /// Its ID, res_…, its name or its URL.
         #[arg(value_name = "ID")]
-        server: String,
+        mcp_server: String,
         /// Also where its URL lies under another MCP server's.
         #[arg(long)]
         yes: bool,
@@ -53,7 +53,7 @@ pub(crate) enum McpServer {
     RevokeTokens {
         /// Its ID, res_…, its name or its URL.
         #[arg(value_name = "ID")]
-        server: String,
+        mcp_server: String,
     },
     /// List the URLs of MCP servers that were deleted or moved: nobody gets tokens for these.
     RetiredUrls,
@@ -84,7 +84,7 @@ pub(crate) struct Create {
 pub(crate) struct Update {
     /// Its ID, res_…, its name or its URL.
     #[arg(value_name = "ID")]
-    server: String,
+    mcp_server: String,
     /// What people call it.
     #[arg(long)]
     name: Option<DisplayName>,
@@ -98,7 +98,7 @@ pub(crate) struct Update {
     #[arg(long, value_name = "URL")]
     remove_url: Vec<ResourceUri>,
     /// A scope to add, NAME or NAME=DESCRIPTION; repeat it for each. One that is there gets the
-    /// description. A = that is part of a name is written \\=.
+    /// description. A = that is part of a name is written \=.
     #[arg(long, value_name = "NAME[=DESCRIPTION]", conflicts_with = "scopes")]
     add_scope: Vec<ScopeDefinition>,
     /// A scope to remove, from every client's grant too; repeat it for each.
@@ -125,7 +125,7 @@ struct Settings {
     #[arg(long)]
     description: Option<Description>,
     /// A scope that it defines, NAME or NAME=DESCRIPTION; repeat it for each. A = that is part of a
-    /// name is written \\=. With update, these are all scopes from now on: to add one, use --add-scope.
+    /// name is written \=. With update, these are all scopes from now on: to add one, use --add-scope.
     #[arg(long = "scope", value_name = "NAME[=DESCRIPTION]")]
     scopes: Vec<ScopeDefinition>,
     /// A scope that implies another: a client with the broader one has the narrower one too.
@@ -199,13 +199,13 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
             let query = [("system", system.to_string())];
             list(&admin.list("/mcp-servers", &query, None).await?, global)
         }
-        McpServer::Show { server } => {
-            let id = admin.mcp_server_id(&server).await?;
+        McpServer::Show { mcp_server } => {
+            let id = admin.mcp_server_id(&mcp_server).await?;
             show(&admin.read(&format!("/mcp-servers/{id}")).await?, global)
         }
         McpServer::Update(arguments) => update(&admin, arguments, global).await,
-        McpServer::Delete { server, yes } => {
-            let id = admin.mcp_server_id(&server).await?;
+        McpServer::Delete { mcp_server, yes } => {
+            let id = admin.mcp_server_id(&mcp_server).await?;
             admin.delete(&format!("/mcp-servers/{id}"), yes).await?;
             output::ended(
                 global.json,
@@ -214,8 +214,8 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
                 "; its tokens are inactive at introspection, and elsewhere end when they expire",
             )
         }
-        McpServer::RevokeTokens { server } => {
-            let id = admin.mcp_server_id(&server).await?;
+        McpServer::RevokeTokens { mcp_server } => {
+            let id = admin.mcp_server_id(&mcp_server).await?;
             let path = format!("/mcp-servers/{id}/revoke-tokens");
             output::revoked(
                 &admin.send(Method::POST, &path, &json!({})).await?,
@@ -248,7 +248,7 @@ fn new_server(name: DisplayName, urls: &[ResourceUri], settings: Settings) -> an
 async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Result<()> {
     let path = format!(
         "/mcp-servers/{}",
-        admin.mcp_server_id(&arguments.server).await?
+        admin.mcp_server_id(&arguments.mcp_server).await?
     );
     let current = admin.read(&path).await?;
     for defined in arguments.settings.scopes.iter().chain(&arguments.add_scope) {

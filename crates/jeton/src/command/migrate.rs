@@ -35,7 +35,10 @@ pub(crate) async fn run(migrate: Migrate, global: &Global) -> anyhow::Result<()>
     let mut in_use = None;
     if let Database::Sqlite(file) = &from {
         if !file.is_file() {
-            bail!("there is no database at {}", file.display());
+            bail!(
+                "there is no database at {}; name the file, like sqlite:jeton-data/jeton.db",
+                file.display()
+            );
         }
         let folder = file
             .parent()

@@ -1,9 +1,10 @@
 //! What the file of `jeton apply` says.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use jeton_core::{
     CustomClaims, DefinedScopes, Description, DisplayName, ResourceUri, Scope, ScopeDefinition,
     SigningAlgorithm, TokenProfile, TokenRequest, TokenTtl, counted,
@@ -114,10 +115,17 @@ impl DeclaredServer {
 
 impl Declaration {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = jeton_server::read_named_text(path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
-        let mut declaration: Self = serde_saphyr::from_str(&text)
-            .with_context(|| format!("{} is not as jeton apply reads it", path.display()))?;
+        let text = match jeton_server::read_named_text(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                bail!("there is no file {}; name it with --file", path.display())
+            }
+            read => read.with_context(|| format!("{} cannot be read", path.display()))?,
+        };
+        let mut declaration: Self = serde_saphyr::from_str(&text).map_err(|error| {
+            let words = error.to_string();
+            let words = words.strip_prefix("error: ").unwrap_or(&words);
+            anyhow!("{}: {words}", path.display())
+        })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for client in &mut declaration.clients {
             if let Some(file) = &mut client.secret_file {
