@@ -141,7 +141,7 @@ async fn fields_that_cannot_be_used_are_refused_with_a_sentence_and_kept() {
     for (field, value, sentence) in [
         ("name", "", "must not be empty"),
         ("name", long.as_str(), "101 characters"),
-        ("name", "a\u{7}b", "control characters"),
+        ("name", "a\u{7}b", "control character U+0007"),
         (
             "url",
             "javascript:alert(1)",
