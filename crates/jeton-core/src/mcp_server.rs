@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    Audience, DefinedScopes, Description, DisplayName, DurationError, McpServerId, ResourceUri, Scope,
-    ScopeSet, SigningAlgorithm, Timestamp, excerpt, parse_duration,
+    Audience, DefinedScopes, Description, DisplayName, DurationError, McpServerId, ResourceUri,
+    Scope, ScopeSet, SigningAlgorithm, Timestamp, excerpt, parse_duration,
 };
 
 /// How long an access token lives, in seconds: 60 to 86,400.

@@ -225,6 +225,7 @@ async fn create(admin: &Admin, arguments: Create, global: &Global) -> anyhow::Re
         body.insert("scopes".into(), json!(arguments.scopes));
     }
     if let Some(default) = arguments.default_mcp_server {
+        let default = admin.mcp_server_id(&default).await?;
         body.insert("default_mcp_server_id".into(), default.into());
     }
     if let Some(expiry) = arguments.secret_expires_in {
@@ -260,7 +261,10 @@ async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Re
     }
     let mut body = arguments.settings.into_body(arguments.name);
     if arguments.default_mcp_server.is_some() || arguments.no_default_mcp_server {
-        let default = arguments.default_mcp_server;
+        let default = match &arguments.default_mcp_server {
+            Some(default) => Some(admin.mcp_server_id(default).await?),
+            None => None,
+        };
         body.insert("default_mcp_server_id".into(), default.into());
     }
     let client = if body.is_empty() {

@@ -233,7 +233,11 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
     }
 }
 
-fn new_server(name: DisplayName, urls: &[ResourceUri], settings: Settings) -> anyhow::Result<Value> {
+fn new_server(
+    name: DisplayName,
+    urls: &[ResourceUri],
+    settings: Settings,
+) -> anyhow::Result<Value> {
     let (url, aliases) = urls.split_first().context("--url is missing")?;
     let implies = settings.implies.clone();
     let mut body = settings.into_body(Some(name), Some(url.clone()));
