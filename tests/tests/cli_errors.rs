@@ -290,11 +290,7 @@ async fn every_error_says_what_to_do() {
         ),
         (
             vec![("JETON_CLIENT_ID", id), ("JETON_CLIENT_SECRET", "")],
-            (
-                token,
-                2,
-                "JETON_CLIENT_SECRET (or --client-secret) is set, but to nothing",
-            ),
+            (token, 2, "Give it a value, or unset it"),
         ),
         (
             vec![("JETON_CLIENT_ID", id)],
@@ -325,7 +321,7 @@ async fn every_error_says_what_to_do() {
         ),
         (
             vec![("JETON_URL", "")],
-            (list, 2, "JETON_URL in the environment"),
+            (list, 2, "Give it a value, or unset it"),
         ),
     ];
     for (environment, row) in in_environment {
