@@ -51,7 +51,7 @@ impl Admin {
     pub(crate) async fn client_id(&self, text: &str) -> anyhow::Result<String> {
         match text.parse::<ClientId>() {
             Ok(id) => Ok(id.to_string()),
-            Err(error) if is_other_id(text) => Err(Usage::new(error.to_string())),
+            Err(error) if is_other_id(text) => Err(Usage::error(error.to_string())),
             Err(_) => one(Noun::Client, text, &self.clients_named(text).await?),
         }
     }
@@ -60,7 +60,7 @@ impl Admin {
     pub(crate) async fn mcp_server_id(&self, text: &str) -> anyhow::Result<String> {
         match text.parse::<McpServerId>() {
             Ok(id) => Ok(id.to_string()),
-            Err(error) if is_other_id(text) => Err(Usage::new(error.to_string())),
+            Err(error) if is_other_id(text) => Err(Usage::error(error.to_string())),
             Err(_) => one(Noun::McpServer, text, &self.servers_named(text).await?),
         }
     }
@@ -70,7 +70,7 @@ impl Admin {
         match text.parse::<SecretOwner>() {
             Ok(SecretOwner::Client(id)) => return Ok(format!("/clients/{id}/secrets")),
             Ok(SecretOwner::McpServer(id)) => return Ok(format!("/mcp-servers/{id}/secrets")),
-            Err(error) if is_other_id(text) => return Err(Usage::new(error.to_string())),
+            Err(error) if is_other_id(text) => return Err(Usage::error(error.to_string())),
             Err(_) => {}
         }
         let (clients, servers) = (

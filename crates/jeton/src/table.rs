@@ -133,7 +133,7 @@ mod tests {
             assert!(fitted.iter().skip(1).all(|line| line.starts_with(id)));
         }
         let (narrow, _) = fitted(&table, 60);
-        assert_eq!(narrow[1], format!("{id}  Todo    todo:read todo:r…"));
+        assert_eq!(narrow[1], format!("{id}  Todo    todo:read todo:read…"));
         assert_eq!(narrow[2], format!("{id}  Équipe  -"));
     }
 

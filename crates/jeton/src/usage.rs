@@ -15,7 +15,7 @@ use crate::output;
 pub(crate) struct Usage(String);
 
 impl Usage {
-    pub(crate) fn new(words: impl Into<String>) -> anyhow::Error {
+    pub(crate) fn error(words: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self(words.into()))
     }
 }

@@ -47,7 +47,7 @@ impl PlainWords {
     }
 }
 
-/// serde_json adds where in the document it stopped, which says nothing to whoever did not write it.
+/// `serde_json` adds where in the document it stopped, which says nothing to whoever did not write it.
 fn without_position(message: &str) -> &str {
     match message.rsplit_once(" at line ") {
         Some((message, place)) if place.contains(" column ") => message,

@@ -123,7 +123,7 @@ pub(crate) async fn run(command: Audit, global: &Global) -> anyhow::Result<()> {
 /// A span of time that holds nothing is a mistake.
 fn check_span(since: Option<Timestamp>, until: Option<Timestamp>) -> anyhow::Result<()> {
     match (since, until) {
-        (Some(since), Some(until)) if since >= until => Err(Usage::new(format!(
+        (Some(since), Some(until)) if since >= until => Err(Usage::error(format!(
             "nothing lies between --since {since} and --until {until}: --since has to be the earlier one, and a date is its beginning"
         ))),
         _ => Ok(()),

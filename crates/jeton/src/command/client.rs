@@ -136,7 +136,7 @@ struct Settings {
     /// repeat it. With update, the claims that are named are all from now on.
     #[arg(long = "claim", value_name = "NAME=TEXT", value_parser = value::claim)]
     claims: Vec<(String, Value)>,
-    /// The same for claims that are no texts: level=3, admin=true, roles='["reader"]'.
+    /// The same for claims that are no texts: level=3, admin=true, roles=[1,2].
     #[arg(long = "claim-json", value_name = "NAME=JSON", value_parser = value::json_claim)]
     json_claims: Vec<(String, Value)>,
 }
@@ -287,7 +287,7 @@ async fn update_grant(
         &arguments.remove_scope,
     ];
     if asked.iter().all(|scopes| scopes.is_empty()) {
-        return Err(Usage::new(
+        return Err(Usage::error(
             "--mcp-server says where, and nothing says what to change there: add --scope, --add-scope or --remove-scope",
         ));
     }

@@ -201,5 +201,5 @@ fn pair(
         }
         (Some(_), Some(true)) => return Ok(id.zip(secret)),
     };
-    Err(Usage::new(words))
+    Err(Usage::error(words))
 }

@@ -34,7 +34,7 @@ pub(crate) enum McpServer {
         mcp_server: String,
     },
     /// Change an MCP server; what is not named stays as it is.
-    Update(Update),
+    Update(Box<Update>),
     /// Delete an MCP server with its grants; one that is not there is deleted already.
     ///
     /// Its URL is retired: nobody gets tokens for it until it is released or registered again.
@@ -203,7 +203,7 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
             let id = admin.mcp_server_id(&mcp_server).await?;
             show(&admin.read(&format!("/mcp-servers/{id}")).await?, global)
         }
-        McpServer::Update(arguments) => update(&admin, arguments, global).await,
+        McpServer::Update(arguments) => update(&admin, *arguments, global).await,
         McpServer::Delete { mcp_server, yes } => {
             let id = admin.mcp_server_id(&mcp_server).await?;
             admin.delete(&format!("/mcp-servers/{id}"), yes).await?;
@@ -345,7 +345,7 @@ fn refuse_two_readings(current: &Value, typed: &ScopeDefinition) -> anyhow::Resu
     }) else {
         return Ok(());
     };
-    Err(Usage::new(format!(
+    Err(Usage::error(format!(
         "{whole} could mean the scope {name}, which this MCP server defines, or the scope {} with a description. For {name}, write {}; to describe {}, use jeton apply",
         typed.name,
         name.replace('=', "\\="),
