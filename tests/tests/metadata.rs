@@ -1,8 +1,8 @@
 //! The documents that clients and verifiers read.
 
-use jeton_tests::{Jeton, http};
+use jeton_tests::{Admin, Jeton, JetonOptions, http};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 async fn document(jeton: &Jeton, path: &str) -> Value {
     let response = jeton.get(path).await;
@@ -77,6 +77,67 @@ async fn each_mcp_servers_own_issuer_is_at_all_four_addresses() {
         .get("/.well-known/oauth-authorization-server/resources/res_x")
         .await;
     assert_eq!(unknown.status(), 404);
+}
+
+#[tokio::test]
+async fn the_root_lists_scopes_only_where_the_operator_says_so() {
+    let all = ["--metadata-scopes", "all"];
+    for (flags, environment, expected) in [
+        (&[][..], vec![], Value::Null),
+        (&all[..], vec![], json!(["notes:read", "todo:read"])),
+        (
+            &[],
+            vec![("JETON_METADATA_SCOPES", "all")],
+            json!(["notes:read", "todo:read"]),
+        ),
+    ] {
+        let options = JetonOptions {
+            flags: flags.to_vec(),
+            environment,
+            ..JetonOptions::default()
+        };
+        let jeton = Jeton::start_with(options).await;
+        let operator = jeton.operator().await;
+        let todo = operator
+            .mcp_server("http://localhost:3002/mcp", &["todo:read"])
+            .await;
+        operator
+            .mcp_server("http://localhost:3003/mcp", &["notes:read"])
+            .await;
+        for path in ["oauth-authorization-server", "openid-configuration"] {
+            let root = document(&jeton, &format!("/.well-known/{path}")).await;
+            assert_eq!(root["scopes_supported"], expected);
+            // RFC 8414 §3.2: what would be empty is left out.
+            let empty = json!([]);
+            let members = root.as_object().unwrap();
+            assert!(members.values().all(|member| *member != empty), "{root}");
+            assert_eq!(
+                root["token_endpoint_auth_signing_alg_values_supported"],
+                Value::Null
+            );
+        }
+        let own = document(
+            &jeton,
+            &format!("/resources/{todo}/.well-known/oauth-authorization-server"),
+        )
+        .await;
+        assert_eq!(own["scopes_supported"], json!(["todo:read"]));
+        // The dashboard shows the documents as they are.
+        let admin = Admin::first(&jeton).await;
+        let page = admin
+            .page(&format!("/dashboard/mcp-servers/{todo}/metadata"))
+            .await;
+        assert_eq!(page.contains("notes:read"), !expected.is_null(), "{page}");
+    }
+    let bare = Jeton::start().await;
+    let operator = bare.operator().await;
+    let none = operator.mcp_server("http://localhost:3002/mcp", &[]).await;
+    let own = document(
+        &bare,
+        &format!("/resources/{none}/.well-known/oauth-authorization-server"),
+    )
+    .await;
+    assert_eq!(own["scopes_supported"], Value::Null);
 }
 
 #[tokio::test]

@@ -372,3 +372,34 @@ fn create_todo(title: &str) -> CallToolRequestParams {
     request.arguments = json!({ "title": title }).as_object().cloned();
     request
 }
+
+#[tokio::test]
+async fn a_verifier_whose_clock_is_behind_accepts_a_token_that_was_just_issued() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let url = "http://localhost:3002/mcp";
+    for profile in ["compatible", "strict"] {
+        let settings = json!({ "token_profile": profile, "url": format!("{url}/{profile}") });
+        let server = operator.mcp_server_with(url, &["a"], settings).await;
+        let client = operator.client(&server, &["a"]).await;
+        for (behind, accepted) in [("0", true), ("1", true), ("30", true), ("90", false)] {
+            let token = client.token(&jeton.url, &[]).await;
+            let output = Command::new("node")
+                .arg("verify_token.mjs")
+                .args([&format!("{}/keys", jeton.url), &jeton.url])
+                .args([&format!("{url}/{profile}"), behind])
+                .env("TOKEN", &token)
+                .current_dir(workspace().join("tests/node"))
+                .output()
+                .await
+                .unwrap();
+            let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+            // That jose checks at all shows where the clock is further behind than anybody's is.
+            assert_eq!(
+                seen["client_id"] == client.client_id.as_str(),
+                accepted,
+                "{behind}: {seen}"
+            );
+        }
+    }
+}

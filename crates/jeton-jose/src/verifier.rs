@@ -241,6 +241,21 @@ mod tests {
         }
     }
 
+    /// Jeton writes `nbf`, a minute before `iat`; RFC 9068 §2.2 does not ask for it.
+    #[test]
+    fn a_token_verifies_with_nbf_and_without() {
+        let key = signing_key(SigningAlgorithm::Es256);
+        for nbf in [
+            None,
+            Some(NOW.as_seconds() - 60),
+            Some(NOW.as_seconds() + 5),
+        ] {
+            let claims = AccessTokenClaims { nbf, ..claims() };
+            let token = key.sign_access_token(&claims).unwrap();
+            assert_eq!(outcome(&key, &token), Ok(claims));
+        }
+    }
+
     #[test]
     fn each_check_refuses_what_it_is_for() {
         let key = signing_key(SigningAlgorithm::Es256);

@@ -54,7 +54,7 @@ pub(super) async fn issue(
     let access_token = access_token.map_err(failed)?;
 
     let client_id = issue.client.client.id;
-    let mut event = event(app, authenticated, &issue, &claims)?;
+    let mut event = event(app, authenticated, &issue, claims)?;
     event
         .detail
         .insert("key_id".into(), key.id().to_string().into());
@@ -84,7 +84,7 @@ fn event(
     app: &App,
     authenticated: &Authenticated,
     issue: &Issue,
-    claims: &AccessTokenClaims,
+    claims: AccessTokenClaims,
 ) -> Result<Box<AuditEvent>, OAuthError> {
     let mut event = authenticated
         .context
@@ -100,7 +100,7 @@ fn event(
         .as_ref()
         .map(|resource| resource.as_given().to_owned());
     event.record_left_out_scopes(&issue.left_out);
-    event.jti = Some(claims.jti.clone());
+    event.jti = Some(claims.jti);
     event.detail.insert(
         "expires_at".into(),
         Timestamp::from_seconds(claims.exp).to_string().into(),
