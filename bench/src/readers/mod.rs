@@ -75,6 +75,7 @@ impl Table {
 }
 
 /// The times for each size.
+#[derive(Clone, Copy)]
 struct Measured([Duration; 3]);
 
 #[derive(PartialEq, Eq)]

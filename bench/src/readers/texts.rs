@@ -12,8 +12,11 @@ use super::{Table, repeated};
 
 pub(super) async fn measure(table: &mut Table) {
     forms(table).await;
+    scopes(table).await;
     values(table).await;
+    challenges(table).await;
     headers(table).await;
+    signed_texts(table).await;
     for (name, part) in [
         ("text to redact: one long secret of marks", "eyJ"),
         ("text to redact: marks without a secret", "eyJ "),
@@ -58,7 +61,7 @@ async fn forms(table: &mut Table) {
         .await;
 }
 
-async fn values(table: &mut Table) {
+async fn scopes(table: &mut Table) {
     // 10,000 of them, and more than that.
     table
         .row_up_to(
@@ -100,6 +103,9 @@ async fn values(table: &mut Table) {
             async |text| drop(black_box(text.parse::<Scope>())),
         )
         .await;
+}
+
+async fn values(table: &mut Table) {
     table
         .row(
             "resource",
@@ -109,7 +115,7 @@ async fn values(table: &mut Table) {
         .await;
 }
 
-async fn headers(table: &mut Table) {
+async fn challenges(table: &mut Table) {
     for (name, begin, part, end) in [
         ("WWW-Authenticate: words and tabs", "", "a\t", "=x"),
         (
@@ -145,6 +151,9 @@ async fn headers(table: &mut Table) {
             )
             .await;
     }
+}
+
+async fn headers(table: &mut Table) {
     for (name, begin, part) in [
         ("Authorization: Basic", "Basic ", "YTph"),
         ("Authorization: scheme without an end", "", "a"),
@@ -171,6 +180,9 @@ async fn headers(table: &mut Table) {
         let above = format!("{name}, above its limit");
         table.row(&above, build, read).await;
     }
+}
+
+async fn signed_texts(table: &mut Table) {
     for (name, part) in [
         ("note: many lines", "a\n"),
         ("note: many signatures", "\n\n\u{2014} a AAAAAAAA"),

@@ -86,6 +86,7 @@ impl fmt::Debug for ClientCredentials {
             .field("issuer", &self.issuer)
             .field("client_id", &self.client_id)
             .field("client_secret", &"[redacted]")
+            .field("plain_http", &self.plain_http)
             .finish()
     }
 }

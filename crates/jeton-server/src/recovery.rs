@@ -129,13 +129,16 @@ async fn recover(config: &Config, store: &Store) -> Result<Recovered, RecoveryEr
     };
     let servers = store.mcp_servers(true, page).await?.items;
     let server = servers.into_iter().next().ok_or_else(nothing)?;
-    let issuer = match &config.issuer {
-        Some(issuer) => issuer.to_string(),
-        None => {
-            let url = server.url.as_given();
-            url.strip_suffix("/api").unwrap_or(url).to_owned()
-        }
-    };
+    let registered = server.url.as_given();
+    let issuer = config.issuer.as_ref().map_or_else(
+        || {
+            registered
+                .strip_suffix("/api")
+                .unwrap_or(registered)
+                .to_owned()
+        },
+        ToString::to_string,
+    );
     Recovery {
         store,
         server: &server,

@@ -147,7 +147,7 @@ impl Config {
     /// [`ConfigError`], which names the setting and where it came from.
     pub fn load(file: Option<&Path>, flags: &RawConfig) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
-        if let Some(file) = file.or_else(|| default_file()) {
+        if let Some(file) = file.or_else(default_file) {
             figment = figment.merge(toml(file)?);
         }
         figment = figment.merge(Env::prefixed("JETON_").only(&ENVIRONMENT));
@@ -202,7 +202,7 @@ impl Config {
         struct NamedSecret {
             secret_env: Option<String>,
         }
-        let Some(Ok(toml)) = file.or_else(|| default_file()).map(toml) else {
+        let Some(Ok(toml)) = file.or_else(default_file).map(toml) else {
             return Vec::new();
         };
         let file = Figment::from(toml).extract::<File>().unwrap_or_default();
@@ -324,7 +324,7 @@ impl Config {
 }
 
 /// `jeton.toml` in the working directory, where there is anything of that name.
-fn default_file() -> Option<&'static Path> {
+fn default_file<'a>() -> Option<&'a Path> {
     let file = Path::new("jeton.toml");
     file.symlink_metadata().is_ok().then_some(file)
 }

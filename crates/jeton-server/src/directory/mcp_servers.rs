@@ -113,7 +113,7 @@ impl Directory {
                 servers.insert(Arc::new(server));
             }
             if put_unless_changed(&self.mcp_servers, seen, |current| {
-                *current = servers.clone()
+                *current = servers.clone();
             }) {
                 return Ok(());
             }

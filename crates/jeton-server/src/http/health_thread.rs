@@ -47,7 +47,7 @@ impl HealthThread {
     pub(super) async fn start(sockets: Sockets) -> io::Result<Self> {
         let address = sockets.address();
         let sockets = sockets.into_std()?;
-        let (begin, begun) = oneshot::channel();
+        let (begin, service) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
         let (tell, told) = oneshot::channel();
@@ -68,7 +68,7 @@ impl HealthThread {
                     Ok((runtime, sockets)) => {
                         // Whoever started it may be gone; then nothing begins.
                         let _ = tell.send(Ok(()));
-                        runtime.block_on(serve(sockets, begun, stopped));
+                        runtime.block_on(serve(sockets, service, stopped));
                     }
                     Err(error) => drop(tell.send(Err(error))),
                 }
@@ -109,10 +109,10 @@ impl ServingHealth {
 
 async fn serve(
     sockets: Sockets,
-    begun: oneshot::Receiver<AppService>,
+    service: oneshot::Receiver<AppService>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let Ok(service) = begun.await else {
+    let Ok(service) = service.await else {
         return;
     };
     let places = Places {
