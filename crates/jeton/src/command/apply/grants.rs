@@ -58,8 +58,8 @@ fn granted(
         Found::Registered(found) => {
             let scopes = found.get("scopes").and_then(Value::as_array);
             let scopes = scopes.into_iter().flatten();
-            let names: Vec<_> = scopes.map(|scope| text(scope, "name").to_owned()).collect();
-            (Target::Id(cell(found, "id")), names)
+            let all: Vec<_> = scopes.map(|scope| text(scope, "name").to_owned()).collect();
+            (Target::Id(cell(found, "id")), all)
         }
     };
     let scopes = match &grant.scopes {

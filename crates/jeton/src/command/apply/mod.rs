@@ -139,13 +139,7 @@ impl Applying<'_> {
                 self.made
                     .insert(("MCP server", name.clone()), cell(&made, "id"));
             }
-            Action::UpdateServer { id, seen, body } => {
-                let path = confirmed(format!("/mcp-servers/{id}"), self.yes);
-                let seen = self.versions.get(id).copied().unwrap_or(*seen);
-                let admin = self.admin;
-                let changed = admin.send_if(seen, Method::PATCH, &path, body).await?;
-                self.versions.insert(id.clone(), Seen::of(&changed));
-            }
+            Action::UpdateServer { id, seen, body } => self.update_server(id, *seen, body).await?,
             Action::DeleteServer { id, seen } => {
                 let path = confirmed(format!("/mcp-servers/{id}"), self.yes);
                 self.admin.delete_if(*seen, &path).await?;
@@ -192,6 +186,15 @@ impl Applying<'_> {
                 self.write_secret(file, client, &made)?;
             }
         }
+        Ok(())
+    }
+
+    async fn update_server(&mut self, id: &str, seen: Seen, body: &Value) -> anyhow::Result<()> {
+        let path = confirmed(format!("/mcp-servers/{id}"), self.yes);
+        let seen = self.versions.get(id).copied().unwrap_or(seen);
+        let admin = self.admin;
+        let changed = admin.send_if(seen, Method::PATCH, &path, body).await?;
+        self.versions.insert(id.to_owned(), Seen::of(&changed));
         Ok(())
     }
 

@@ -123,7 +123,7 @@ pub(super) fn plan(
         let grants = grants::all(declared, present, client)?;
         let default = grants::default_of(declared, present, client, &grants)?;
         match find_client(present, client)? {
-            None => steps.extend(create_client(client, grants, default)?),
+            None => steps.extend(create_client(client, grants, default.as_ref())?),
             Some(found) => {
                 kept_clients.insert(cell(found, "id"));
                 steps.extend(update_client(client, found));
@@ -286,7 +286,7 @@ fn client_body(client: &DeclaredClient) -> Value {
 fn create_client(
     client: &DeclaredClient,
     mut grants: Vec<Granted>,
-    default: Option<Target>,
+    default: Option<&Target>,
 ) -> anyhow::Result<Vec<Step>> {
     let Some(file) = client.secret_file.clone() else {
         bail!(
@@ -302,7 +302,7 @@ fn create_client(
             file.display()
         );
     }
-    grants.sort_by_key(|grant| Some(&grant.target) != default.as_ref());
+    grants.sort_by_key(|grant| Some(&grant.target) != default);
     let mut grants = grants.into_iter();
     let Some(first) = grants.next() else {
         return Ok(Vec::new());
