@@ -7,16 +7,24 @@ updates and deletes. Todos live in memory and belong to the client that made the
 """
 
 import argparse
+import asyncio
 import itertools
 
-from fastmcp import FastMCP
+from fastmcp import Context, FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.server.auth import RemoteAuthProvider, require_scopes
 from fastmcp.server.auth.providers.jwt import JWTVerifier
 from fastmcp.server.dependencies import get_access_token
+from fastmcp.server.extensions import ServerExtension
 
 READ = require_scopes("todo:read")
 WRITE = require_scopes("todo:write")
+
+
+class ClientCredentials(ServerExtension):
+    """Tells MCP clients how this server is protected."""
+
+    identifier = "io.modelcontextprotocol/oauth-client-credentials"
 
 
 def build(issuer: str, base_url: str) -> FastMCP:
@@ -35,6 +43,7 @@ def build(issuer: str, base_url: str) -> FastMCP:
         resource_name="Todo (FastMCP)",
     )
     mcp = FastMCP("fastmcp-todo", auth=auth)
+    mcp.add_extension(ClientCredentials())
     todos: dict[str, dict[str, dict]] = {}
     numbers = itertools.count(1)
 
@@ -51,9 +60,7 @@ def build(issuer: str, base_url: str) -> FastMCP:
             raise ToolError(f"there is no todo {todo_id!r}; list_todos names them")
         return todo
 
-    @mcp.tool(auth=WRITE)
-    def create_todo(title: str, description: str | None = None) -> dict:
-        """Create a todo. Needs todo:write."""
+    def add(title: str, description: str | None = None) -> dict:
         if not title.strip():
             raise ToolError("title must not be empty")
         todo_id = f"todo_{next(numbers)}"
@@ -64,7 +71,22 @@ def build(issuer: str, base_url: str) -> FastMCP:
             "completed": False,
         }
         own()[todo_id] = todo
-        return {"todo": todo}
+        return todo
+
+    @mcp.tool(auth=WRITE)
+    def create_todo(title: str, description: str | None = None) -> dict:
+        """Create a todo. Needs todo:write."""
+        return {"todo": add(title, description)}
+
+    @mcp.tool(auth=WRITE)
+    async def import_todos(titles: list[str], context: Context, pause_ms: int = 0) -> dict:
+        """Create todos one after another, with progress; can be cancelled. Needs todo:write."""
+        made = []
+        for title in titles:
+            await asyncio.sleep(pause_ms / 1000)
+            made.append(add(title))
+            await context.report_progress(len(made), len(titles))
+        return {"todos": made}
 
     @mcp.tool(auth=READ)
     def list_todos(completed: bool | None = None) -> dict:

@@ -5,6 +5,7 @@ mod admin;
 mod cluster;
 mod credentials;
 mod database;
+mod fastmcp;
 mod jeton;
 mod operator;
 mod process;
@@ -15,6 +16,7 @@ pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, hidden_field, set_co
 pub use cluster::Cluster;
 pub use credentials::{Answer, Credentials, claims, form};
 pub use database::{HeldLog, TestDatabase, postgres_cluster};
+pub use fastmcp::{FastMcp, python};
 pub use jeton::{Jeton, JetonOptions, jeton_alone};
 pub use operator::Operator;
 pub use process::{Process, binary, free_port, workspace};

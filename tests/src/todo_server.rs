@@ -10,6 +10,8 @@ use crate::{Process, binary, free_port, http};
 pub struct TodoServer {
     pub process: Process,
     pub url: String,
+    issuer: String,
+    port: u16,
 }
 
 impl TodoServer {
@@ -29,17 +31,35 @@ impl TodoServer {
         flags: &[&str],
     ) -> Self {
         let port = free_port();
-        let url = format!("http://localhost:{port}/mcp");
-        let mut command = Command::new(binary("todo-server"));
-        command
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(["--issuer", issuer, "--resource", &url])
-            .args(flags)
-            .envs(environment.iter().copied());
-        let mut process = Process::start(&mut command);
-        process.wait_for("todo server:").await;
-        Self { process, url }
+        Self {
+            process: start(issuer, port, environment, flags).await,
+            url: url(port),
+            issuer: issuer.to_owned(),
+            port,
+        }
     }
+
+    /// Kills it and starts it at the same address.
+    pub async fn restart(&mut self) {
+        self.process.kill().await;
+        self.process = start(&self.issuer, self.port, &[], &[]).await;
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("http://localhost:{port}/mcp")
+}
+
+async fn start(issuer: &str, port: u16, environment: &[(&str, &str)], flags: &[&str]) -> Process {
+    let mut command = Command::new(binary("todo-server"));
+    command
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .args(["--issuer", issuer, "--resource", &url(port)])
+        .args(flags)
+        .envs(environment.iter().copied());
+    let mut process = Process::start(&mut command);
+    process.wait_for("todo server:").await;
+    process
 }
 
 /// A stateless tool call of MCP 2026-07-28, and the raw answer.

@@ -88,7 +88,7 @@ async fn libraries_refuse_such_urls_and_name_the_switch() {
     let credentials = || ClientCredentials::new(ISSUER, "m2m_1", "jeton_1");
     let refused = TokenSource::builder("http://todo:3002/mcp", credentials()).build();
     let error = refused.unwrap_err();
-    assert!(matches!(error, AgentError::Endpoint(_)), "{error}");
+    assert!(matches!(error, AgentError::Url { .. }), "{error}");
     assert!(error.to_string().contains("insecure_http"), "{error}");
     let allowed = TokenSource::builder("http://todo:3002/mcp", credentials()).insecure_http(true);
     assert!(allowed.build().is_ok());

@@ -1,10 +1,7 @@
 //! The official SDKs, unmodified, get tokens from Jeton and call both todo servers.
 
-use std::path::PathBuf;
-
 use jeton_tests::{
-    Answer, Credentials, Jeton, Operator, Process, TodoServer, call_tool, free_port, http,
-    workspace,
+    Answer, Credentials, FastMcp, Jeton, Operator, TodoServer, call_tool, http, python, workspace,
 };
 use rmcp::model::CallToolRequestParams;
 use rmcp::service::RunningService;
@@ -14,39 +11,6 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::{Value, json};
 use tokio::process::Command;
-
-/// Python with what `tests/python/requirements.txt` lists.
-fn python() -> PathBuf {
-    let python = workspace().join(".venv/bin/python");
-    assert!(
-        python.is_file(),
-        "{} is missing: ./test makes it",
-        python.display()
-    );
-    python
-}
-
-/// The FastMCP server, running.
-struct FastMcp {
-    _process: Process,
-    url: String,
-}
-
-impl FastMcp {
-    async fn start(issuer: &str) -> Self {
-        let port = free_port();
-        let mut process = Process::start(
-            Command::new(python())
-                .arg(workspace().join("examples/fastmcp-todo/server.py"))
-                .args(["--issuer", issuer, "--port", &port.to_string()]),
-        );
-        process.wait_for("Uvicorn running").await;
-        Self {
-            _process: process,
-            url: format!("http://localhost:{port}/mcp"),
-        }
-    }
-}
 
 async fn python_sdk(
     jeton: &Jeton,
@@ -71,10 +35,11 @@ async fn python_sdk(
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-const TOOLS: [&str; 5] = [
+const TOOLS: [&str; 6] = [
     "create_todo",
     "delete_todo",
     "get_todo",
+    "import_todos",
     "list_todos",
     "update_todo",
 ];

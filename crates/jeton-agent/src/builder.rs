@@ -12,6 +12,7 @@ use reqwest::redirect::Policy;
 use tokio::sync::Mutex;
 
 use crate::flight::Flight;
+use crate::mcp_url::McpUrl;
 use crate::token_source::{Inner, TokenSource};
 use crate::{AgentError, ClientCredentials};
 
@@ -114,20 +115,14 @@ impl TokenSourceBuilder {
     ///
     /// # Errors
     ///
-    /// [`AgentError::Url`] and [`AgentError::Endpoint`] where the MCP server's URL cannot be used; [`AgentError::Http`] where
+    /// [`AgentError::Url`] where the MCP server's URL cannot be used; [`AgentError::Http`] where
     /// the machine's TLS set-up cannot be read.
     pub fn build(self) -> Result<TokenSource, AgentError> {
-        let resource = self
-            .url
-            .parse()
-            .map_err(|_| AgentError::Url(self.url.clone()))?;
-        let plain_http = self.credentials.plain_http();
-        plain_http.check(&self.url).map_err(AgentError::Endpoint)?;
+        let url = McpUrl::new(&self.url, self.credentials.plain_http())?;
         let client = self.client(http_client_builder().timeout(EXCHANGE))?;
         let calls = self.client(http_client_builder().read_timeout(self.idle_timeout))?;
         Ok(TokenSource(Arc::new(Inner {
-            url: self.url,
-            resource,
+            url,
             credentials: self.credentials,
             allow_parent_resource: self.allow_parent_resource,
             wait_at_most: self.wait_at_most,
@@ -151,7 +146,6 @@ impl TokenSourceBuilder {
 impl fmt::Debug for TokenSourceBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSourceBuilder")
-            .field("url", &self.url)
             .field("credentials", &self.credentials)
             .field("scope", &self.scope)
             .finish_non_exhaustive()

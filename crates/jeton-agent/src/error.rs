@@ -5,13 +5,19 @@ use std::time::Duration;
 use jeton_jose::{DiscoveryError, FetchError, HttpError};
 
 use crate::authenticate::TokenError;
+use crate::mcp_url::UrlProblem;
 
 /// Why there is no token, or why a request was not sent. No secret and no token is in it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AgentError {
     /// The MCP server's URL cannot be used.
-    #[error("{0:?} is not the URL of an MCP server: expected one like https://mcp.example.com/mcp")]
-    Url(String),
+    #[error("{url} cannot be used as the URL of an MCP server: {problem}")]
+    Url {
+        /// The URL, without what may be secret in it.
+        url: String,
+        /// What is wrong with it.
+        problem: UrlProblem,
+    },
     /// The HTTP client could not be made, or the MCP server did not answer.
     #[error("the HTTP request failed")]
     Http(#[from] HttpError),
@@ -25,9 +31,20 @@ pub enum AgentError {
         /// What it answered.
         status: u16,
     },
-    /// The protected resource metadata cannot be read.
+    /// The protected resource metadata cannot be read at its well-known address.
     #[error("the protected resource metadata cannot be read")]
     ResourceMetadata(#[source] FetchError),
+    /// Nor can it where the server says that it is.
+    #[error(
+        "the protected resource metadata of {url} cannot be read where its challenge says, and its well-known addresses have none"
+    )]
+    AdvertisedMetadata {
+        /// The MCP server.
+        url: String,
+        /// What is wrong with the address in the challenge.
+        #[source]
+        source: FetchError,
+    },
     /// RFC 9728 §3.3: the document is about something else, so it is not used.
     #[error(
         "the metadata at {metadata_url} is about {found}, which is not {expected} nor a parent of it"

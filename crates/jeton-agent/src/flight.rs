@@ -20,17 +20,27 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// How many refused scopes are remembered.
 const MAX_REFUSED: usize = 16;
 
+/// Which scopes to ask for.
+#[derive(Debug, Clone)]
+enum Wanted {
+    /// Those that the MCP server's challenge asks for, else all.
+    Challenged,
+    /// These.
+    These(ScopeSet),
+    /// Whatever the client was granted: none are named.
+    Granted,
+}
+
 /// What whoever asks for a token works with. Holding it is the right to ask.
 #[derive(Debug)]
 pub(crate) struct Flight {
     discovered: Option<Arc<Discovered>>,
-    /// What to ask for; nothing means what the challenge asks for.
-    scope: Option<ScopeSet>,
+    wanted: Wanted,
     /// Whether the scopes were named, and are not to be widened.
     scope_is_fixed: bool,
     widenings: Allowance,
     replacements: Allowance,
-    /// Scopes that the authorization server refused, and when.
+    /// Scopes that the authorization server refused or left out, and when.
     refused: Vec<(ScopeSet, Timestamp)>,
     failure: Option<Failure>,
 }
@@ -40,7 +50,7 @@ impl Flight {
         Self {
             discovered: None,
             scope_is_fixed: scope.is_some(),
-            scope,
+            wanted: scope.map_or(Wanted::Challenged, Wanted::These),
             widenings: Allowance::new(LIMIT, WINDOW),
             replacements: Allowance::new(LIMIT, WINDOW),
             refused: Vec::new(),
@@ -58,17 +68,30 @@ impl Flight {
         if let Some(error) = self.failure_in_force(inner.clock.now()) {
             return Err(error.clone());
         }
-        match self.ask_in_time(inner, self.scope.clone()).await {
-            // The scope was widened once, and is no longer granted: the agent goes on with less.
-            Err(AgentError::Token(error))
-                if error.is_refused_with("invalid_scope")
-                    && !self.scope_is_fixed
-                    && self.scope.take().is_some() =>
-            {
-                let outcome = self.ask_in_time(inner, None).await;
-                self.note(outcome, inner)
+        loop {
+            let outcome = self.ask_in_time(inner, self.wanted.clone()).await;
+            match (&outcome, self.less()) {
+                (Err(AgentError::Token(error)), Some(less))
+                    if error.is_refused_with("invalid_scope") =>
+                {
+                    self.wanted = less;
+                }
+                _ => return self.note(outcome, inner),
             }
-            outcome => self.note(outcome, inner),
+        }
+    }
+
+    /// What to ask for where not all that is wanted is granted: a scope that was widened once may
+    /// have been taken away, and a challenge may name more than this client has.
+    fn less(&self) -> Option<Wanted> {
+        match self.wanted {
+            _ if self.scope_is_fixed => None,
+            Wanted::These(_) => Some(Wanted::Challenged),
+            Wanted::Challenged => {
+                let challenged = self.discovered.as_ref()?.challenged_scope();
+                challenged.map(|_| Wanted::Granted)
+            }
+            Wanted::Granted => None,
         }
     }
 
@@ -80,7 +103,7 @@ impl Flight {
     ) -> Result<Option<Arc<AccessToken>>, AgentError> {
         if !self.replacements.take(inner.clock.now()) {
             tracing::warn!(
-                url = inner.url,
+                url = inner.url.resource().as_given(),
                 "the MCP server keeps refusing its tokens; no more are asked for this minute"
             );
             return Ok(None);
@@ -108,29 +131,38 @@ impl Flight {
         if !self.widenings.take(now) {
             return Ok(None);
         }
-        let wanted = self
-            .scope
-            .as_ref()
-            .map_or_else(|| known.clone(), |before| before.union(&known))
-            .union(asked);
-        match self.ask_in_time(inner, Some(wanted.clone())).await {
-            Err(AgentError::Token(error)) if error.is_refusal() => {
-                self.refused.truncate(MAX_REFUSED - 1);
-                self.refused.insert(0, (asked.clone(), now));
-                Err(AgentError::Token(error))
-            }
-            outcome => {
-                let token = self.note(outcome, inner)?;
-                self.scope = Some(wanted);
-                Ok(Some(token))
-            }
+        // The challenge names what the operation needs, which is beside what the token has.
+        let wanted = match &self.wanted {
+            Wanted::These(before) => before.union(&known),
+            Wanted::Challenged | Wanted::Granted => known,
         }
+        .union(asked);
+        let outcome = self.ask_in_time(inner, Wanted::These(wanted.clone())).await;
+        if let Err(AgentError::Token(error)) = &outcome
+            && error.is_refusal()
+        {
+            self.remember_refused(asked.clone(), now);
+            return outcome.map(Some);
+        }
+        let token = self.note(outcome, inner)?;
+        if token.scope().is_some_and(|has| !asked.is_subset_of(has)) {
+            // Sending the request again cannot help.
+            return Ok(None);
+        }
+        self.wanted = Wanted::These(token.scope().cloned().unwrap_or(wanted));
+        Ok(Some(token))
     }
 
+    fn remember_refused(&mut self, scope: ScopeSet, now: Timestamp) {
+        self.refused.truncate(MAX_REFUSED - 1);
+        self.refused.insert(0, (scope, now));
+    }
+
+    /// Whether `asked` holds something that was refused of late.
     fn was_refused(&self, asked: &ScopeSet, now: Timestamp) -> bool {
         self.refused
             .iter()
-            .any(|(scope, at)| scope == asked && now >= *at && now.since(*at) < WINDOW)
+            .any(|(scope, at)| now >= *at && now.since(*at) < WINDOW && scope.is_subset_of(asked))
     }
 
     fn note(
@@ -157,33 +189,33 @@ impl Flight {
     async fn ask_in_time(
         &mut self,
         inner: &Inner,
-        scope: Option<ScopeSet>,
+        wanted: Wanted,
     ) -> Result<Arc<AccessToken>, AgentError> {
         let limit = inner.wait_at_most;
-        match tokio::time::timeout(limit, self.ask(inner, scope)).await {
+        match tokio::time::timeout(limit, self.ask(inner, wanted)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(AgentError::TimedOut {
-                url: inner.url.clone(),
+                url: inner.url.resource().as_given().to_owned(),
                 limit,
             }),
         }
     }
 
-    async fn ask(
-        &mut self,
-        inner: &Inner,
-        scope: Option<ScopeSet>,
-    ) -> Result<Arc<AccessToken>, AgentError> {
+    async fn ask(&mut self, inner: &Inner, wanted: Wanted) -> Result<Arc<AccessToken>, AgentError> {
         let discovered = if let Some(discovered) = &self.discovered {
             Arc::clone(discovered)
         } else {
-            let found = discover(&inner.client, &inner.url, &inner.credentials).await?;
+            let found = discover(&inner.client, inner.url.as_given(), &inner.credentials).await?;
             Arc::clone(self.discovered.insert(Arc::new(found)))
         };
-        let scope = scope.or_else(|| discovered.challenged_scope().cloned());
+        let scope = match wanted {
+            Wanted::These(scope) => Some(scope),
+            Wanted::Challenged => discovered.challenged_scope().cloned(),
+            Wanted::Granted => None,
+        };
         let parent = parent(inner, &discovered);
         let resource = match parent {
-            Some(_) if !inner.allow_parent_resource => &inner.url,
+            Some(_) if !inner.allow_parent_resource => inner.url.resource().as_given(),
             _ => &discovered.resource.resource,
         };
         let response = request_token(
@@ -195,11 +227,14 @@ impl Flight {
         )
         .await
         .map_err(|error| without_parent(error, inner, parent))?;
-        let token = Arc::new(AccessToken::new(
-            response,
-            scope.as_ref(),
-            inner.clock.now(),
-        ));
+        let now = inner.clock.now();
+        let token = Arc::new(AccessToken::new(response, scope.as_ref(), now));
+        if let (Some(asked), Some(has)) = (&scope, token.scope()) {
+            let left_out = asked.difference(has);
+            if !left_out.is_empty() {
+                self.remember_refused(left_out, now);
+            }
+        }
         inner.current.store(Some(Arc::clone(&token)));
         Ok(token)
     }
@@ -210,7 +245,7 @@ fn parent<'a>(inner: &Inner, discovered: &'a Discovered) -> Option<&'a str> {
     let named = discovered.resource.resource.as_str();
     let is_own = named
         .parse::<ResourceUri>()
-        .is_ok_and(|named| named == inner.resource);
+        .is_ok_and(|named| named == *inner.url.resource());
     (!is_own).then_some(named)
 }
 
@@ -219,7 +254,7 @@ fn without_parent(error: TokenError, inner: &Inner, parent: Option<&str>) -> Age
     match parent {
         Some(parent) if !inner.allow_parent_resource && error.is_refused_with("invalid_target") => {
             AgentError::ParentResource {
-                url: inner.url.clone(),
+                url: inner.url.resource().as_given().to_owned(),
                 parent: parent.to_owned(),
                 source: Box::new(error),
             }

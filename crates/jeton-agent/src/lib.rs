@@ -9,7 +9,8 @@
 //! Credentials name the authorization server that issued them, and go to no other: an MCP server
 //! that names another one gets no token and the agent an [`AgentError::OtherIssuer`]. Nor does a
 //! server elsewhere lead the agent to URLs of this machine or its private network, and redirects
-//! are not followed.
+//! are not followed. A query in the MCP server's URL is sent with each request, and left out of the
+//! `resource` that a token is asked for.
 //!
 //! - [`TokenSource::send`] sends a [`reqwest`] request with a token.
 //! - [`AuthorizedClient`] does the same under `rmcp`'s streamable HTTP client.
@@ -37,10 +38,13 @@ mod allowance;
 mod authenticate;
 mod builder;
 mod credentials;
+mod declare;
 mod discover;
 mod error;
 mod failure;
 mod flight;
+mod mcp_url;
+mod resource_metadata;
 mod rmcp_client;
 mod send;
 mod token_cache;
@@ -51,6 +55,7 @@ pub use builder::TokenSourceBuilder;
 pub use credentials::ClientCredentials;
 pub use discover::{Discovered, discover};
 pub use error::AgentError;
+pub use mcp_url::UrlProblem;
 pub use rmcp_client::AuthorizedClient;
 pub use token_cache::AccessToken;
 pub use token_source::TokenSource;

@@ -14,11 +14,13 @@ use rmcp::transport::streamable_http_client::{
 };
 use sse_stream::{Error as SseError, Sse};
 
+use crate::declare::declare;
+use crate::mcp_url::without_query;
 use crate::{AccessToken, AgentError, TokenSource};
 
 /// A streamable HTTP client for `rmcp` that sends each request with a token: another one once
-/// after a 401, a wider one after `insufficient_scope`. Made for
-/// `StreamableHttpClientTransport::with_client`.
+/// after a 401, a wider one after `insufficient_scope`. It declares MCP's client credentials
+/// extension. Made for `StreamableHttpClientTransport::with_client`.
 #[derive(Debug, Clone)]
 pub struct AuthorizedClient {
     tokens: TokenSource,
@@ -41,8 +43,8 @@ impl AuthorizedClient {
     {
         if !self.tokens.covers(uri) {
             return Err(failure(AgentError::OtherResource {
-                found: uri.to_owned(),
-                resource: self.tokens.url().to_owned(),
+                found: without_query(uri).to_owned(),
+                resource: self.tokens.resource().to_owned(),
             }));
         }
         let token = self.tokens.token().await.map_err(failure)?;
@@ -100,11 +102,12 @@ impl StreamableHttpClient for AuthorizedClient {
     async fn post_message(
         &self,
         uri: Arc<str>,
-        message: ClientJsonRpcMessage,
+        mut message: ClientJsonRpcMessage,
         session_id: Option<Arc<str>>,
         _: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<StreamableHttpPostResponse, Failure> {
+        declare(&mut message);
         self.authorized(&uri, |token| {
             self.tokens.calls().post_message(
                 Arc::clone(&uri),
@@ -120,12 +123,13 @@ impl StreamableHttpClient for AuthorizedClient {
     async fn post_message_with_response_limits(
         &self,
         uri: Arc<str>,
-        message: ClientJsonRpcMessage,
+        mut message: ClientJsonRpcMessage,
         session_id: Option<Arc<str>>,
         _: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
+        declare(&mut message);
         self.authorized(&uri, |token| {
             self.tokens.calls().post_message_with_response_limits(
                 Arc::clone(&uri),

@@ -4,11 +4,14 @@ use jeton_core::Challenge;
 use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Request, Response, StatusCode};
 
+use crate::failure::causes;
+use crate::mcp_url::without_query;
 use crate::{AccessToken, AgentError, TokenSource};
 
 impl TokenSource {
     /// Sends `request` with a token. After a 401 it is sent once more with another token, after a
-    /// 403 `insufficient_scope` with a wider one. Redirects are not followed.
+    /// 403 `insufficient_scope` with a wider one; where that cannot be had, the 403 is the answer.
+    /// Redirects are not followed.
     ///
     /// # Errors
     ///
@@ -17,8 +20,8 @@ impl TokenSource {
     pub async fn send(&self, request: Request) -> Result<Response, AgentError> {
         if !self.covers(request.url().as_str()) {
             return Err(AgentError::OtherResource {
-                found: request.url().to_string(),
-                resource: self.url().to_owned(),
+                found: without_query(request.url().as_str()).to_owned(),
+                resource: self.resource().to_owned(),
             });
         }
         let mut token = self.token().await?;
@@ -31,9 +34,13 @@ impl TokenSource {
         }
         if response.status() == StatusCode::FORBIDDEN
             && let Some(challenge) = insufficient_scope(&response)
-            && let Some(wider) = self.widen(&token, &challenge).await?
         {
-            response = self.send_with(&request, &wider).await?;
+            match self.widen(&token, &challenge).await {
+                Ok(Some(wider)) => response = self.send_with(&request, &wider).await?,
+                Ok(None) => {}
+                // What the MCP server said is the better answer.
+                Err(error) => tracing::debug!(error = causes(&error), "no wider token"),
+            }
         }
         Ok(response)
     }

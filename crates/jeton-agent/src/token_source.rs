@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::failure::causes;
 use crate::flight::Flight;
+use crate::mcp_url::{McpUrl, without_query};
 use crate::token_cache::AccessToken;
 use crate::{AgentError, ClientCredentials, TokenSourceBuilder};
 
@@ -22,8 +23,7 @@ use crate::{AgentError, ClientCredentials, TokenSourceBuilder};
 pub struct TokenSource(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) url: String,
-    pub(crate) resource: ResourceUri,
+    pub(crate) url: McpUrl,
     pub(crate) credentials: ClientCredentials,
     pub(crate) allow_parent_resource: bool,
     pub(crate) wait_at_most: Duration,
@@ -94,8 +94,8 @@ impl TokenSource {
 
     /// A token with the scope that the server's `insufficient_scope` challenge asks for, beside
     /// what `insufficient` has. Nothing, where asking again cannot help: the scopes are fixed, the
-    /// challenge names no scope that is missing, the authorization server refused that scope less
-    /// than a minute ago, or the scope was widened five times within a minute.
+    /// challenge names no scope that is missing, the authorization server refused that scope or left
+    /// it out less than a minute ago, or the scope was widened five times within a minute.
     ///
     /// # Errors
     ///
@@ -119,9 +119,19 @@ impl TokenSource {
         .await
     }
 
-    /// The MCP server's URL.
+    /// The MCP server's URL, to the character as it was given.
     pub fn url(&self) -> &str {
-        &self.0.url
+        self.0.url.as_given()
+    }
+
+    /// What its tokens are for: the URL without its query, which may be shown to anybody.
+    pub fn resource(&self) -> &str {
+        self.0.url.resource().as_given()
+    }
+
+    /// The credentials.
+    pub fn credentials(&self) -> &ClientCredentials {
+        &self.0.credentials
     }
 
     pub(crate) fn calls(&self) -> &Client {
@@ -130,10 +140,9 @@ impl TokenSource {
 
     /// Whether a token may be sent to `url`.
     pub(crate) fn covers(&self, url: &str) -> bool {
-        let without_query = url.split(['?', '#']).next().unwrap_or(url);
-        without_query
+        without_query(url)
             .parse::<ResourceUri>()
-            .is_ok_and(|url| self.0.resource.covers(&url))
+            .is_ok_and(|url| self.0.url.resource().covers(&url))
     }
 
     /// A usable token that came after `old`.
@@ -161,7 +170,7 @@ impl TokenSource {
         spawn(async move {
             if let Err(error) = flight.fetch(&source.0).await {
                 tracing::warn!(
-                    url = source.0.url,
+                    url = source.resource(),
                     error = causes(&error),
                     "renewing the token failed; the old one is in use until it expires"
                 );
@@ -181,7 +190,7 @@ impl TokenSource {
         let limit = self.0.wait_at_most;
         let deadline = Instant::now() + limit;
         let timed_out = || AgentError::TimedOut {
-            url: self.0.url.clone(),
+            url: self.resource().to_owned(),
             limit,
         };
         let flight = timeout_at(deadline, Arc::clone(&self.0.flight).lock_owned())
@@ -207,7 +216,7 @@ fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> J
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSource")
-            .field("url", &self.0.url)
+            .field("url", &self.resource())
             .field("issuer", &self.0.credentials.issuer())
             .finish_non_exhaustive()
     }

@@ -142,9 +142,15 @@ impl<'a> Scanner<'a> {
             }
             return Err(ChallengeError);
         }
-        self.token()
-            .map(|token| Some(token.to_owned()))
-            .ok_or(ChallengeError)
+        Ok(Some(self.unquoted().to_owned()))
+    }
+
+    /// A value without quotes. RFC 9110 allows a token only, but servers write URLs that way too.
+    fn unquoted(&mut self) -> &'a str {
+        let end = self.rest.find([',', ' ', '\t']).unwrap_or(self.rest.len());
+        let (value, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        value
     }
 
     /// The opaque text that some schemes carry instead of parameters.
@@ -192,6 +198,22 @@ mod tests {
         }
         assert!(Challenge::parse("Basic realm=\"x\"").is_err());
         assert!(Challenge::parse("Bearer scope=\"a").is_err());
+    }
+
+    #[test]
+    fn values_without_quotes_are_read_to_the_next_separator() {
+        for (header, url) in [
+            (
+                "Bearer resource_metadata=https://a.example/x?y=z, scope=a",
+                "https://a.example/x?y=z",
+            ),
+            ("Bearer resource_metadata=, scope=a", ""),
+            ("Bearer scope=a,resource_metadata=/x", "/x"),
+        ] {
+            let found = Challenge::parse(header).unwrap();
+            assert_eq!(found.resource_metadata.as_deref(), Some(url), "{header}");
+            assert_eq!(found.scope.unwrap().to_string(), "a", "{header}");
+        }
     }
 
     /// Looked through to the end for each word, these would take minutes.

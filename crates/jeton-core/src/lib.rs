@@ -57,7 +57,7 @@ pub use mcp_server::{McpServer, TokenProfile, TokenTtl, TokenTtlError};
 pub use name::{Description, DisplayName, TextError, shown};
 pub use redact::{excerpt, looks_secret, redact, without_userinfo};
 pub use resource::{ResourceUri, ResourceUriError};
-pub use resource_metadata::ProtectedResourceMetadata;
+pub use resource_metadata::{CLIENT_CREDENTIALS_EXTENSION, ProtectedResourceMetadata};
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use scope_argument::split_scope;
 pub use scope_hierarchy::{ScopeCycle, ScopeHierarchy};

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What MCP calls the client credentials flow (ext-auth, *OAuth Client Credentials*): the name under
+/// which clients and servers declare it in `capabilities.extensions`.
+pub const CLIENT_CREDENTIALS_EXTENSION: &str = "io.modelcontextprotocol/oauth-client-credentials";
+
 /// What an MCP server says about how it is protected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtectedResourceMetadata {

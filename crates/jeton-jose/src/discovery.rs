@@ -111,29 +111,28 @@ async fn discover(
     is_same: fn(&str, &str) -> bool,
 ) -> Result<ServerMetadata, DiscoveryError> {
     let urls = metadata_urls(issuer).ok_or_else(|| DiscoveryError::Issuer(issuer.to_owned()))?;
-    let mut last = None;
+    let mut told = None;
     for url in &urls {
-        match fetch_json::<ServerMetadata>(client, url).await {
+        let wrong = match fetch_json::<ServerMetadata>(client, url).await {
             Ok(metadata) if is_same(&metadata.issuer, issuer) => return Ok(metadata),
-            Ok(metadata) => {
-                return Err(DiscoveryError::IssuerMismatch {
-                    url: url.clone(),
-                    expected: issuer.to_owned(),
-                    found: metadata.issuer,
-                });
-            }
+            Ok(metadata) => DiscoveryError::IssuerMismatch {
+                url: url.clone(),
+                expected: issuer.to_owned(),
+                found: metadata.issuer,
+            },
             Err(error @ FetchError::Unreachable { .. }) => return Err(error.into()),
-            Err(error) => last = Some(error),
+            Err(source) => DiscoveryError::NotFound {
+                issuer: issuer.to_owned(),
+                tried: urls.clone(),
+                source,
+            },
+        };
+        // A document about somebody else says more than that another address has none.
+        if !matches!(told, Some(DiscoveryError::IssuerMismatch { .. })) {
+            told = Some(wrong);
         }
     }
-    match last {
-        Some(source) => Err(DiscoveryError::NotFound {
-            issuer: issuer.to_owned(),
-            tried: urls,
-            source,
-        }),
-        None => Err(DiscoveryError::Issuer(issuer.to_owned())),
-    }
+    Err(told.unwrap_or_else(|| DiscoveryError::Issuer(issuer.to_owned())))
 }
 
 #[cfg(test)]

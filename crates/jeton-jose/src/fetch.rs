@@ -20,6 +20,9 @@ pub enum FetchError {
         "{0} is not https, so others could read what is sent; plain http is allowed to this machine (loopback) only, unless insecure_http allows it (on the command line: --insecure-http or JETON_INSECURE_HTTP)"
     )]
     Insecure(String),
+    /// Empty, relative, or no URL at all.
+    #[error("{0:?} is not an absolute URL")]
+    NotAbsolute(String),
     /// A server elsewhere names an address of this machine or its networks.
     #[error(
         "{from} leads to {to}, an address of this machine or its network, which only a server there may name"

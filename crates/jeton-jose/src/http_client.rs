@@ -58,6 +58,11 @@ impl HttpError {
         }
     }
 
+    /// Whether no connection could be made, so that nothing was sent.
+    pub fn is_connect(&self) -> bool {
+        self.source.is_connect()
+    }
+
     /// Whether a time limit passed.
     pub fn is_timeout(&self) -> bool {
         self.source.is_timeout()

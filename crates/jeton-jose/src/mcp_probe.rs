@@ -1,6 +1,6 @@
 //! A call without a token, which makes an MCP server say how it is protected.
 
-use jeton_core::Challenge;
+use jeton_core::{CLIENT_CREDENTIALS_EXTENSION, Challenge};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
 use reqwest::{Client, Response};
 
@@ -27,8 +27,9 @@ pub struct McpProbe {
 ///
 /// [`HttpError`] where nothing answers.
 pub async fn probe_mcp_server(client: &Client, url: &str) -> Result<McpProbe, HttpError> {
+    let capabilities = format!(r#"{{"extensions":{{"{CLIENT_CREDENTIALS_EXTENSION}":{{}}}}}}"#);
     let list = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{REVISION}","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{REVISION}","io.modelcontextprotocol/clientCapabilities":{capabilities}}}}}}}"#
     );
     let request = post(client, url, list)
         .header("MCP-Protocol-Version", REVISION)
@@ -37,13 +38,11 @@ pub async fn probe_mcp_server(client: &Client, url: &str) -> Result<McpProbe, Ht
     if current.challenge.is_some() || !refused_for_its_form(current.status) {
         return Ok(current);
     }
-    let initialize = concat!(
-        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","#,
-        r#""capabilities":{},"clientInfo":{"name":"jeton","version":""#,
-        env!("CARGO_PKG_VERSION"),
-        r#""}}}"#
+    let version = env!("CARGO_PKG_VERSION");
+    let initialize = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"clientInfo":{{"name":"jeton","version":"{version}"}}}}}}"#
     );
-    let earlier = send(post(client, url, initialize.to_owned()), url).await?;
+    let earlier = send(post(client, url, initialize), url).await?;
     Ok(match earlier.challenge {
         Some(_) => earlier,
         None => current,

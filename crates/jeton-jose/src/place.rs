@@ -108,8 +108,11 @@ pub fn is_loopback_url(url: &str) -> bool {
 ///
 /// # Errors
 ///
-/// [`FetchError::Insecure`] and [`FetchError::Inward`].
+/// [`FetchError::NotAbsolute`], [`FetchError::Insecure`] and [`FetchError::Inward`].
 pub fn check_link(from: &str, to: &str, plain_http: PlainHttp) -> Result<(), FetchError> {
+    if Url::parse(to).is_err() {
+        return Err(FetchError::NotAbsolute(to.to_owned()));
+    }
     plain_http.check(to)?;
     let allowed = match (Url::parse(from), Url::parse(to)) {
         (Ok(from), Ok(to)) => Place::of(&from).may_lead_to(Place::of(&to)),
@@ -158,9 +161,13 @@ mod tests {
                 "{to}: {refused:?}"
             );
         }
-        for to in ["http://a.example", "http://10.0.0.1", "file:///etc", ""] {
+        for to in ["http://a.example", "http://10.0.0.1", "file:///etc"] {
             let refused = check_link("http://localhost:3002/mcp", to, PlainHttp::Loopback);
             assert!(matches!(refused, Err(FetchError::Insecure(_))), "{to}");
+        }
+        for to in ["", "/metadata", "metadata", "//a.example/x"] {
+            let refused = check_link("http://localhost:3002/mcp", to, PlainHttp::Anywhere);
+            assert!(matches!(refused, Err(FetchError::NotAbsolute(_))), "{to}");
         }
     }
 

@@ -2,17 +2,24 @@
 //! told by the verified token that the guard put into the request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::request::Parts;
 use jeton_guard::VerifiedToken;
 use rmcp::handler::server::tool::Extension;
 use rmcp::handler::server::wrapper::{Json, Parameters};
-use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
-use rmcp::{ErrorData, ServerHandler, tool, tool_handler, tool_router};
+use rmcp::model::{
+    Implementation, JsonObject, ProgressNotificationParam, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler, tool, tool_handler, tool_router};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Change, Todo, Todos};
+
+/// MCP's name for how this server is protected.
+const CLIENT_CREDENTIALS: &str = "io.modelcontextprotocol/oauth-client-credentials";
 
 #[derive(Debug, Clone)]
 pub(crate) struct TodoServer {
@@ -49,6 +56,15 @@ struct UpdateTodo {
     description: Option<String>,
     /// Whether it is done.
     completed: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ImportTodos {
+    /// What is to be done, one todo each.
+    titles: Vec<String>,
+    /// Milliseconds before each of them: other people's systems take their time.
+    #[serde(default)]
+    pause_ms: u64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -129,6 +145,37 @@ impl TodoServer {
             .ok_or_else(|| no_such_todo(&todo_id))
     }
 
+    #[tool(
+        description = "Create todos one after another, with progress; can be cancelled. Needs todo:write."
+    )]
+    async fn import_todos(
+        &self,
+        Parameters(ImportTodos { titles, pause_ms }): Parameters<ImportTodos>,
+        Extension(request): Extension<Parts>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<Json<AllTodos>, ErrorData> {
+        let owner = owner(&request)?;
+        let token = context.meta.get_progress_token();
+        let mut todos = Vec::new();
+        for title in &titles {
+            tokio::select! {
+                () = context.ct.cancelled() => {
+                    return Err(ErrorData::internal_error("cancelled", None));
+                }
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
+            }
+            todos.push(self.todos.create(&owner, title.clone(), None));
+            if let Some(token) = &token {
+                let total = count(titles.len());
+                let progress = ProgressNotificationParam::new(token.clone(), count(todos.len()))
+                    .with_total(total);
+                // Whoever asked for it may have gone.
+                let _ = context.peer.notify_progress(progress).await;
+            }
+        }
+        Ok(Json(AllTodos { todos }))
+    }
+
     #[tool(description = "Delete a todo. Needs todo:write.")]
     fn delete_todo(
         &self,
@@ -146,10 +193,20 @@ impl TodoServer {
 #[tool_handler]
 impl ServerHandler for TodoServer {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        // It is protected by client credentials, and says so.
+        let extensions = [(CLIENT_CREDENTIALS.to_owned(), JsonObject::new())];
+        let capabilities = ServerCapabilities::builder()
+            .enable_extensions_with(extensions.into())
+            .enable_tools()
+            .build();
+        ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("todo-server", env!("CARGO_PKG_VERSION")))
-            .with_instructions("Todos. list_todos and get_todo need the scope todo:read; create_todo, update_todo and delete_todo need todo:write.")
+            .with_instructions("Todos. list_todos and get_todo need the scope todo:read; create_todo, import_todos, update_todo and delete_todo need todo:write.")
     }
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// Whose todos: those of the client that the token was issued to.

@@ -90,7 +90,10 @@ async fn a_challenge_does_not_lead_inside() {
         assert!(
             matches!(
                 error,
-                AgentError::ResourceMetadata(FetchError::Inward { .. })
+                AgentError::AdvertisedMetadata {
+                    source: FetchError::Inward { .. },
+                    ..
+                }
             ),
             "{host}: {error:?}"
         );

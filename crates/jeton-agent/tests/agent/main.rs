@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+mod declared;
+mod fallbacks;
 mod issuers;
 mod limits;
 mod links;

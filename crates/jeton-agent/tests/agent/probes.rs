@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Asked, AuthorizationServer, Site, credentials, json as document, status};
 
+const EXTENSION: &str = "io.modelcontextprotocol/oauth-client-credentials";
+
 /// An MCP server that answers 400 without a challenge unless it `accepts` the request's form, and
 /// whose metadata is where only its challenge says.
 async fn picky(issuer: &str, accepts: fn(&Asked) -> bool) -> Site {
@@ -57,7 +59,8 @@ async fn a_server_that_checks_headers_first_answers_with_its_challenge() {
             && asked.header("mcp-protocol-version") == Some("2026-07-28")
             && asked.header("mcp-method") == body["method"].as_str()
             && meta["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
-            && meta["io.modelcontextprotocol/clientCapabilities"].is_object()
+            && meta["io.modelcontextprotocol/clientCapabilities"]["extensions"][EXTENSION]
+                .is_object()
     })
     .await;
 }
@@ -71,6 +74,7 @@ async fn so_does_one_that_knows_an_earlier_revision_only() {
             && version.is_none_or(|version| version == "2025-11-25")
             && body["method"] == "initialize"
             && body["params"]["protocolVersion"] == "2025-11-25"
+            && body["params"]["capabilities"]["extensions"][EXTENSION].is_object()
     })
     .await;
 }

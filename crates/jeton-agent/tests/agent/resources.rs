@@ -1,8 +1,8 @@
 //! What a token is asked for: the MCP server's own URL, and a parent of it by permission only.
 
-use jeton_agent::AgentError;
+use jeton_agent::{AgentError, TokenSource};
 
-use crate::support::{Mode, World};
+use crate::support::{Mode, World, credentials};
 
 fn resources(world: &World) -> Vec<Option<String>> {
     let asked = world.auth.token_requests();
@@ -78,4 +78,30 @@ async fn metadata_about_anything_else_is_not_used() {
         .mcp
         .change(|saying| saying.resource = Some(format!("{origin}/mcp/")));
     world.source().token().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_query_is_sent_with_requests_and_left_out_of_the_resource() {
+    let world = World::new().await;
+    let url = format!("{}?profile=x", world.mcp.url());
+    let issuer = world.auth.issuer();
+    // Servers differ in what they call themselves then.
+    for resource in [None, Some(url.clone())] {
+        world.mcp.change(|saying| saying.resource = resource);
+        let source = TokenSource::builder(&url, credentials(&issuer))
+            .build()
+            .unwrap();
+        let request = reqwest::Request::new(reqwest::Method::POST, url.parse().unwrap());
+        assert_eq!(source.send(request).await.unwrap().status(), 200);
+        assert_eq!(
+            resources(&world).last().unwrap().as_ref(),
+            Some(&world.mcp.url())
+        );
+    }
+    let asked = world.mcp.asked();
+    let calls: Vec<_> = asked.iter().filter(|asked| asked.path == "/mcp").collect();
+    assert!(calls.len() >= 4);
+    for call in calls {
+        assert_eq!(call.query.as_deref(), Some("profile=x"));
+    }
 }

@@ -102,3 +102,84 @@ async fn scopes_that_the_program_named_are_never_widened() {
     assert!(source.token().await.is_err());
     assert_eq!(scopes_asked(&world), ["a", "a"]);
 }
+
+#[tokio::test]
+async fn a_scope_that_was_left_out_is_not_asked_for_at_every_call() {
+    let world = World::new().await;
+    world.auth.set(Mode::LeaveOut("b"));
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    for _ in 0..20 {
+        let wider = source.widen(&token, &wants("b")).await.unwrap();
+        // One token came of it, no wider than the first: sending a request again would not help.
+        let current = source.token().await.unwrap();
+        assert!(wider.is_none_or(|wider| wider.expose() == current.expose()));
+        assert!(source.widen(&current, &wants("b")).await.unwrap().is_none());
+        assert!(
+            source
+                .widen(&current, &wants("b c"))
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+    assert_eq!(scopes_asked(&world), ["a", "a b"]);
+    // What is needed beside it can be had.
+    let current = source.token().await.unwrap();
+    let wider = source.widen(&current, &wants("c")).await.unwrap().unwrap();
+    assert_eq!(wider.scope().unwrap().to_string(), "a c");
+    // After a minute the grant may have been changed.
+    world.auth.set(Mode::Issue);
+    world.clock.advance(Duration::from_secs(61));
+    let wider = source.widen(&wider, &wants("b")).await.unwrap().unwrap();
+    assert_eq!(wider.scope().unwrap().to_string(), "a c b");
+}
+
+#[tokio::test]
+async fn what_the_first_answer_left_out_is_not_asked_for_again_either() {
+    let world = World::new().await;
+    world.mcp.change(|saying| {
+        let own = format!(
+            "{}/.well-known/oauth-protected-resource/mcp",
+            world.mcp.origin()
+        );
+        saying.challenge = Some(format!(r#"Bearer resource_metadata="{own}", scope="a b""#));
+    });
+    world.auth.set(Mode::LeaveOut("b"));
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    assert_eq!(token.scope().unwrap().to_string(), "a");
+    assert!(source.widen(&token, &wants("b")).await.unwrap().is_none());
+    assert_eq!(scopes_asked(&world), ["a b"]);
+}
+
+#[tokio::test]
+async fn a_challenge_for_more_than_was_granted_leads_to_a_token_for_what_was() {
+    let world = World::new().await;
+    world.mcp.change(|saying| {
+        let own = format!(
+            "{}/.well-known/oauth-protected-resource/mcp",
+            world.mcp.origin()
+        );
+        saying.challenge = Some(format!(r#"Bearer resource_metadata="{own}", scope="a b""#));
+    });
+    world.auth.set(Mode::RefuseScope("b"));
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    assert_eq!(token.scope().unwrap().to_string(), "all");
+    // Renewed the same way, without being refused first.
+    world.clock.advance(Duration::from_secs(3601));
+    source.token().await.unwrap();
+    assert_eq!(scopes_asked(&world), ["a b", "", ""]);
+}
+
+/// MCP 2026-07-28, *Scope Challenge Handling*.
+#[tokio::test]
+async fn what_an_operation_needs_is_asked_for_beside_what_the_token_has() {
+    let world = World::new().await;
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    let wider = source.widen(&token, &wants("b c")).await.unwrap().unwrap();
+    source.widen(&wider, &wants("d")).await.unwrap().unwrap();
+    assert_eq!(scopes_asked(&world), ["a", "a b c", "a b c d"]);
+}

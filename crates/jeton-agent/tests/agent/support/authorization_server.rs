@@ -21,6 +21,8 @@ pub(crate) enum Mode {
     IssueAfter(Duration),
     /// With a token of a minute, whatever is asked.
     Refuse(&'static str),
+    /// As it should, without this scope.
+    LeaveOut(&'static str),
     /// Refuses requests for this scope.
     RefuseScope(&'static str),
     /// With this status.
@@ -117,6 +119,13 @@ async fn answer(asked: &Asked, mode: Mode) -> Response {
             issue(Some(&scope))
         }
         Mode::IssueWithoutScope => issue(None),
+        Mode::LeaveOut(left_out) => {
+            let kept: Vec<&str> = scope
+                .split(' ')
+                .filter(|scope| *scope != left_out)
+                .collect();
+            issue(Some(&kept.join(" ")))
+        }
         Mode::Issue | Mode::RefuseScope(_) => issue(Some(&scope)),
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Saying {
     pub(crate) resource: Option<String>,
     /// Where its challenge says that the metadata is; nothing means where it belongs.
     pub(crate) metadata_url: Option<String>,
+    /// Its whole challenge, instead of a good one.
+    pub(crate) challenge: Option<String>,
     /// Whether it refuses tokens.
     pub(crate) refuses: bool,
 }
@@ -33,6 +35,7 @@ impl McpServer {
             issuers: vec![issuer.to_owned()],
             resource: None,
             metadata_url: None,
+            challenge: None,
             refuses: false,
         }));
         let state = Arc::clone(&saying);
@@ -66,6 +69,11 @@ impl McpServer {
             .iter()
             .any(|asked| format!("{asked:?}").contains(text))
     }
+
+    /// What it was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.site.asked()
+    }
 }
 
 fn answer(asked: &Asked, origin: &str, saying: &Saying) -> Response {
@@ -77,7 +85,8 @@ fn answer(asked: &Asked, origin: &str, saying: &Saying) -> Response {
         }
         "/mcp" => {
             let url = saying.metadata_url.as_ref().unwrap_or(&own);
-            challenge(&format!(r#"Bearer resource_metadata="{url}", scope="a""#))
+            let good = format!(r#"Bearer resource_metadata="{url}", scope="a""#);
+            challenge(saying.challenge.as_ref().unwrap_or(&good))
         }
         _ => status(404),
     }

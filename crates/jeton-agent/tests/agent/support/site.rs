@@ -15,6 +15,7 @@ use axum::serve::Listener;
 pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) path: String,
+    pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
@@ -66,6 +67,7 @@ impl Site {
                 let request = Asked {
                     method: parts.method,
                     path: parts.uri.path().to_owned(),
+                    query: parts.uri.query().map(str::to_owned),
                     headers: parts.headers,
                     body: String::from_utf8(body.to_vec()).unwrap(),
                 };
