@@ -47,6 +47,7 @@ fn crates_depend_downwards_only() {
         ("jeton-store", &["jeton-core"]),
         ("jeton-guard", &["jeton-core", "jeton-jose"]),
         ("jeton-agent", &["jeton-core", "jeton-jose"]),
+        ("jeton-bridge", &["jeton-core", "jeton-jose", "jeton-agent"]),
         ("jeton-server", &["jeton-core", "jeton-jose", "jeton-store"]),
     ] {
         for dependency in dependencies(name)
@@ -68,6 +69,7 @@ fn only_the_store_knows_sql_and_core_knows_no_framework() {
         "jeton-jose",
         "jeton-guard",
         "jeton-agent",
+        "jeton-bridge",
         "jeton-server",
         "jeton",
     ] {

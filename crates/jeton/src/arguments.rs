@@ -6,7 +6,8 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    admin, apply, audit, backup, call, client, key, mcp_server, migrate, secret, serve, token,
+    admin, apply, audit, backup, bridge, call, client, key, mcp_server, migrate, secret, serve,
+    token,
 };
 use crate::{demo, value};
 
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     Token(token::Token),
     /// Discover how an MCP server is protected, get a token, call a tool, print the result.
     Call(call::Call),
+    /// Be a stdio MCP server for an editor or assistant, and forward to a protected one with tokens.
+    Bridge(bridge::Bridge),
     /// List, rotate and rewrap signing keys.
     Key {
         #[command(subcommand)]

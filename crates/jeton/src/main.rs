@@ -93,6 +93,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Secret { command } => command::secret::run(command, &global).await,
         Command::Token(token) => command::token::run(token, &global).await,
         Command::Call(call) => command::call::run(call, &global).await,
+        Command::Bridge(bridge) => command::bridge::run(bridge, &global).await,
         Command::Key { command } => command::key::run(command, &global).await,
         Command::Apply(apply) => command::apply::run(apply, &global).await,
         Command::Backup(backup) => command::backup::back_up(backup, &global).await,

@@ -11,6 +11,7 @@ use jeton_jose::is_same_issuer;
 use jeton_server::AdminCredentials;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::client_secret;
 use crate::admin::{DEFAULT_URL, admin_file};
 use crate::arguments::Global;
 use crate::usage::Usage;
@@ -53,9 +54,27 @@ pub(crate) struct Credentials {
         long,
         value_name = "SECRET",
         env = "JETON_CLIENT_SECRET",
-        hide_env_values = true
+        hide_env_values = true,
+        group = "secret"
     )]
     client_secret: Option<SecretArgument>,
+    /// A file with the client's secret on its first line.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "JETON_CLIENT_SECRET_FILE",
+        group = "secret"
+    )]
+    client_secret_file: Option<PathBuf>,
+    /// A command that prints the client's secret, run by sh: how keyrings and password managers are
+    /// asked. Example: secret-tool lookup service jeton
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        env = "JETON_CLIENT_SECRET_COMMAND",
+        group = "secret"
+    )]
+    client_secret_command: Option<String>,
     /// The authorization server that the credentials belong to; they are sent to no other [default:
     /// as admin.json says of its own, else --server, else http://127.0.0.1:8420].
     #[arg(long, value_name = "URL", env = "JETON_ISSUER", value_parser = value::server_url)]
@@ -115,9 +134,21 @@ impl FoundCredentials {
 }
 
 impl Credentials {
+    /// The secret, from wherever it is to come.
+    fn secret(&self) -> anyhow::Result<Option<SecretString>> {
+        if let Some(secret) = &self.client_secret {
+            return Ok(Some(secret.0.clone()));
+        }
+        if let Some(path) = &self.client_secret_file {
+            return client_secret::from_file(path).map(Some);
+        }
+        let command = self.client_secret_command.as_deref();
+        command.map(client_secret::from_command).transpose()
+    }
+
     /// What was given, else the admin client of this data directory.
     pub(crate) fn find(&self, global: &Global) -> anyhow::Result<FoundCredentials> {
-        let secret = self.client_secret.as_ref().map(|secret| secret.0.clone());
+        let secret = self.secret()?;
         if let Some((client_id, client_secret)) = pair(self.client_id.clone(), secret)? {
             return Ok(FoundCredentials {
                 client_id,
@@ -134,7 +165,7 @@ impl Credentials {
             ),
             ((path, Some(file)), _) => Ok(FoundCredentials::of_file(path, file)),
             ((path, None), _) => bail!(
-                "no credentials: give --client-id and --client-secret (or JETON_CLIENT_ID and JETON_CLIENT_SECRET); there is no {} either",
+                "no credentials: set JETON_CLIENT_ID and JETON_CLIENT_SECRET (or --client-id, with --client-secret-file or --client-secret-command); there is no {} either",
                 path.display()
             ),
         }

@@ -1,0 +1,160 @@
+//! What the remote server answers to one HTTP request.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jeton_core::Challenge;
+use jeton_jose::{BodyError, HttpError, read_body};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::{Response, StatusCode};
+
+use crate::events::{Event, Events, MAX_MESSAGE, TooLarge};
+
+/// The longest explanation read, in bytes.
+const MAX_EXPLANATION: usize = 64 * 1024;
+/// The longest pause that a server is granted.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Accepted, and nothing to say.
+    Nothing,
+    /// One document.
+    Document(String),
+    /// Events, of which one may be the answer.
+    Stream(EventStream),
+    /// Another status than 2xx.
+    Refused(Refusal),
+}
+
+/// A status that says no, and what came with it.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) challenge: Option<Challenge>,
+    pub(crate) retry_after: Option<Duration>,
+    /// The beginning of the body.
+    pub(crate) body: String,
+}
+
+/// An answer that ended before it was complete.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// More than is read.
+    TooLarge,
+    /// The connection failed.
+    Http(HttpError),
+}
+
+impl From<BodyError> for Broken {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge(_) => Self::TooLarge,
+            BodyError::Http(error) => Self::Http(error),
+        }
+    }
+}
+
+impl From<TooLarge> for Broken {
+    fn from(TooLarge: TooLarge) -> Self {
+        Self::TooLarge
+    }
+}
+
+impl Answer {
+    /// Reads a response, or the beginning of a stream.
+    pub(crate) async fn of(response: Response) -> Result<Self, Broken> {
+        let status = response.status();
+        if !status.is_success() {
+            return Ok(Self::Refused(Refusal::of(response).await));
+        }
+        if is_stream(response.headers()) {
+            return Ok(Self::Stream(EventStream::new(response, Events::default())));
+        }
+        let body = read_body(response, MAX_MESSAGE).await?;
+        if body.trim_ascii().is_empty() {
+            return Ok(Self::Nothing);
+        }
+        Ok(Self::Document(String::from_utf8_lossy(&body).into_owned()))
+    }
+}
+
+/// Whether the body is a stream of events.
+pub(crate) fn is_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+impl Refusal {
+    pub(crate) async fn of(response: Response) -> Self {
+        let status = response.status();
+        let text = |name| {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let challenge = text(WWW_AUTHENTICATE).and_then(|value| Challenge::parse(&value).ok());
+        let retry_after = text(RETRY_AFTER)
+            .and_then(|seconds| seconds.trim().parse().ok())
+            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
+        // A refusal is one with or without its explanation.
+        let body = read_body(response, MAX_EXPLANATION)
+            .await
+            .unwrap_or_default();
+        Self {
+            status,
+            challenge,
+            retry_after,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+
+    /// Whether it says that the session it was asked in is no more: 404, or what servers say with
+    /// 400 that do not keep to that.
+    pub(crate) fn is_of_session(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+            || (self.status == StatusCode::BAD_REQUEST
+                && self.body.to_ascii_lowercase().contains("session"))
+    }
+}
+
+/// Events as they come.
+#[derive(Debug)]
+pub(crate) struct EventStream {
+    response: Response,
+    events: Events,
+    ready: VecDeque<Event>,
+}
+
+impl EventStream {
+    /// The stream of `response`, which goes on where `events` broke.
+    pub(crate) fn new(response: Response, events: Events) -> Self {
+        Self {
+            response,
+            events,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The next event; nothing where the stream ended.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Broken> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            match self.response.chunk().await {
+                Ok(Some(piece)) => self.ready.extend(self.events.take(&piece)?),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(Broken::Http(error.into())),
+            }
+        }
+    }
+
+    /// What is needed to go on.
+    pub(crate) fn into_events(self) -> Events {
+        self.events
+    }
+}

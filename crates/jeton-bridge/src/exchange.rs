@@ -1,0 +1,428 @@
+//! A request of the host, until it is answered: sent, sent again where that is safe, in a new
+//! session where the old one is gone, and its stream taken up again where it broke.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::answer::{Answer, Broken, EventStream, Refusal, is_stream};
+use crate::bridge::Shared;
+use crate::events::Events;
+use crate::failure::{Failure, Reason};
+use crate::headers::{self, SESSION};
+use crate::message::{Id, Message};
+use crate::session::Session;
+
+/// The first pause before a request is sent again; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The pause before a broken stream is asked for again, unless the server names another.
+const RESUME_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause that a server is granted there, and the longest between attempts to subscribe.
+const LONGEST_RESUME_PAUSE: Duration = Duration::from_secs(60);
+/// How often a request that only reads is sent again after its connection broke.
+const REPEATS: u32 = 2;
+
+const LISTEN: &str = "subscriptions/listen";
+
+/// A request under way.
+pub(crate) struct Exchange {
+    shared: Arc<Shared>,
+    message: Message,
+    id: Id,
+    /// The revision, where the request names it (MCP 2026-07-28 and later).
+    version: Option<String>,
+    deadline: Instant,
+    pause: Duration,
+    repeats: u32,
+    has_new_session: bool,
+    /// Whether `subscriptions/listen` was acknowledged before, and since when it is tried again.
+    was_subscribed: bool,
+    resubscribe: Duration,
+}
+
+/// How a stream ended.
+enum Relayed {
+    Answered,
+    Broken(String),
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        message: Message,
+        id: Id,
+        version: Option<String>,
+    ) -> Self {
+        let deadline = Instant::now() + shared.wait;
+        Self {
+            shared,
+            message,
+            id,
+            version,
+            deadline,
+            pause: FIRST_PAUSE,
+            repeats: 0,
+            has_new_session: false,
+            was_subscribed: false,
+            resubscribe: FIRST_PAUSE,
+        }
+    }
+
+    /// Does it; the answer, or why there is none, goes to the host.
+    pub(crate) async fn run(mut self) {
+        while let Err(failure) = self.answer().await {
+            if self.is_subscription() && self.was_subscribed {
+                tracing::debug!(problem = failure.words(), "subscribing again");
+                sleep(self.resubscribe).await;
+                self.resubscribe = (self.resubscribe * 2).min(LONGEST_RESUME_PAUSE);
+                continue;
+            }
+            tracing::warn!(
+                method = self.message.method(),
+                problem = failure.words(),
+                "a request failed"
+            );
+            if let Some(response) = failure.response(&self.id) {
+                self.shared.host.send(&response).await;
+            }
+            return;
+        }
+    }
+
+    async fn answer(&mut self) -> Result<(), Failure> {
+        loop {
+            let session = match self.version {
+                Some(_) => None,
+                None => self.shared.sessions.ready().await,
+            };
+            let headers = self.headers(session.as_deref());
+            let sent = self.shared.remote.post(self.message.text(), headers).await;
+            let response = match sent {
+                Ok(response) => response,
+                Err(error) => {
+                    let failure = Failure::of_agent(&error, self.shared.remote.tokens());
+                    self.again_or(failure).await?;
+                    continue;
+                }
+            };
+            let session_id = response.headers().get(SESSION).cloned();
+            let url = self.shared.url().to_owned();
+            match Answer::of(response).await {
+                Err(broken) => self.again_or(Failure::of_broken(&broken, &url)).await?,
+                Ok(Answer::Nothing) => return Err(Failure::unanswered(&url)),
+                Ok(Answer::Document(text)) => {
+                    let messages =
+                        Message::read_all(&text).ok_or_else(|| Failure::not_mcp(&url, &text))?;
+                    for message in messages {
+                        if self.pass(message, session_id.clone()).await {
+                            return Ok(());
+                        }
+                    }
+                    return Err(Failure::unanswered(&url));
+                }
+                Ok(Answer::Stream(stream)) => {
+                    match self.relay(stream, session.as_deref(), session_id).await? {
+                        Relayed::Answered => return Ok(()),
+                        Relayed::Broken(how) => {
+                            self.again_or(Failure::interrupted(&url, &how)).await?;
+                        }
+                    }
+                }
+                Ok(Answer::Refused(refusal)) => self.refused(&refusal, session.as_ref()).await?,
+            }
+        }
+    }
+
+    fn is_subscription(&self) -> bool {
+        self.message.method() == Some(LISTEN)
+    }
+
+    fn headers(&self, session: Option<&Session>) -> HeaderMap {
+        match (&self.version, session) {
+            (Some(version), _) => {
+                let mut headers = headers::of_message(&self.message, version);
+                headers.extend(self.shared.tool_headers.of_call(&self.message));
+                headers
+            }
+            (None, Some(session)) => session.headers(Some(&self.message)),
+            (None, None) => HeaderMap::new(),
+        }
+    }
+
+    /// Waits before the next attempt; the failure, where there is to be none. What only reads is
+    /// tried again even if it may have arrived, anything else only if it cannot have.
+    async fn again_or(&mut self, failure: Failure) -> Result<(), Failure> {
+        let repeatable = only_reads(self.message.method()) && self.repeats < REPEATS;
+        if !(failure.was_not_sent || repeatable) || Instant::now() + self.pause > self.deadline {
+            return Err(failure);
+        }
+        if !failure.was_not_sent {
+            self.repeats += 1;
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+
+    /// Deals with a status that says no; another attempt follows unless it is a failure.
+    async fn refused(
+        &mut self,
+        refusal: &Refusal,
+        session: Option<&Arc<Session>>,
+    ) -> Result<(), Failure> {
+        if let Some(session) = session.filter(|session| session.has_id())
+            && refusal.is_of_session()
+            && !self.has_new_session
+        {
+            // It was refused before anything was done, so it can be sent again.
+            match self.shared.renew(session).await {
+                Ok(()) => self.has_new_session = true,
+                // A proxy without a route for a moment answers 404 as well.
+                Err(mut failure) => {
+                    failure.was_not_sent = true;
+                    self.again_or(failure).await?;
+                }
+            }
+            return Ok(());
+        }
+        let mut failure = self.shared.refusal(refusal).await;
+        match refusal.status {
+            // Turned away at the door.
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                failure.was_not_sent = true;
+                if let Some(pause) = refusal.retry_after {
+                    self.pause = self.pause.max(pause);
+                }
+                self.again_or(failure).await
+            }
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => self.again_or(failure).await,
+            _ => Err(failure),
+        }
+    }
+
+    /// Passes a message on to the host; says whether it was the answer.
+    async fn pass(
+        &mut self,
+        message: Message,
+        session_id: Option<reqwest::header::HeaderValue>,
+    ) -> bool {
+        let is_answer = message.answers(&self.id);
+        let message = match self.message.method() {
+            Some("initialize") if is_answer => {
+                // Before the host hears of it, and uses it.
+                self.shared.sessions.open(session_id, &message);
+                message
+            }
+            Some("tools/list") if is_answer && self.version.is_some() => {
+                self.shared.tool_headers.learn(message)
+            }
+            Some(LISTEN)
+                if message.method() == Some("notifications/subscriptions/acknowledged") =>
+            {
+                self.resubscribe = FIRST_PAUSE;
+                if std::mem::replace(&mut self.was_subscribed, true) {
+                    // The host has its acknowledgement; what it may have missed it has not.
+                    self.tell_of_changes().await;
+                    return false;
+                }
+                message
+            }
+            _ => message,
+        };
+        self.shared.host.send(&message).await;
+        is_answer
+    }
+
+    /// Passes on what comes, until the answer.
+    async fn relay(
+        &mut self,
+        mut stream: EventStream,
+        session: Option<&Session>,
+        session_id: Option<reqwest::header::HeaderValue>,
+    ) -> Result<Relayed, Failure> {
+        loop {
+            let how = match stream.next().await {
+                Ok(Some(event)) => {
+                    if event.is_message() {
+                        let Some(messages) = Message::read_all(&event.data) else {
+                            tracing::warn!("an event that holds no JSON-RPC message was left out");
+                            continue;
+                        };
+                        for message in messages {
+                            if self.pass(message, session_id.clone()).await {
+                                return Ok(Relayed::Answered);
+                            }
+                        }
+                    }
+                    continue;
+                }
+                Ok(None) => "it was closed".to_owned(),
+                Err(Broken::Http(error)) => crate::failure::causes(&error),
+                Err(broken) => return Err(Failure::of_broken(&broken, self.shared.url())),
+            };
+            match session {
+                Some(session) => match self.resume(stream.into_events(), session).await {
+                    Some(resumed) => stream = resumed,
+                    None => return Ok(Relayed::Broken(how)),
+                },
+                None => return Ok(Relayed::Broken(how)),
+            }
+        }
+    }
+
+    /// Asks for the rest of a stream (MCP 2025-11-25, *Resumability and Redelivery*).
+    async fn resume(&self, events: Events, session: &Session) -> Option<EventStream> {
+        let last = events.last_id()?.to_owned();
+        let deadline = Instant::now() + self.shared.wait;
+        let mut pause = events
+            .retry()
+            .unwrap_or(RESUME_PAUSE)
+            .min(LONGEST_RESUME_PAUSE);
+        loop {
+            sleep(pause).await;
+            match self
+                .shared
+                .remote
+                .listen(session.headers(None), Some(&last))
+                .await
+            {
+                Ok(response) if is_resumed(&response) => {
+                    return Some(EventStream::new(response, events.resumed()));
+                }
+                Ok(response) if !response.status().is_server_error() => return None,
+                _ if Instant::now() + pause > deadline => return None,
+                _ => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        }
+    }
+
+    /// After a break of a subscription, the host is told that everything in it may have changed.
+    async fn tell_of_changes(&self) {
+        let wanted: Value = self
+            .message
+            .subscriptions()
+            .and_then(|wanted| serde_json::from_str(wanted).ok())
+            .unwrap_or_default();
+        let id: Value = serde_json::from_str(self.id.as_json()).unwrap_or_default();
+        let meta = json!({ "io.modelcontextprotocol/subscriptionId": id });
+        for list in ["tools", "prompts", "resources"] {
+            if wanted[format!("{list}ListChanged")] == true {
+                let method = format!("notifications/{list}/list_changed");
+                self.shared.tell(&method, json!({ "_meta": meta })).await;
+            }
+        }
+        let resources = wanted["resourceSubscriptions"].as_array();
+        for uri in resources.into_iter().flatten() {
+            let params = json!({ "_meta": meta, "uri": uri });
+            self.shared
+                .tell("notifications/resources/updated", params)
+                .await;
+        }
+    }
+}
+
+fn is_resumed(response: &Response) -> bool {
+    response.status() == StatusCode::OK && is_stream(response.headers())
+}
+
+/// Whether a method changes nothing, so that it may be repeated.
+fn only_reads(method: Option<&str>) -> bool {
+    let Some(method) = method else {
+        return false;
+    };
+    matches!(
+        method,
+        "ping" | "server/discover" | "initialize" | "prompts/get" | "resources/read" | LISTEN
+    ) || method.ends_with("/list")
+}
+
+impl Shared {
+    /// What to tell of a refusal: with the scopes that the client has.
+    pub(crate) async fn refusal(&self, refusal: &Refusal) -> Failure {
+        let tokens = self.remote.tokens();
+        let token = tokens.token().await.ok();
+        let has = token.as_ref().and_then(|token| token.scope());
+        Failure::of_refusal(refusal, tokens, has)
+    }
+
+    /// Opens a session in place of `old`, which the server no longer knows, and tells the host that
+    /// the lists may be others.
+    pub(crate) async fn renew(self: &Arc<Self>, old: &Session) -> Result<(), Failure> {
+        let _turn = self.sessions.renewing.lock().await;
+        if !self.sessions.is_current(old) {
+            return Ok(());
+        }
+        let gone = || {
+            Failure::new(
+                Reason::Interrupted,
+                "The session is gone, and nothing is known to open another with.",
+            )
+        };
+        let initialize = self.sessions.initialize().ok_or_else(gone)?;
+        let sent = self.remote.post(initialize.text(), HeaderMap::new()).await;
+        let response = sent.map_err(|error| Failure::of_agent(&error, self.remote.tokens()))?;
+        let id = response.headers().get(SESSION).cloned();
+        let answer = self.answer_to(&initialize, response).await?;
+        let session = self.sessions.open(id, &answer).ok_or_else(|| {
+            Failure::new(
+                Reason::Refused,
+                format!(
+                    "The MCP server at {} ended the session and opens no other: {}",
+                    self.url(),
+                    answer.text()
+                ),
+            )
+        })?;
+        tracing::info!("the MCP server ended the session; another one is open");
+        let greeting = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        if let Err(error) = self.remote.post(greeting, session.headers(None)).await {
+            return Err(Failure::of_agent(&error, self.remote.tokens()));
+        }
+        for list in &session.listed {
+            self.tell(&format!("notifications/{list}/list_changed"), json!({}))
+                .await;
+        }
+        // Last, because it ends the task that listened before, which may be this one.
+        self.start_listening(session);
+        Ok(())
+    }
+
+    /// The message in `response` that answers `request`.
+    async fn answer_to(&self, request: &Message, response: Response) -> Result<Message, Failure> {
+        let url = self.url();
+        let crate::message::Kind::Request { id, .. } = request.kind() else {
+            return Err(Failure::unanswered(url));
+        };
+        let text = match Answer::of(response).await {
+            Err(broken) => return Err(Failure::of_broken(&broken, url)),
+            Ok(Answer::Nothing) => return Err(Failure::unanswered(url)),
+            Ok(Answer::Refused(refusal)) => return Err(self.refusal(&refusal).await),
+            Ok(Answer::Document(text)) => text,
+            Ok(Answer::Stream(mut stream)) => loop {
+                match stream.next().await {
+                    Ok(Some(event)) if event.is_message() => break event.data,
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Err(Failure::unanswered(url)),
+                    Err(broken) => return Err(Failure::of_broken(&broken, url)),
+                }
+            },
+        };
+        Message::read(&text)
+            .filter(|message| message.answers(id))
+            .ok_or_else(|| Failure::not_mcp(url, &text))
+    }
+
+    /// Tells the host something that the server did not say itself.
+    pub(crate) async fn tell(&self, method: &str, params: Value) {
+        let text = json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string();
+        if let Some(message) = Message::read(&text) {
+            self.host.send(&message).await;
+        }
+    }
+}

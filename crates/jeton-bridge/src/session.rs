@@ -1,0 +1,160 @@
+//! The session with a server of a revision before 2026-07-28: what `initialize` agreed on.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::headers::{self, SESSION, VERSION};
+use crate::message::Message;
+
+/// The first revision without sessions.
+const STATELESS: &str = "2026-07-28";
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: Option<HeaderValue>,
+    version: String,
+    number: u64,
+    /// The lists of which the server tells when they change.
+    pub(crate) listed: Vec<&'static str>,
+}
+
+#[derive(Deserialize)]
+struct InitializeResult {
+    #[serde(rename = "protocolVersion")]
+    version: String,
+    #[serde(default)]
+    capabilities: Capabilities,
+}
+
+#[derive(Deserialize, Default)]
+struct Capabilities {
+    tools: Option<ListCapability>,
+    prompts: Option<ListCapability>,
+    resources: Option<ListCapability>,
+}
+
+#[derive(Deserialize, Default)]
+struct ListCapability {
+    #[serde(default, rename = "listChanged")]
+    list_changed: bool,
+}
+
+impl Session {
+    /// Whether the server gave it a name, which it may forget.
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// The headers of a message in this session.
+    pub(crate) fn headers(&self, message: Option<&Message>) -> HeaderMap {
+        let mut headers = match message {
+            Some(message) if self.version.as_str() >= STATELESS => {
+                headers::of_message(message, &self.version)
+            }
+            _ => HeaderMap::new(),
+        };
+        if let Ok(version) = HeaderValue::from_str(&self.version) {
+            headers.insert(VERSION, version);
+        }
+        if let Some(id) = &self.id {
+            headers.insert(SESSION, id.clone());
+        }
+        headers
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Arc<Session>>,
+    initialize: Option<Message>,
+    count: u64,
+}
+
+/// The session of now, if any, and what opens one.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    state: Mutex<State>,
+    /// Whether requests may go: not between `initialize` and `notifications/initialized`.
+    greeted: watch::Sender<bool>,
+    /// Held by whoever opens one anew.
+    pub(crate) renewing: tokio::sync::Mutex<()>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            greeted: watch::Sender::new(true),
+            renewing: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+impl Sessions {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn current(&self) -> Option<Arc<Session>> {
+        self.state().current.clone()
+    }
+
+    /// Whether `session` is the one of now.
+    pub(crate) fn is_current(&self, session: &Session) -> bool {
+        let current = self.current();
+        current.is_some_and(|current| current.number == session.number)
+    }
+
+    /// The host begins anew with this `initialize`.
+    pub(crate) fn begin(&self, initialize: &Message) {
+        let mut state = self.state();
+        state.current = None;
+        state.initialize = Some(initialize.clone());
+    }
+
+    /// The `initialize` that opens a session.
+    pub(crate) fn initialize(&self) -> Option<Message> {
+        self.state().initialize.clone()
+    }
+
+    /// The server answered `initialize` with `answer` and this session ID; nothing where it refused.
+    pub(crate) fn open(&self, id: Option<HeaderValue>, answer: &Message) -> Option<Arc<Session>> {
+        let result: InitializeResult = serde_json::from_str(answer.result()?).ok()?;
+        let lists = [
+            ("tools", result.capabilities.tools),
+            ("prompts", result.capabilities.prompts),
+            ("resources", result.capabilities.resources),
+        ];
+        let listed = lists
+            .into_iter()
+            .filter(|(_, list)| list.as_ref().is_some_and(|list| list.list_changed))
+            .map(|(name, _)| name)
+            .collect();
+        let mut state = self.state();
+        state.count += 1;
+        let session = Arc::new(Session {
+            id,
+            version: result.version,
+            number: state.count,
+            listed,
+        });
+        state.current = Some(Arc::clone(&session));
+        Some(session)
+    }
+
+    /// `notifications/initialized` is on its way, or has arrived.
+    pub(crate) fn set_greeted(&self, greeted: bool) {
+        self.greeted.send_replace(greeted);
+    }
+
+    /// The session to send a request in, once it may be sent.
+    pub(crate) async fn ready(&self) -> Option<Arc<Session>> {
+        // The sender is here, so that waiting does not fail.
+        let _ = self.greeted.subscribe().wait_for(|greeted| *greeted).await;
+        self.current()
+    }
+}

@@ -1,0 +1,361 @@
+//! The revisions before 2026-07-28: sessions, the server's own stream, resumption.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::response::Response;
+use jeton_tests::eventually;
+use serde_json::{Value, json};
+
+use crate::remote::{Asked, Feed, Remote, document, events, status};
+
+/// A server with sessions, which are numbered; those before `valid` are unknown to it.
+#[derive(Clone, Default)]
+struct Sessions {
+    opened: Arc<AtomicUsize>,
+    valid: Arc<AtomicUsize>,
+    /// The streams that were asked for with GET, newest last.
+    streams: Arc<Mutex<Vec<Feed>>>,
+}
+
+impl Sessions {
+    /// Deals with the session; what is left to the test gives nothing.
+    fn answer(&self, asked: &Asked) -> Option<Response> {
+        if asked.method() == "initialize" {
+            let number = self.opened.fetch_add(1, Ordering::SeqCst);
+            let mut answer = events(&[asked.result(json!({
+                "protocolVersion": "2025-11-25",
+                "capabilities": { "tools": { "listChanged": true } },
+                "serverInfo": { "name": "s", "version": "1" },
+            }))]);
+            let id = format!("session-{number}").parse().unwrap();
+            answer.headers_mut().insert("mcp-session-id", id);
+            return Some(answer);
+        }
+        let session = asked.header("mcp-session-id").unwrap_or("none");
+        let number: usize = session
+            .strip_prefix("session-")
+            .unwrap_or("0")
+            .parse()
+            .unwrap();
+        if session == "none" || number < self.valid.load(Ordering::SeqCst) {
+            return Some(status(404));
+        }
+        match (asked.verb.as_str(), asked.method()) {
+            ("GET", _) if asked.header("last-event-id").is_none() => {
+                let (feed, response) = Feed::new();
+                self.streams.lock().unwrap().push(feed);
+                Some(response)
+            }
+            ("DELETE", _) => Some(status(204)),
+            ("POST", method) if method.starts_with("notifications/") => Some(status(202)),
+            ("POST", "") => Some(status(202)),
+            _ => None,
+        }
+    }
+
+    /// All sessions so far are unknown from now on.
+    fn forget(&self) {
+        self.valid
+            .store(self.opened.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    async fn stream(&self, number: usize) -> Feed {
+        eventually("it listens", async || {
+            self.streams.lock().unwrap().len() > number
+        })
+        .await;
+        self.streams.lock().unwrap()[number].clone()
+    }
+}
+
+async fn with_sessions(sessions: &Sessions) -> Remote {
+    let sessions = sessions.clone();
+    Remote::start(move |asked| {
+        let answer = sessions
+            .answer(&asked)
+            .unwrap_or_else(|| document(&asked.result(json!({ "method": asked.method() }))));
+        async move { answer }
+    })
+    .await
+}
+
+fn call(id: u32) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "t" } })
+}
+
+#[tokio::test]
+async fn a_session_is_kept_and_ended() {
+    let sessions = Sessions::default();
+    let remote = with_sessions(&sessions).await;
+    let mut host = remote.host();
+    let answer = host.initialize().await;
+    assert_eq!(answer["result"]["protocolVersion"], "2025-11-25");
+    host.ask(call(1)).await;
+    sessions.stream(0).await;
+    host.hang_up();
+    assert_eq!(host.ended().await.code, Some(0));
+    let asked = remote.asked();
+    let initialize = &asked[0];
+    assert_eq!(initialize.header("mcp-session-id"), None);
+    let extensions = &initialize.body["params"]["capabilities"]["extensions"];
+    assert!(extensions["io.modelcontextprotocol/oauth-client-credentials"].is_object());
+    assert_eq!(asked[1].method(), "notifications/initialized");
+    for later in &asked[1..] {
+        assert_eq!(
+            later.header("mcp-session-id"),
+            Some("session-0"),
+            "{later:?}"
+        );
+        assert_eq!(
+            later.header("mcp-protocol-version"),
+            Some("2025-11-25"),
+            "{later:?}"
+        );
+        assert_eq!(later.header("mcp-method"), None, "{later:?}");
+    }
+    assert_eq!(asked.last().unwrap().verb, "DELETE");
+}
+
+#[tokio::test]
+async fn what_the_server_asks_the_host_is_answered() {
+    let sessions = Sessions::default();
+    let remote = with_sessions(&sessions).await;
+    let mut host = remote.host();
+    host.initialize().await;
+    let stream = sessions.stream(0).await;
+    for (id, method) in [
+        ("1", "ping"),
+        ("2", "sampling/createMessage"),
+        ("3", "elicitation/create"),
+        ("4", "roots/list"),
+    ] {
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method });
+        stream.send("", &request);
+        assert_eq!(host.next().await, request);
+        let response = json!({ "jsonrpc": "2.0", "id": id, "result": { "of": method } });
+        host.send(response.clone()).await;
+        eventually("the server has it", async || {
+            remote.asked().iter().any(|asked| asked.body == response)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn cancelling_is_told_and_the_stream_is_closed() {
+    let (feed, response) = Feed::new();
+    let response = Arc::new(Mutex::new(Some(response)));
+    let sessions = Sessions::default();
+    let remote = {
+        let sessions = sessions.clone();
+        Remote::start(move |asked| {
+            let answer = sessions
+                .answer(&asked)
+                .unwrap_or_else(|| response.lock().unwrap().take().unwrap());
+            async move { answer }
+        })
+        .await
+    };
+    let mut host = remote.host();
+    host.initialize().await;
+    host.send(call(1)).await;
+    eventually("it arrived", async || {
+        !remote.asked_for("tools/call").is_empty()
+    })
+    .await;
+    let cancelled = json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": { "requestId": 1, "reason": "enough" },
+    });
+    host.send(cancelled.clone()).await;
+    feed.closed().await;
+    eventually("the server is told", async || {
+        let told = remote.asked_for("notifications/cancelled");
+        told.iter().any(|told| told.body == cancelled)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_the_server_forgot_is_opened_anew_without_the_host() {
+    let sessions = Sessions::default();
+    let remote = with_sessions(&sessions).await;
+    let mut host = remote.host();
+    host.initialize().await;
+    sessions.stream(0).await;
+    host.ask(call(1)).await;
+    sessions.forget();
+    host.send(call(2)).await;
+    let (mut answered, mut told) = (false, false);
+    while !(answered && told) {
+        let message = host.next().await;
+        answered |= message["id"] == 2 && message["result"]["method"] == "tools/call";
+        told |= message["method"] == "notifications/tools/list_changed";
+    }
+    let again = remote.asked_for("initialize");
+    assert_eq!(again.len(), 2);
+    assert_eq!(again[1].body, again[0].body);
+    assert_eq!(again[1].header("mcp-session-id"), None);
+    // The stream of the new session is listened to.
+    let note = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": {} });
+    sessions.stream(1).await.send("", &note);
+    assert_eq!(host.next().await, note);
+    // Several requests at once open one session.
+    sessions.forget();
+    for id in 10..20 {
+        host.send(call(id)).await;
+    }
+    let mut answers = 0;
+    while answers < 10 {
+        let message = host.next().await;
+        assert!(message["error"].is_null(), "{message}");
+        answers += usize::from(!message["id"].is_null());
+    }
+    assert_eq!(remote.asked_for("initialize").len(), 3);
+}
+
+#[tokio::test]
+async fn a_session_that_an_idle_host_has_lost_is_found_out_by_the_stream() {
+    let sessions = Sessions::default();
+    let remote = with_sessions(&sessions).await;
+    let mut host = remote.host();
+    host.initialize().await;
+    let stream = sessions.stream(0).await;
+    sessions.forget();
+    stream.write("retry: 10\n\n");
+    drop(stream);
+    sessions.streams.lock().unwrap().clear();
+    sessions.stream(0).await;
+    assert_eq!(remote.asked_for("initialize").len(), 2);
+    assert_eq!(
+        host.next().await["method"],
+        "notifications/tools/list_changed"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_broke_is_taken_up_where_it_broke() {
+    let sessions = Sessions::default();
+    let resumed = Arc::new(Mutex::new(Vec::new()));
+    let remote = {
+        let (sessions, resumed) = (sessions.clone(), Arc::clone(&resumed));
+        Remote::start(move |asked| {
+            let answer = sessions.answer(&asked).unwrap_or_else(|| {
+                let (feed, response) = Feed::new();
+                match asked.header("last-event-id") {
+                    None => {
+                        feed.write("id: e1\nretry: 10\ndata:\n\n");
+                        feed.send("e2", &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 1 } }));
+                    }
+                    Some("e2") => {
+                        feed.send("e3", &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 2 } }));
+                    }
+                    Some(_) => {
+                        feed.send("e4", &json!({ "jsonrpc": "2.0", "id": 1, "result": {} }));
+                    }
+                }
+                let last = asked.header("last-event-id").map(str::to_owned);
+                resumed.lock().unwrap().push((asked.verb.clone(), last));
+                // Each connection ends after what it sent.
+                response
+            });
+            async move { answer }
+        })
+        .await
+    };
+    let mut host = remote.host();
+    host.initialize().await;
+    host.send(call(1)).await;
+    for step in 1..3 {
+        assert_eq!(host.next().await["params"]["progress"], step);
+    }
+    assert_eq!(host.next().await["id"], 1);
+    let some = |id: &str| Some(id.to_owned());
+    assert_eq!(
+        *resumed.lock().unwrap(),
+        [
+            ("POST".to_owned(), None),
+            ("GET".to_owned(), some("e2")),
+            ("GET".to_owned(), some("e3")),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_may_have_been_done_is_not_done_twice() {
+    let sessions = Sessions::default();
+    let remote = {
+        let sessions = sessions.clone();
+        Remote::start(move |asked| {
+            let answer = sessions.answer(&asked).unwrap_or_else(|| events(&[]));
+            async move { answer }
+        })
+        .await
+    };
+    let mut host = remote.host();
+    host.initialize().await;
+    let answer = host.ask(call(1)).await;
+    let words = answer["error"]["message"].as_str().unwrap();
+    assert!(words.contains("ended before it answered"), "{words}");
+    assert_eq!(remote.asked_for("tools/call").len(), 1);
+    // What only reads is.
+    host.ask(json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" }))
+        .await;
+    assert_eq!(remote.asked_for("tools/list").len(), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_the_server_knows_that_it_is_initialized() {
+    let sessions = Sessions::default();
+    let ready = Arc::new(AtomicUsize::new(0));
+    let remote = {
+        let (sessions, ready) = (sessions.clone(), Arc::clone(&ready));
+        Remote::start(move |asked| {
+            let (sessions, ready) = (sessions.clone(), Arc::clone(&ready));
+            async move {
+                if asked.method() == "notifications/initialized" {
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    ready.store(1, Ordering::SeqCst);
+                }
+                let early = asked.method() == "tools/call" && ready.load(Ordering::SeqCst) == 0;
+                if early {
+                    return status(400);
+                }
+                sessions
+                    .answer(&asked)
+                    .unwrap_or_else(|| document(&asked.result(json!({}))))
+            }
+        })
+        .await
+    };
+    let mut host = remote.host();
+    host.initialize().await;
+    let answer = host.ask(call(1)).await;
+    assert!(answer["result"].is_object(), "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_without_sessions_or_a_stream_is_served_as_well() {
+    let remote = Remote::start(async |asked| match (asked.verb.as_str(), asked.method()) {
+        ("GET", _) => status(405),
+        (_, "initialize") => document(&asked.result(json!({ "protocolVersion": "2025-06-18" }))),
+        (_, "notifications/initialized") => status(202),
+        _ => document(&json!([
+            { "jsonrpc": "2.0", "method": "notifications/message", "params": {} },
+            asked.result(json!({})),
+        ])),
+    })
+    .await;
+    let mut host = remote.host();
+    host.initialize().await;
+    // A batch, in both directions (2025-03-26).
+    host.write(&json!([call(1)]).to_string()).await;
+    assert_eq!(host.next().await["method"], "notifications/message");
+    assert_eq!(host.next().await["id"], 1);
+    let called = &remote.asked_for("tools/call")[0];
+    assert_eq!(called.header("mcp-protocol-version"), Some("2025-06-18"));
+    host.hang_up();
+    assert_eq!(host.ended().await.code, Some(0));
+    assert!(remote.asked().iter().all(|asked| asked.verb != "DELETE"));
+}

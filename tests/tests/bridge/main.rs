@@ -1,0 +1,8 @@
+//! `jeton bridge`: a stdio MCP server in front of a protected one.
+
+mod failures;
+mod host;
+mod legacy;
+mod remote;
+mod sdks;
+mod stateless;
