@@ -3,24 +3,8 @@
 use jeton_core::{McpServer, ScopeSet};
 use jeton_jose::is_trustworthy_url;
 
-/// One of them.
-#[derive(Debug)]
-pub(crate) struct Snippet {
-    pub(crate) id: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) code: String,
-}
-
-/// A text as a literal: of what is registered, JSON escapes quotes and backslashes only, and as
-/// Rust, Python and JavaScript do.
-fn literal(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
-}
-
-/// A text as one word of a shell.
-fn shell(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
+use super::host_snippets::hosts;
+use super::snippet::{Snippet, literal, shell};
 
 /// The switch of a builder that an issuer needs whose secrets and keys travel in the clear.
 fn insecure_http(issuer: &str, indent: &str) -> String {
@@ -166,10 +150,25 @@ pub(super) fn get_token(
                 shell(url)
             ),
         },
+        // With the secret that is shown this once.
+        bridge(server, issuer, id, secret),
         python_client(issuer, id, secret, &scope, url),
         typescript_client(issuer, id, secret, &scope, url),
         rust_client(issuer, id, secret, url),
     ]
+}
+
+fn bridge(server: &McpServer, issuer: &str, id: &str, secret: &str) -> Snippet {
+    let code = hosts(server, issuer, id, secret)
+        .into_iter()
+        .find(|snippet| snippet.id == "host-other")
+        .map(|snippet| snippet.code)
+        .unwrap_or_default();
+    Snippet {
+        id: "jeton-bridge",
+        title: "Editors and assistants: jeton bridge",
+        code,
+    }
 }
 
 fn python_client(issuer: &str, id: &str, secret: &str, scope: &str, url: &str) -> Snippet {

@@ -12,7 +12,9 @@ use super::table::Refusal;
 use super::{ClientView, Tab, find, page};
 use crate::app::App;
 use crate::dashboard::format::{When, grouped, when};
+use crate::dashboard::host_snippets::hosts;
 use crate::dashboard::reveal;
+use crate::dashboard::snippet::Snippet;
 use crate::dashboard::view::{
     Named, ScopeView, SecretRow, chosen_scopes, scope_choices, secret_rows,
 };
@@ -83,6 +85,8 @@ pub(super) struct GrantView {
     scopes: Vec<ScopeView>,
     chips: Vec<ScopeView>,
     version: i64,
+    /// How programs that start MCP servers are configured.
+    hosts: Vec<Snippet>,
     pub(super) errors: Errors,
 }
 
@@ -96,8 +100,15 @@ impl GrantView {
             scopes: scope_choices(server, granted),
             chips: chosen_scopes(server, granted),
             version,
+            hosts: Vec::new(),
             errors: Errors::default(),
         }
+    }
+
+    /// With configurations for hosts, in which `secret` stands for the client's secret.
+    fn with_hosts(mut self, server: &McpServer, issuer: &str, id: &str, secret: &str) -> Self {
+        self.hosts = hosts(server, issuer, id, secret);
+        self
     }
 }
 
@@ -145,9 +156,11 @@ pub(super) async fn assemble(
             .iter()
             .filter_map(|grant| {
                 let server = app.directory.find_mcp_server(grant.mcp_server_id)?;
+                let view = GrantView::new(&server, &grant.scopes, grant.version);
+                let (issuer, id) = (app.issuer.as_str(), client.id.to_string());
                 Some(GrantView {
                     is_default: default == Some(server.id),
-                    ..GrantView::new(&server, &grant.scopes, grant.version)
+                    ..view.with_hosts(&server, issuer, &id, "jeton_...")
                 })
             })
             .collect(),

@@ -9,7 +9,8 @@ use http::StatusCode;
 use super::{ServerView, Tab, find, page};
 use crate::app::App;
 use crate::dashboard::format::{When, lifetime, when};
-use crate::dashboard::snippets::{Snippet, protect_server};
+use crate::dashboard::snippet::Snippet;
+use crate::dashboard::snippets::protect_server;
 use crate::dashboard::{Page, PageResult, SignedIn, html};
 
 #[derive(Template)]

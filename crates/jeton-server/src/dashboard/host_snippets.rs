@@ -1,0 +1,106 @@
+//! Ready to paste: `jeton bridge` in the configuration of the programs that start MCP servers. The
+//! secret is a variable of the environment, never part of a URL or an argument.
+
+use jeton_core::McpServer;
+use serde_json::{Value, json};
+
+use super::snippet::{Snippet, literal, shell};
+
+/// What VS Code calls the secret that it asks for.
+const INPUT: &str = "jeton-client-secret";
+
+/// The configurations for a client of `server`.
+pub(super) fn hosts(server: &McpServer, issuer: &str, id: &str, secret: &str) -> Vec<Snippet> {
+    let name = short_name(server.name.as_str());
+    let url = server.url.as_given();
+    let started = |secret: &str| {
+        json!({
+            "command": "jeton",
+            "args": ["bridge", url],
+            "env": {
+                "JETON_ISSUER": issuer,
+                "JETON_CLIENT_ID": id,
+                "JETON_CLIENT_SECRET": secret,
+            },
+        })
+    };
+    let common = pretty(&json!({ "mcpServers": { name.as_str(): started(secret) } }));
+    let mut of_vs_code = started(&format!("${{input:{INPUT}}}"));
+    of_vs_code["type"] = "stdio".into();
+    vec![
+        Snippet {
+            id: "host-claude-desktop",
+            title: "Claude Desktop: claude_desktop_config.json",
+            code: common.clone(),
+        },
+        Snippet {
+            id: "host-vs-code",
+            title: "VS Code: .vscode/mcp.json (it asks for the secret once and keeps it)",
+            code: pretty(&json!({
+                "inputs": [{
+                    "type": "promptString",
+                    "id": INPUT,
+                    "description": format!("Secret of the Jeton client {id}"),
+                    "password": true,
+                }],
+                "servers": { name.as_str(): of_vs_code },
+            })),
+        },
+        Snippet {
+            id: "host-cursor",
+            title: "Cursor: ~/.cursor/mcp.json",
+            code: common.clone(),
+        },
+        Snippet {
+            id: "host-other",
+            title: "Other hosts: mcpServers",
+            code: common,
+        },
+        Snippet {
+            id: "host-terminal",
+            title: "A terminal, to try it",
+            code: format!(
+                "export JETON_ISSUER={} JETON_CLIENT_ID={} JETON_CLIENT_SECRET={}\n\
+                 echo '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{{}},\"clientInfo\":{{\"name\":\"terminal\",\"version\":\"1\"}}}}}}' | jeton bridge {}",
+                shell(issuer),
+                shell(id),
+                shell(secret),
+                shell(url)
+            ),
+        },
+    ]
+}
+
+fn pretty(document: &Value) -> String {
+    serde_json::to_string_pretty(document).unwrap_or_else(|_| literal(""))
+}
+
+/// What a host calls the server: lower-case letters, digits and hyphens.
+fn short_name(name: &str) -> String {
+    let words: Vec<String> = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    if words.is_empty() {
+        "mcp".to_owned()
+    } else {
+        words.join("-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_name_becomes_one_that_hosts_take() {
+        for (name, expected) in [
+            ("Todo", "todo"),
+            ("Équipe  (EU) 2", "quipe-eu-2"),
+            ("日本", "mcp"),
+        ] {
+            assert_eq!(short_name(name), expected);
+        }
+    }
+}
