@@ -98,13 +98,16 @@ async fn at_well_known(
 fn checked(
     resource: &ResourceUri,
     metadata_url: &str,
-    mut document: ProtectedResourceMetadata,
+    document: ProtectedResourceMetadata,
 ) -> Result<ProtectedResourceMetadata, AgentError> {
     let named = without_query(&document.resource);
     match named.parse::<ResourceUri>() {
         Ok(about) if about.covers(resource) => {
-            document.resource = named.to_owned();
-            Ok(document)
+            let resource = named.to_owned();
+            Ok(ProtectedResourceMetadata {
+                resource,
+                ..document
+            })
         }
         _ => Err(AgentError::ResourceMismatch {
             metadata_url: metadata_url.to_owned(),

@@ -312,12 +312,15 @@ impl Exchange {
         let id: Value = serde_json::from_str(self.id.as_json()).unwrap_or_default();
         let meta = json!({ "io.modelcontextprotocol/subscriptionId": id });
         for list in ["tools", "prompts", "resources"] {
-            if wanted[format!("{list}ListChanged")] == true {
+            let is_wanted = wanted.get(format!("{list}ListChanged"));
+            if is_wanted == Some(&Value::Bool(true)) {
                 let method = format!("notifications/{list}/list_changed");
                 self.shared.tell(&method, json!({ "_meta": meta })).await;
             }
         }
-        let resources = wanted["resourceSubscriptions"].as_array();
+        let resources = wanted
+            .get("resourceSubscriptions")
+            .and_then(Value::as_array);
         for uri in resources.into_iter().flatten() {
             let params = json!({ "_meta": meta, "uri": uri });
             self.shared

@@ -168,57 +168,13 @@ impl Failure {
         tokens: &TokenSource,
         has: Option<&ScopeSet>,
     ) -> Self {
-        let url = tokens.resource();
-        let credentials = tokens.credentials();
-        let (id, issuer) = (credentials.client_id(), credentials.issuer());
-        let wanted = refusal
-            .challenge
-            .as_ref()
-            .and_then(|challenge| challenge.scope.as_ref());
-        let words = match (refusal.status, wanted) {
-            (StatusCode::UNAUTHORIZED, _) => format!(
-                "The MCP server at {url} does not accept tokens of {issuer}{}. It has to verify tokens of that issuer, issued for this URL.",
-                described(refusal)
-            ),
-            (StatusCode::FORBIDDEN, Some(wanted)) => {
-                let missing = has.map_or_else(|| wanted.clone(), |has| wanted.difference(has));
-                format!(
-                    "The MCP server at {url} asks for the scope {} for this, and the client {id} has {}. An admin of {issuer} can grant {}.",
-                    wanted.summary(),
-                    has.map_or_else(|| "another".to_owned(), ScopeSet::summary),
-                    missing.summary()
-                )
-            }
-            (StatusCode::FORBIDDEN, None) => format!(
-                "The MCP server at {url} does not allow this to the client {id}{}.",
-                described(refusal)
-            ),
-            (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => format!(
-                "There is no MCP endpoint at {url}: it answered {}{}. Check the URL in the host's configuration.",
-                refusal.status,
-                described(refusal)
-            ),
-            (status, _) if status.is_redirection() => format!(
-                "{url} answered {status}. Redirects are not followed with a token: give the URL that it leads to."
-            ),
-            (status, _) if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
-                format!(
-                    "The MCP server at {url} cannot answer now: {status}{}. Try again later.",
-                    described(refusal)
-                )
-            }
-            (status, _) => format!(
-                "The MCP server at {url} refused the request: {status}{}.",
-                described(refusal)
-            ),
-        };
         let of_token = matches!(
             refusal.status,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) && refusal.challenge.is_some();
         Self {
             own: own_error(&refusal.body).filter(|_| !of_token),
-            ..Self::new(Reason::Refused, words)
+            ..Self::new(Reason::Refused, refused(refusal, tokens, has))
         }
     }
 
@@ -297,6 +253,54 @@ fn no_token(error: &TokenError, credentials: &ClientCredentials, url: &str) -> S
             format!("{causes}. Is {issuer} running, and can this machine reach it?")
         }
         _ => format!("{issuer} issued no token to the client {id}: {causes}."),
+    }
+}
+
+/// What a status means here, and what to do.
+fn refused(refusal: &Refusal, tokens: &TokenSource, has: Option<&ScopeSet>) -> String {
+    let url = tokens.resource();
+    let credentials = tokens.credentials();
+    let (id, issuer) = (credentials.client_id(), credentials.issuer());
+    let wanted = refusal
+        .challenge
+        .as_ref()
+        .and_then(|challenge| challenge.scope.as_ref());
+    match (refusal.status, wanted) {
+        (StatusCode::UNAUTHORIZED, _) => format!(
+            "The MCP server at {url} does not accept tokens of {issuer}{}. It has to verify tokens of that issuer, issued for this URL.",
+            described(refusal)
+        ),
+        (StatusCode::FORBIDDEN, Some(wanted)) => {
+            let missing = has.map_or_else(|| wanted.clone(), |has| wanted.difference(has));
+            format!(
+                "The MCP server at {url} asks for the scope {} for this, and the client {id} has {}. An admin of {issuer} can grant {}.",
+                wanted.summary(),
+                has.map_or_else(|| "another".to_owned(), ScopeSet::summary),
+                missing.summary()
+            )
+        }
+        (StatusCode::FORBIDDEN, None) => format!(
+            "The MCP server at {url} does not allow this to the client {id}{}.",
+            described(refusal)
+        ),
+        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => format!(
+            "There is no MCP endpoint at {url}: it answered {}{}. Check the URL in the host's configuration.",
+            refusal.status,
+            described(refusal)
+        ),
+        (status, _) if status.is_redirection() => format!(
+            "{url} answered {status}. Redirects are not followed with a token: give the URL that it leads to."
+        ),
+        (status, _) if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
+            format!(
+                "The MCP server at {url} cannot answer now: {status}{}. Try again later.",
+                described(refusal)
+            )
+        }
+        (status, _) => format!(
+            "The MCP server at {url} refused the request: {status}{}.",
+            described(refusal)
+        ),
     }
 }
 

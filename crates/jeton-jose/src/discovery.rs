@@ -22,7 +22,7 @@ pub enum DiscoveryError {
         tried: Vec<String>,
         /// What the last one answered.
         #[source]
-        source: FetchError,
+        source: Box<FetchError>,
     },
     /// RFC 8414 §3.3: the document names another issuer, so it is not used.
     #[error(
@@ -124,7 +124,7 @@ async fn discover(
             Err(source) => DiscoveryError::NotFound {
                 issuer: issuer.to_owned(),
                 tried: urls.clone(),
-                source,
+                source: Box::new(source),
             },
         };
         // A document about somebody else says more than that another address has none.

@@ -81,7 +81,6 @@ pub(crate) enum Command {
     Token(token::Token),
     /// Discover how an MCP server is protected, get a token, call a tool, print the result.
     Call(call::Call),
-    /// Be a stdio MCP server for an editor or assistant, and forward to a protected one with tokens.
     Bridge(bridge::Bridge),
     /// List, rotate and rewrap signing keys.
     Key {

@@ -3,6 +3,7 @@
 mod failures;
 mod host;
 mod legacy;
+mod pages;
 mod remote;
 mod sdks;
 mod stateless;

@@ -197,7 +197,7 @@ async fn answer(request: Request, origin: &str, state: &State, script: &Script) 
             "issuer": origin, "token_endpoint": format!("{origin}/oauth/token"),
         }))
         .into_response(),
-        "/oauth/token" => token(state, &String::from_utf8(body.to_vec()).unwrap()),
+        "/oauth/token" => token(state, std::str::from_utf8(&body).unwrap()),
         "/mcp" if parts.headers.contains_key("authorization") => {
             let asked = Asked {
                 verb: parts.method.to_string(),

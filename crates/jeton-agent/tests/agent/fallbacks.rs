@@ -130,19 +130,17 @@ async fn elsewhere(advertised: String, token_endpoint: String) -> TokenSource {
     Site::on(mcp, MCP.to_owned(), move |asked: Asked| {
         let advertised = advertised.clone();
         async move {
-            match asked.path.as_str() {
-                "/.well-known/oauth-protected-resource/mcp" => document(&json!({
+            if asked.path == "/.well-known/oauth-protected-resource/mcp" {
+                return document(&json!({
                     "resource": MCP, "authorization_servers": [ISSUER],
-                })),
-                _ => {
-                    let mut refused = status(401);
-                    let header = format!(r#"Bearer resource_metadata="{advertised}""#);
-                    refused
-                        .headers_mut()
-                        .insert("www-authenticate", header.parse().unwrap());
-                    refused
-                }
+                }));
             }
+            let mut refused = status(401);
+            let header = format!(r#"Bearer resource_metadata="{advertised}""#);
+            refused
+                .headers_mut()
+                .insert("www-authenticate", header.parse().unwrap());
+            refused
         }
     });
     Site::on(auth, ISSUER.to_owned(), move |asked: Asked| {

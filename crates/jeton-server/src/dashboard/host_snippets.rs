@@ -26,7 +26,9 @@ pub(super) fn hosts(server: &McpServer, issuer: &str, id: &str, secret: &str) ->
     };
     let common = pretty(&json!({ "mcpServers": { name.as_str(): started(secret) } }));
     let mut of_vs_code = started(&format!("${{input:{INPUT}}}"));
-    of_vs_code["type"] = "stdio".into();
+    if let Some(members) = of_vs_code.as_object_mut() {
+        members.insert("type".to_owned(), "stdio".into());
+    }
     vec![
         Snippet {
             id: "host-claude-desktop",

@@ -19,7 +19,7 @@ use crate::signals::Signals;
 /// own, shorter limits, and cancel.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
 
-/// Be a stdio MCP server for an editor or assistant, and forward to a protected one with tokens.
+/// Be a stdio MCP server for an editor or assistant, and forward to a protected one with tokens
 ///
 /// The host starts this command and speaks MCP with it over stdin and stdout; every message goes to
 /// MCP_URL over streamable HTTP, with tokens that the bridge gets, renews and widens by itself.
@@ -45,6 +45,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// the file, name a file (JETON_CLIENT_SECRET_FILE), or a command that asks your keyring
 /// (JETON_CLIENT_SECRET_COMMAND): "secret-tool lookup service jeton" on Linux,
 /// "security find-generic-password -s jeton -w" on macOS.
+#[expect(
+    clippy::doc_link_with_quotes,
+    reason = "it is the help text, and shows JSON"
+)]
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Bridge {
