@@ -207,6 +207,9 @@ mod tests {
             let fine = [
                 ("JETON_URL", "x"),
                 ("JETON_RESOURCE", "x"),
+                ("JETON_CLIENT_SECRET_FILE", "x"),
+                ("JETON_CLIENT_SECRET_COMMAND", "x"),
+                ("JETON_WAIT", "1"),
                 ("JETON_AUDIT_RESERVE_MIB", "1"),
                 ("JETON_OIDC_CLIENT_SECRET", "x"),
                 ("JETON_SIEM_SECRET", "x"),

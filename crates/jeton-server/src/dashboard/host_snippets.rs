@@ -2,6 +2,7 @@
 //! secret is a variable of the environment, never part of a URL or an argument.
 
 use jeton_core::McpServer;
+use jeton_jose::is_trustworthy_url;
 use serde_json::{Value, json};
 
 use super::snippet::{Snippet, literal, shell};
@@ -13,22 +14,28 @@ const INPUT: &str = "jeton-client-secret";
 pub(super) fn hosts(server: &McpServer, issuer: &str, id: &str, secret: &str) -> Vec<Snippet> {
     let name = short_name(server.name.as_str());
     let url = server.url.as_given();
+    let needs_switch = !is_trustworthy_url(issuer);
     let started = |secret: &str| {
-        json!({
-            "command": "jeton",
-            "args": ["bridge", url],
-            "env": {
-                "JETON_ISSUER": issuer,
-                "JETON_CLIENT_ID": id,
-                "JETON_CLIENT_SECRET": secret,
-            },
-        })
+        let mut environment = json!({
+            "JETON_ISSUER": issuer,
+            "JETON_CLIENT_ID": id,
+            "JETON_CLIENT_SECRET": secret,
+        });
+        if needs_switch {
+            environment["JETON_INSECURE_HTTP"] = "true".into();
+        }
+        json!({ "command": "jeton", "args": ["bridge", url], "env": environment })
     };
     let common = pretty(&json!({ "mcpServers": { name.as_str(): started(secret) } }));
     let mut of_vs_code = started(&format!("${{input:{INPUT}}}"));
     if let Some(members) = of_vs_code.as_object_mut() {
         members.insert("type".to_owned(), "stdio".into());
     }
+    let insecure = if needs_switch {
+        " JETON_INSECURE_HTTP=true"
+    } else {
+        ""
+    };
     vec![
         Snippet {
             id: "host-claude-desktop",
@@ -62,7 +69,7 @@ pub(super) fn hosts(server: &McpServer, issuer: &str, id: &str, secret: &str) ->
             id: "host-terminal",
             title: "A terminal, to try it",
             code: format!(
-                "export JETON_ISSUER={} JETON_CLIENT_ID={} JETON_CLIENT_SECRET={}\n\
+                "export JETON_ISSUER={} JETON_CLIENT_ID={} JETON_CLIENT_SECRET={}{insecure}\n\
                  echo '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{{}},\"clientInfo\":{{\"name\":\"terminal\",\"version\":\"1\"}}}}}}' | jeton bridge {}",
                 shell(issuer),
                 shell(id),
