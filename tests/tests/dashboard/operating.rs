@@ -102,7 +102,7 @@ async fn the_command_line_invites_admins_and_rotates_keys() {
     let wrong = jeton
         .command(&["admin", "invite", "--note", "x", "--role", "owner"])
         .await;
-    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("expected admin or viewer"));
 
     let key = jeton.json(&["key", "rotate", "--algorithm", "EdDSA"]).await;
