@@ -125,6 +125,9 @@ async fn jeton_call_works_where_the_issuer_is_named_or_is_the_servers() {
     }
 }
 
+/// Somebody's, in the right form.
+const SECRET_ID: &str = "sec_01890a5d3cv8q9r7s6t5w4x3y2";
+
 #[tokio::test]
 async fn what_admin_json_says_is_compared_with_the_server() {
     let jeton = Jeton::start().await;
@@ -135,7 +138,7 @@ async fn what_admin_json_says_is_compared_with_the_server() {
         &["token"],
         &["audit", "verify"],
         &["key", "list"],
-        &["secret", "revoke", "sec_x"],
+        &["secret", "revoke", SECRET_ID],
         &["admin", "invite", "--note", "x"],
     ] {
         let all = [command, &["--server", &impostor.url]].concat();

@@ -167,7 +167,7 @@ async fn what_cannot_be_served_is_refused_with_what_to_do() {
     let database = "postgres://jeton:hunter2@127.0.0.1:1/jeton";
     let away = refused(folder.path(), &fresh, &[("JETON_DATABASE_URL", database)]).await;
     assert!(
-        away.contains("postgres://127.0.0.1:1/jeton") && away.contains("refused"),
+        away.contains("postgres://127.0.0.1:1/jeton") && away.contains("nothing answers"),
         "{away}"
     );
     assert!(!away.contains("hunter2"), "{away}");
