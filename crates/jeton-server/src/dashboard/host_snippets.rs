@@ -3,7 +3,7 @@
 
 use jeton_core::McpServer;
 use jeton_jose::is_trustworthy_url;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::snippet::{Snippet, literal, shell};
 
@@ -15,17 +15,7 @@ pub(super) fn hosts(server: &McpServer, issuer: &str, id: &str, secret: &str) ->
     let name = short_name(server.name.as_str());
     let url = server.url.as_given();
     let needs_switch = !is_trustworthy_url(issuer);
-    let started = |secret: &str| {
-        let mut environment = json!({
-            "JETON_ISSUER": issuer,
-            "JETON_CLIENT_ID": id,
-            "JETON_CLIENT_SECRET": secret,
-        });
-        if needs_switch {
-            environment["JETON_INSECURE_HTTP"] = "true".into();
-        }
-        json!({ "command": "jeton", "args": ["bridge", url], "env": environment })
-    };
+    let started = |secret: &str| started(url, issuer, id, secret, needs_switch);
     let common = pretty(&json!({ "mcpServers": { name.as_str(): started(secret) } }));
     let mut of_vs_code = started(&format!("${{input:{INPUT}}}"));
     if let Some(members) = of_vs_code.as_object_mut() {
@@ -78,6 +68,18 @@ pub(super) fn hosts(server: &McpServer, issuer: &str, id: &str, secret: &str) ->
             ),
         },
     ]
+}
+
+/// How a host starts the bridge.
+fn started(url: &str, issuer: &str, id: &str, secret: &str, needs_switch: bool) -> Value {
+    let mut environment = Map::new();
+    environment.insert("JETON_ISSUER".to_owned(), issuer.into());
+    environment.insert("JETON_CLIENT_ID".to_owned(), id.into());
+    environment.insert("JETON_CLIENT_SECRET".to_owned(), secret.into());
+    if needs_switch {
+        environment.insert("JETON_INSECURE_HTTP".to_owned(), "true".into());
+    }
+    json!({ "command": "jeton", "args": ["bridge", url], "env": environment })
 }
 
 fn pretty(document: &Value) -> String {
