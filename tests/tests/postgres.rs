@@ -41,7 +41,7 @@ async fn over_tls_the_database_has_to_be_who_it_says() {
         (full.replace("verify-full", "disable"), "no encryption"),
         (
             full.replace("ca.pem", "nowhere.pem"),
-            "nowhere.pem, which cannot be read",
+            "nowhere.pem, which cannot be used: there is no such file",
         ),
         (full.replace("sslrootcert", "sslrootcrt"), "sslrootcert"),
         (full.replace("verify-full", "full"), "verify-full"),

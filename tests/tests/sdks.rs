@@ -282,10 +282,7 @@ async fn the_rust_server_tells_a_reader_which_scope_is_missing() {
             challenge.contains("error=\"insufficient_scope\""),
             "{challenge}"
         );
-        assert!(
-            challenge.contains("scope=\"todo:read todo:write\""),
-            "{challenge}"
-        );
+        assert!(challenge.contains("scope=\"todo:write\""), "{challenge}");
         assert!(challenge.contains("resource_metadata=\""), "{challenge}");
     }
 }
