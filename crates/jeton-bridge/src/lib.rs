@@ -7,15 +7,15 @@
 //! tokens, the headers of MCP 2026-07-28, sessions and streams of the revisions before, and one
 //! capability (`io.modelcontextprotocol/oauth-client-credentials`).
 //!
-//! - [`message`]: what a line of JSON-RPC is, without parsing what it carries.
-//! - [`stdio`]: lines in, lines out.
-//! - [`headers`], [`tool_headers`], [`capabilities`]: what the remote wants beside the message.
-//! - [`remote`]: one message over HTTP; [`answer`] and [`events`]: what comes back.
-//! - [`session`]: the session of a revision before 2026-07-28, and how it is opened anew.
-//! - [`exchange`]: a request until it is answered; [`listening`]: what the server sends unasked.
-//! - [`in_flight`]: requests under way, to be cancelled.
-//! - [`failure`]: what the host is told where there is no answer.
-//! - [`bridge`]: the whole.
+//! - `message`: what a line of JSON-RPC is, without parsing what it carries.
+//! - `stdio`: lines in, lines out.
+//! - `headers`, `tool_headers`, `capabilities`: what the remote wants beside the message.
+//! - `remote`: one message over HTTP; `answer` and `events`: what comes back.
+//! - `session`: the session of a revision before 2026-07-28, and how it is opened anew.
+//! - `exchange`: a request until it is answered; `listening`: what the server sends unasked.
+//! - `in_flight`: requests under way, to be cancelled.
+//! - `failure`: what the host is told where there is no answer.
+//! - `bridge`: the whole.
 
 mod answer;
 mod bridge;

@@ -103,7 +103,7 @@ async fn the_command_line_invites_admins_and_rotates_keys() {
         .command(&["admin", "invite", "--note", "x", "--role", "owner"])
         .await;
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("expected admin or viewer"));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("viewer, admin"));
 
     let key = jeton.json(&["key", "rotate", "--algorithm", "EdDSA"]).await;
     assert_eq!(
