@@ -59,6 +59,35 @@ async fn who_is_locked_out_gets_new_credentials_and_a_link() {
 }
 
 #[tokio::test]
+async fn a_machine_without_a_data_directory_gets_one() {
+    let mut jeton = Jeton::start().await;
+    jeton.terminate().await;
+    let url = jeton.database().url();
+    let (key, elsewhere) = (
+        jeton.data_dir().join("master.key"),
+        jeton.folder().join("elsewhere"),
+    );
+    let (key, folder) = (key.to_str().unwrap(), elsewhere.to_str().unwrap());
+    let arguments = [
+        "admin",
+        "recover",
+        "--json",
+        "--data-dir",
+        folder,
+        "--database-url",
+        &url,
+        "--master-key-file",
+        key,
+    ];
+    let recovered = jeton.command(&arguments).await;
+    let words = String::from_utf8_lossy(&recovered.stderr).into_owned();
+    assert!(recovered.status.success(), "{words}");
+    assert!(elsewhere.join("admin.json").is_file());
+    let mode = std::fs::metadata(&elsewhere).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[tokio::test]
 async fn where_nothing_is_installed_nothing_is_made() {
     let mut jeton = Jeton::start().await;
     jeton.terminate().await;

@@ -18,6 +18,7 @@ use crate::app::{OpenError, open_store};
 use crate::config::Config;
 use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::keys::{AuditKeys, AuditKeysError, KeyRing, KeyRingError, MasterKeyFileError, load_all};
+use crate::private_file::create_private_folder;
 
 /// How long the link works.
 const LINK: Duration = Duration::from_secs(60 * 60);
@@ -129,6 +130,11 @@ async fn recover(config: &Config, store: &Store) -> Result<Recovered, RecoveryEr
     };
     let servers = store.mcp_servers(true, page).await?.items;
     let server = servers.into_iter().next().ok_or_else(nothing)?;
+    // Before anything is recorded: a machine that never ran Jeton has no data directory for admin.json.
+    create_private_folder(&config.data_dir).map_err(|source| RecoveryError::AdminFile {
+        path: config.data_dir.clone(),
+        source,
+    })?;
     let registered = server.url.as_given();
     let issuer = config.issuer.as_ref().map_or_else(
         || {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jeton_core::{Clock as _, SystemClock, counted};
-use jeton_server::{Acknowledgement, Config, RawConfig, lock_data_dir};
+use jeton_server::{Acknowledgement, Config, DatabaseUrl, RawConfig, lock_data_dir};
 use jeton_store::{AuditEnd, Store};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -49,6 +49,9 @@ pub(crate) struct Acknowledge {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    /// The database, as for jeton serve [env: JETON_DATABASE_URL].
+    #[arg(long, value_name = "URL")]
+    database_url: Option<DatabaseUrl>,
 }
 
 pub(crate) async fn verify(admin: &Admin, verify: &Verify, global: &Global) -> anyhow::Result<()> {
@@ -225,6 +228,7 @@ pub(crate) async fn reindex(admin: &Admin, global: &Global) -> anyhow::Result<()
 pub(crate) async fn acknowledge(acknowledge: Acknowledge, global: &Global) -> anyhow::Result<()> {
     let flags = RawConfig {
         data_dir: global.data_dir.clone(),
+        database_url: acknowledge.database_url,
         ..RawConfig::default()
     };
     let config = Config::load(global.config.as_deref(), &flags)?;
@@ -261,7 +265,8 @@ pub(crate) async fn acknowledge(acknowledge: Acknowledge, global: &Global) -> an
         output::json(&json!({ "acknowledged": true, "last_seq": seq }))?;
     }
     output::say(&format!(
-        "the audit log up to event {seq} is accepted; the server says so in the log and in its next checkpoint when it starts"
+        "the audit log of {} up to event {seq} is accepted; the server says so in the log and in its next checkpoint when it starts",
+        config.database().redacted()
     ));
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jeton_core::counted;
-use jeton_server::{Config, RawConfig};
+use jeton_server::{Config, DatabaseUrl, RawConfig};
 use jeton_store::{BackupSummary, Database, back_up_sqlite, verify_sqlite_copy};
 use serde_json::{Value, json};
 
@@ -18,7 +18,10 @@ use crate::output;
 ///
 /// The copy is what the database was at one moment; it is opened and checked, its audit chain from
 /// the first event to the last, before this says that it is made. Signing keys in it are sealed: keep
-/// the master key too, and apart from it.
+/// the master key too, and apart from it. It does not include admin.json.
+///
+/// A server that was started with --database-url needs the same here, unless jeton.toml has it: without it, the
+/// file in the data directory is copied.
 #[derive(Args)]
 pub(crate) struct Backup {
     /// The file to make.
@@ -26,6 +29,9 @@ pub(crate) struct Backup {
     /// Replace the file if it is there.
     #[arg(long)]
     overwrite: bool,
+    /// The database, as for jeton serve [env: JETON_DATABASE_URL].
+    #[arg(long, value_name = "URL")]
+    database_url: Option<DatabaseUrl>,
 }
 
 /// Put a backup where the server keeps its data. The server must not be running.
@@ -39,11 +45,15 @@ pub(crate) struct Restore {
     /// Replace a database that is there; it is kept beside the new one, as jeton.db.replaced.
     #[arg(long)]
     overwrite: bool,
+    /// The database, as for jeton serve [env: JETON_DATABASE_URL].
+    #[arg(long, value_name = "URL")]
+    database_url: Option<DatabaseUrl>,
 }
 
 pub(crate) async fn back_up(backup: Backup, global: &Global) -> anyhow::Result<()> {
     let (database, _) = sqlite_file(
         global,
+        backup.database_url,
         "backed up",
         "pg_dump --format=custom --file=FILE DATABASE",
     )?;
@@ -88,8 +98,12 @@ pub(crate) async fn back_up(backup: Backup, global: &Global) -> anyhow::Result<(
 }
 
 pub(crate) async fn restore(restore: Restore, global: &Global) -> anyhow::Result<()> {
-    let (database, data_dir) =
-        sqlite_file(global, "restored", "pg_restore --dbname=DATABASE FILE")?;
+    let (database, data_dir) = sqlite_file(
+        global,
+        restore.database_url,
+        "restored",
+        "pg_restore --dbname=DATABASE FILE",
+    )?;
     let summary = verify_sqlite_copy(&restore.file)
         .await
         .with_context(|| format!("{} cannot be restored", restore.file.display()))?;
@@ -158,9 +172,15 @@ fn words(summary: &BackupSummary) -> String {
 }
 
 /// The database, and the data directory of the server that uses it.
-fn sqlite_file(global: &Global, done: &str, instead: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
+fn sqlite_file(
+    global: &Global,
+    database_url: Option<DatabaseUrl>,
+    done: &str,
+    instead: &str,
+) -> anyhow::Result<(PathBuf, PathBuf)> {
     let flags = RawConfig {
         data_dir: global.data_dir.clone(),
+        database_url,
         ..RawConfig::default()
     };
     let config = Config::load(global.config.as_deref(), &flags)?;

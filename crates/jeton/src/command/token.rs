@@ -19,7 +19,7 @@ pub(crate) struct Token {
     /// The scopes, separated by spaces [default: all that the client was granted].
     #[arg(long, value_name = "SCOPES", env = "JETON_SCOPE")]
     scope: Option<ScopeSet>,
-    /// The MCP server's URL [default: the client's only grant].
+    /// The MCP server's URL [default: the client's default MCP server].
     #[arg(long, value_name = "URL", env = "JETON_RESOURCE")]
     resource: Option<String>,
 }
