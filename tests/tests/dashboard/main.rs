@@ -8,4 +8,5 @@ mod operating;
 mod overview;
 mod search;
 mod sessions;
+mod snippets;
 mod world;

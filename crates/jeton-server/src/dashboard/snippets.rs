@@ -1,6 +1,6 @@
 //! Ready to paste: code with a server's and a client's real values.
 
-use jeton_core::{McpServer, ScopeSet};
+use jeton_core::{McpServer, ProtectedResourceMetadata, ScopeSet};
 use jeton_jose::is_trustworthy_url;
 
 use super::host_snippets::hosts;
@@ -18,24 +18,33 @@ fn insecure_http(issuer: &str, indent: &str) -> String {
 pub(super) fn protect_server(server: &McpServer, issuer: &str) -> Vec<Snippet> {
     let url = server.url.as_given();
     let token_issuer = server.token_issuer(issuer);
-    let first = server.scopes.first().map(|scope| scope.name.to_string());
     let list: Vec<String> = server
         .scopes
         .iter()
         .map(|scope| literal(scope.name.as_str()))
         .collect();
     vec![
-        rust_guard(url, &token_issuer, &list, first.as_deref()),
+        rust_guard(url, &token_issuer, &list),
         fastmcp(server, issuer, &token_issuer, &list),
-        typescript_server(server, issuer, &token_issuer),
+        typescript_server(server, issuer, &token_issuer, &list),
     ]
 }
 
-fn rust_guard(url: &str, issuer: &str, list: &[String], first: Option<&str>) -> Snippet {
+fn rust_guard(url: &str, issuer: &str, list: &[String]) -> Snippet {
     let insecure = insecure_http(issuer, "\n    ");
-    let require = first
-        .map(|scope| format!("\n    .require([{}])", literal(scope)))
-        .unwrap_or_default();
+    let named = match list {
+        [first, _, ..] => format!("\n    .require_for_tool(\"TOOL\", [{first}])"),
+        _ => String::new(),
+    };
+    let require = if list.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "\n    // What each tool needs; the last line is for tools that no other names.{named}\n    \
+             .require_for_other_tools([{}])",
+            list.join(", ")
+        )
+    };
     Snippet {
         id: "rust-server",
         title: "Rust: jeton-guard",
@@ -57,18 +66,29 @@ fn base(server: &McpServer) -> String {
 }
 
 fn fastmcp(server: &McpServer, issuer: &str, token_issuer: &str, list: &[String]) -> Snippet {
+    let (import, tool) = match list.first() {
+        Some(first) => (
+            ", require_scopes",
+            format!(
+                "\n\n\n# A tool without auth=... is open to every token for this server.\n\
+                 @mcp.tool(auth=require_scopes({first}))\n\
+                 def hello() -> str:\n    return \"hello\""
+            ),
+        ),
+        None => ("", String::new()),
+    };
     Snippet {
         id: "python-server",
         title: "Python: FastMCP",
         code: format!(
             "from fastmcp import FastMCP\n\
-             from fastmcp.server.auth import RemoteAuthProvider\n\
+             from fastmcp.server.auth import RemoteAuthProvider{import}\n\
              from fastmcp.server.auth.providers.jwt import JWTVerifier\n\n\
              auth = RemoteAuthProvider(\n    \
              token_verifier=JWTVerifier(\n        \
              jwks_uri={},\n        issuer={},\n        audience={},\n        algorithm={},\n    ),\n    \
              authorization_servers=[{}],\n    base_url={},\n    scopes_supported=[{}],\n)\n\
-             mcp = FastMCP({}, auth=auth)",
+             mcp = FastMCP({}, auth=auth){tool}",
             literal(&format!("{issuer}/keys")),
             literal(token_issuer),
             literal(server.url.as_given()),
@@ -81,23 +101,52 @@ fn fastmcp(server: &McpServer, issuer: &str, token_issuer: &str, list: &[String]
     }
 }
 
-fn typescript_server(server: &McpServer, issuer: &str, token_issuer: &str) -> Snippet {
+fn typescript_server(
+    server: &McpServer,
+    issuer: &str,
+    token_issuer: &str,
+    list: &[String],
+) -> Snippet {
+    let resource = server.url.as_given();
+    let path = server.url.path();
+    let well_known = ProtectedResourceMetadata::well_known_path(path);
+    let metadata_url = format!("{}{well_known}", server.url.origin());
+    let scopes = list.join(", ");
+    let in_tools = match list.first() {
+        Some(first) => format!(
+            "\n// In a tool's handler: if (!extra.authInfo.scopes.includes({first})) throw new Error(\"needs \" + {first});"
+        ),
+        None => String::new(),
+    };
     Snippet {
         id: "typescript-server",
         title: "TypeScript: the MCP SDK on Express, with jose",
         code: format!(
-            "import {{ createRemoteJWKSet, jwtVerify }} from \"jose\";\n\
+            "import express from \"express\";\n\
+             import {{ createRemoteJWKSet, errors, jwtVerify }} from \"jose\";\n\
+             import {{ InvalidTokenError }} from \"@modelcontextprotocol/sdk/server/auth/errors.js\";\n\
              import {{ requireBearerAuth }} from \"@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js\";\n\n\
-             const keys = createRemoteJWKSet(new URL({}));\n\
-             const verifier = {{\n  async verifyAccessToken(token) {{\n    \
-             const {{ payload }} = await jwtVerify(token, keys, {{\n      \
-             issuer: {},\n      audience: {},\n      algorithms: [{}],\n      typ: \"at+jwt\",\n    }});\n    \
-             return {{ token, clientId: payload.client_id, scopes: payload.scope.split(\" \"), expiresAt: payload.exp }};\n  }},\n}};\n\
-             app.use(\"/mcp\", requireBearerAuth({{ verifier }}));",
-            literal(&format!("{issuer}/keys")),
-            literal(token_issuer),
-            literal(server.url.as_given()),
-            literal(server.signing_alg.as_str()),
+             const keys = createRemoteJWKSet(new URL({keys}));\n\
+             const verifier = {{\n  async verifyAccessToken(token) {{\n    try {{\n      \
+             const {{ payload }} = await jwtVerify(token, keys, {{\n        \
+             issuer: {issuer},\n        audience: {audience},\n        algorithms: [{algorithm}],\n        typ: \"at+jwt\",\n      }});\n      \
+             return {{ token, clientId: payload.client_id, scopes: payload.scope.split(\" \"), expiresAt: payload.exp }};\n    \
+             }} catch (error) {{\n      \
+             // Everything but keys that cannot be had is the token's fault: 401.\n      \
+             if (error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout)) throw new InvalidTokenError(error.message);\n      \
+             throw error;\n    }}\n  }},\n}};\n\n\
+             const app = express();\n\
+             app.get({path}, (_request, response) => response.json({{\n  \
+             resource: {audience},\n  authorization_servers: [{issuer}],\n  scopes_supported: [{scopes}],\n  \
+             bearer_methods_supported: [\"header\"],\n}}));\n\
+             app.use({mount}, requireBearerAuth({{ verifier, resourceMetadataUrl: {metadata_url} }}));{in_tools}",
+            keys = literal(&format!("{issuer}/keys")),
+            issuer = literal(token_issuer),
+            audience = literal(resource),
+            algorithm = literal(server.signing_alg.as_str()),
+            path = literal(&well_known),
+            mount = literal(path),
+            metadata_url = literal(&metadata_url),
         ),
     }
 }
