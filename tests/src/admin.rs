@@ -2,7 +2,7 @@
 
 use reqwest::{Client, RequestBuilder, Response};
 
-use crate::{Jeton, eventually, http};
+use crate::{Jeton, PageForm, eventually, forms_in, http};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -131,6 +131,21 @@ impl Admin {
         let mut fields = fields.to_vec();
         fields.push(("csrf", &self.csrf));
         self.post_raw(path, &fields).send().await.unwrap()
+    }
+
+    /// The form of a page that is sent to `action`.
+    pub async fn form(&self, page: &str, action: &str) -> PageForm {
+        let forms = forms_in(&self.page(page).await, page);
+        let form = forms.iter().find(|form| form.action == action);
+        form.unwrap_or_else(|| panic!("{page} has a form for {action}: {forms:?}"))
+            .clone()
+    }
+
+    /// Opens a page and sends its form for `action` at once: with what it was made from, and with `fields`.
+    pub async fn submit(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Response {
+        let form = self.form(page, action).await;
+        let all = [&form.seen()[..], fields].concat();
+        self.post(action, &all).await
     }
 
     /// A form without a CSRF token but for one in `fields`.

@@ -39,6 +39,11 @@ impl Operator {
         }
     }
 
+    /// Where it sends its requests.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Whether the server says that it can issue tokens.
     pub async fn is_ready(&self) -> bool {
         let request = self.http.get(format!("{}/readyz", self.url));
@@ -54,8 +59,12 @@ impl Operator {
     /// An answer's status and document. What is changed is overwritten, whatever it is.
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let is_change = [Method::PATCH, Method::PUT, Method::DELETE].contains(&method);
+        let rotates_unseen = path.ends_with("/secrets/rotate")
+            && body
+                .as_ref()
+                .is_some_and(|body| body["seen_secret_ids"].is_null());
         let mut request = self.request(method, path);
-        if is_change {
+        if is_change || rotates_unseen {
             request = request.header("If-Match", "*");
         }
         if let Some(body) = body {

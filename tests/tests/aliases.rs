@@ -284,7 +284,8 @@ async fn the_dashboard_shows_aliases_and_changes_them() {
         ("token_profile", "compatible"),
     ];
     let settings = format!("{path}/settings");
-    assert_eq!(admin.post(&settings, &fields).await.status(), 303);
+    let saved = admin.submit(&settings, &settings, &fields).await;
+    assert_eq!(saved.status(), 303);
     let saved = world.operator.get(&world.path()).await;
     assert_eq!(
         saved["aliases"],
@@ -293,7 +294,8 @@ async fn the_dashboard_shows_aliases_and_changes_them() {
     assert_eq!(world.retired().await, [INSIDE]);
     let mut wrong = fields;
     wrong[2].1 = "not a url";
-    assert_eq!(admin.post(&settings, &wrong).await.status(), 422);
+    let refused = admin.submit(&settings, &settings, &wrong).await;
+    assert_eq!(refused.status(), 422);
 }
 
 /// A protected server that is reached at its own address, whatever it is called.

@@ -206,11 +206,11 @@ async fn renames_that_follow_each_other_happen_at_once() {
 #[tokio::test]
 async fn scopes_that_several_people_add_at_once_are_all_there() {
     let world = World::new().await;
-    let admin = Admin::first(&world.jeton).await;
-    let path = format!("/dashboard/mcp-servers/{}/scopes", world.todo);
+    let path = world.path();
     let add = async |name: &str| {
-        let fields = [("scope_name", name), ("scope_description", "")];
-        assert_eq!(admin.post(&path, &fields).await.status(), 303, "{name}");
+        let scope = json!({ "name": name, "description": "" });
+        let body = json!({ "add_scopes": [scope] });
+        world.operator.patch(&path, body).await;
     };
     for round in 0..5 {
         let names = ["k", "l", "m", "n"].map(|name| format!("{name}{round}"));
@@ -268,7 +268,8 @@ async fn the_dashboard_clears_a_description_that_was_emptied() {
     let admin = Admin::first(&world.jeton).await;
     let path = format!("/dashboard/mcp-servers/{}/scopes", world.todo);
     let fields = [("scope_name", "a"), ("scope_description", "")];
-    assert_eq!(admin.post(&path, &fields).await.status(), 303);
+    let saved = admin.submit(&path, &path, &fields).await;
+    assert_eq!(saved.status(), 303);
     assert_eq!(description().await, "");
     assert_eq!(world.defined().await, ["a", "b", "c"]);
 }
@@ -342,13 +343,16 @@ async fn the_dashboard_lists_the_clients_before_it_removes_a_scope() {
     assert_eq!(world.granted(&world.both).await, "a");
     // A form that names a scope no more does not remove it.
     let fields = [("scope_name", "e"), ("scope_description", "")];
-    assert_eq!(admin.post(&path, &fields).await.status(), 303);
+    let saved = admin.submit(&path, &path, &fields).await;
+    assert_eq!(saved.status(), 303);
     assert_eq!(world.defined().await, ["a", "c", "d", "e"]);
     let rename = [("from", "a"), ("to", "f")];
-    let path = format!("{path}/rename");
-    assert_eq!(admin.post(&path, &rename).await.status(), 303);
+    let action = format!("{path}/rename");
+    let renamed = admin.submit(&path, &action, &rename).await;
+    assert_eq!(renamed.status(), 303);
     assert_eq!(world.granted(&world.both).await, "f");
-    assert_eq!(admin.post(&path, &rename).await.status(), 422);
+    let again = admin.submit(&path, &action, &rename).await;
+    assert_eq!(again.status(), 422);
 }
 
 #[tokio::test]

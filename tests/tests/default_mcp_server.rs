@@ -200,7 +200,8 @@ async fn the_dashboard_shows_the_default_and_changes_it() {
     assert!(!page.contains("Make Todo the default"), "{page}");
     let action = format!("{path}/default-mcp-server");
     let fields = [("mcp_server_id", world.notes.as_str())];
-    assert_eq!(admin.post(&action, &fields).await.status(), 303);
+    let saved = admin.submit(&path, &action, &fields).await;
+    assert_eq!(saved.status(), 303);
     assert_eq!(world.audience().await, NOTES);
     let page = admin.page(&path).await;
     assert!(page.contains("its default MCP server, Notes"), "{page}");

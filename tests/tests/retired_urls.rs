@@ -172,10 +172,13 @@ async fn the_dashboard_warns_before_a_deletion_and_releases_the_url() {
     assert!(page.contains("It lies under the URL of"), "{page}");
     assert!(page.contains("name=\"confirmed\" value=\"yes\""), "{page}");
     let delete = format!("{path}/delete");
-    let answer = admin.post(&delete, &[("confirm", "Todo")]).await;
+    let settings = format!("{path}/settings");
+    let unwarned = [("confirm", "Todo")];
+    let answer = admin.submit(&settings, &delete, &unwarned).await;
     assert_eq!(answer.status(), 409, "the warning was not on that page");
     let fields = [("confirm", "Todo"), ("confirmed", "yes")];
-    assert_eq!(admin.post(&delete, &fields).await.status(), 303);
+    let deleted = admin.submit(&settings, &delete, &fields).await;
+    assert_eq!(deleted.status(), 303);
     world.assert_refused(CHILD).await;
     let page = admin.page("/dashboard/mcp-servers").await;
     assert!(page.contains("Retired URLs") && page.contains(CHILD));
@@ -196,6 +199,12 @@ async fn the_dashboard_warns_before_a_deletion_and_releases_the_url() {
     let path = "/retired-urls/release";
     let (status, _) = world.operator.send(Method::POST, path, Some(body)).await;
     assert_eq!(status, 412);
+    let body = json!({ "url": CHILD });
+    let (status, problem) = world.operator.send(Method::POST, path, Some(body)).await;
+    assert_eq!(status, 428, "{problem}");
+    for named in ["retired_at", "If-Match: *"] {
+        assert!(problem["detail"].as_str().unwrap().contains(named));
+    }
     world.assert_refused(CHILD).await;
     let now = retired_at().await;
     let fields = [("url", CHILD), ("retired_at", now.as_str())];
@@ -336,7 +345,7 @@ async fn a_url_that_is_refused_today_is_named_at_start_and_may_stay() {
         ("token_profile", "compatible"),
     ];
     let settings = format!("/dashboard{path}/settings");
-    let answer = admin.post(&settings, &fields).await;
+    let answer = admin.submit(&settings, &settings, &fields).await;
     assert_eq!(answer.status(), 303);
     let body = json!({ "url": "https://tools.example.com//other" });
     let (status, problem) = operator.send(Method::PATCH, &path, Some(body)).await;

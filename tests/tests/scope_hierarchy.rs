@@ -328,7 +328,7 @@ async fn the_dashboard_shows_implications_and_changes_them() {
     .concat();
     let send = async |rows: &[(&str, &str)]| {
         let fields = [&untouched, rows].concat();
-        admin.post(&path, &fields).await
+        admin.submit(&path, &path, &fields).await
     };
     let circle = send(&row("todo:read", "todo:admin")).await;
     assert_eq!(circle.status(), 422);

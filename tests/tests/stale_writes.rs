@@ -1,6 +1,6 @@
 //! Two people change the same thing: whoever read it before the other's change overwrites nothing.
 
-use jeton_tests::{Admin, Credentials, Jeton, Operator, hidden_field};
+use jeton_tests::{Admin, Credentials, Jeton, Operator, forms_in, hidden_field};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -220,7 +220,7 @@ async fn the_openapi_document_wants_if_match_wherever_a_version_is_overwritten()
     let document: Value = jeton.get("/api/openapi.json").await.json().await.unwrap();
     let mut conditional = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for method in ["patch", "put", "delete"] {
+        for method in ["patch", "put", "delete", "post"] {
             let operation = &item[method];
             if operation.is_null()
                 || !operation["responses"]
@@ -235,10 +235,10 @@ async fn the_openapi_document_wants_if_match_wherever_a_version_is_overwritten()
                 .iter()
                 .find(|one| one["name"] == "If-Match")
                 .unwrap();
-            // A grant that is made has If-None-Match in its place.
+            // A grant that is made has If-None-Match in its place, and what has no version a member of the body.
             assert_eq!(
                 header["required"] == true,
-                method != "put",
+                !["put", "post"].contains(&method),
                 "{method} {path}"
             );
             assert!(operation["responses"]["412"].is_object(), "{method} {path}");
@@ -254,6 +254,8 @@ async fn the_openapi_document_wants_if_match_wherever_a_version_is_overwritten()
             "delete /api/v1/mcp-servers/{id}",
             "patch /api/v1/clients/{id}",
             "patch /api/v1/mcp-servers/{id}",
+            "post /api/v1/clients/{client_id}/secrets/rotate",
+            "post /api/v1/retired-urls/release",
             "put /api/v1/clients/{client_id}/grants/{mcp_server_id}",
         ]
     );
@@ -345,6 +347,39 @@ async fn a_stale_settings_page_keeps_what_was_typed_and_shows_what_changed() {
 }
 
 #[tokio::test]
+async fn a_form_with_a_mistake_is_not_shown_again_as_if_it_were_made_from_what_is_there_now() {
+    let world = World::new().await;
+    let server = format!("/mcp-servers/{}", world.todo);
+    for (path, end, mistake) in [
+        (world.client_path(), "/settings", ("token_ttl", "soon")),
+        (server.clone(), "/settings", ("token_ttl", "soon")),
+        (server, "/scopes", ("scope_name", "two words")),
+    ] {
+        let page = format!("/dashboard{path}{end}");
+        let form = world.admin.form(&page, &page).await;
+        let theirs = json!({ "description": "Ask Grace" });
+        world.operator.patch(&path, theirs).await;
+        let fields = [&form.seen()[..], &[("name", "Mine"), mistake]].concat();
+        let answer = world.admin.post(&page, &fields).await;
+        assert_eq!(answer.status(), 409, "{page}");
+        let shown = answer.text().await.unwrap();
+        assert!(shown.contains("Someone else changed this"), "{shown}");
+    }
+    // Nor does a secret count as seen that was made in between.
+    let path = format!("/dashboard{}", world.client_path());
+    let rotate = format!("{path}/secrets/rotate");
+    let form = world.admin.form(&path, &rotate).await;
+    let secrets = format!("{}/secrets", world.client_path());
+    world.operator.post(&secrets, json!({})).await;
+    let fields = [&form.seen()[..], &[("grace", "soon")]].concat();
+    let answer = world.admin.post(&rotate, &fields).await;
+    assert_eq!(answer.status(), 422);
+    let shown = forms_in(&answer.text().await.unwrap(), &path);
+    let shown = shown.iter().find(|shown| shown.action == rotate).unwrap();
+    assert_eq!(shown.seen(), form.seen());
+}
+
+#[tokio::test]
 async fn a_client_that_was_disabled_again_is_not_enabled_by_a_stale_page() {
     let world = World::new().await;
     let path = world.client_path();
@@ -387,6 +422,20 @@ async fn a_secret_that_was_not_seen_does_not_expire_by_a_rotation() {
     let path = format!("{secrets}/rotate");
     let (status, _) = world.operator.send(Method::POST, &path, Some(body)).await;
     assert_eq!(status, 412);
+    // What was seen has to be said.
+    let unseen = || world.operator.request(Method::POST, &path).json(&json!({}));
+    let refused = unseen().send().await.unwrap();
+    assert_eq!(refused.status(), 428);
+    let problem: Value = refused.json().await.unwrap();
+    for named in ["seen_secret_ids", "If-Match: *"] {
+        assert!(problem["detail"].as_str().unwrap().contains(named));
+    }
+    let version = unseen().header("if-match", "\"v1\"").send();
+    assert_eq!(version.await.unwrap().status(), 400, "it has no version");
+    let list = world.operator.get(&secrets).await;
+    for secret in list["items"].as_array().unwrap() {
+        assert_eq!(secret["expires_at"], Value::Null);
+    }
     // Of two that saw the same, one rotates.
     let list = list["items"].as_array().unwrap();
     let seen: Vec<_> = list.iter().map(|secret| &secret["id"]).collect();
@@ -423,6 +472,8 @@ async fn a_role_that_was_changed_since_is_not_changed_by_a_stale_page() {
     let role = format!("/dashboard/settings/admins/{id}/role");
     let stale = [("role", "admin"), ("was", "admin")];
     assert_eq!(world.admin.post(&role, &stale).await.status(), 409);
+    let unseen = [("role", "admin")];
+    assert_eq!(world.admin.post(&role, &unseen).await.status(), 422);
     let was = hidden_field(&page, &role, "was");
     let right = [("role", "admin"), ("was", was.as_str())];
     assert_eq!(world.admin.post(&role, &right).await.status(), 303);

@@ -156,7 +156,7 @@ async fn an_admin_who_was_just_demoted_demotes_nobody() {
             held.release().await;
         }
     };
-    let viewer = [("role", "viewer")];
+    let viewer = [("role", "viewer"), ("was", "admin")];
     let (by_ada, by_vera, ()) = tokio::join!(
         world.admin.post(&of_vera, &viewer),
         vera.post(&of_ada, &viewer),

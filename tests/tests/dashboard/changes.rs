@@ -1,6 +1,6 @@
 //! Changes, and those that must not be made.
 
-use jeton_tests::{Admin, PASSWORD, http, set_cookie};
+use jeton_tests::{Admin, PASSWORD, PageForm, http, set_cookie};
 use serde_json::json;
 
 use crate::sessions::sign_in;
@@ -113,15 +113,12 @@ async fn no_change_is_made_without_the_right_session_role_and_form() {
 
     // With all of it right, each of them works, in this order.
     for (path, values) in &world.changes {
-        let mut values = values.clone();
-        if path.ends_with("/retired-urls/release") {
-            // The page says when the URL was retired, which nobody knows before.
-            let page = world.admin.page("/dashboard/mcp-servers").await;
-            let retired = page.split("name=\"retired_at\" value=\"").nth(1).unwrap();
-            let (at, _) = retired.split_once('"').unwrap();
-            values.push(("retired_at", at.to_owned()));
-        }
-        let answer = world.admin.post(path, &fields(&values, "")).await;
+        let forms = world.forms().await;
+        // Its own form says what it was made from, where it has to.
+        let form = forms.iter().find(|form| form.action == *path);
+        let seen = form.map(PageForm::seen).unwrap_or_default();
+        let values = [fields(values, ""), seen].concat();
+        let answer = world.admin.post(path, &values).await;
         assert_eq!(answer.status(), 303, "{path}: {:?}", answer.text().await);
     }
     assert!(world.changed().await >= before + world.changes.len() - 1);
@@ -184,7 +181,7 @@ async fn fields_that_cannot_be_used_are_refused_with_a_sentence_and_kept() {
             ("token_ttl_unit", "seconds"),
             (field, value),
         ];
-        let answer = world.admin.post(&path, &fields).await;
+        let answer = world.admin.submit(&path, &path, &fields).await;
         assert_eq!(answer.status(), 422, "{field} = {value}");
         let page = answer.text().await.unwrap();
         assert!(page.contains(sentence), "{field} = {value}: {sentence}");

@@ -4,6 +4,7 @@ mod admins;
 mod audit_log;
 mod browser;
 mod changes;
+mod forms;
 mod operating;
 mod overview;
 mod search;

@@ -252,7 +252,7 @@ async fn somebody_is_always_left_who_may_change_things() {
         status(
             &world.admin,
             format!("{role}{ada}/role"),
-            &[("role", "viewer")]
+            &[("role", "viewer"), ("was", "admin")]
         )
         .await,
         409
@@ -266,13 +266,14 @@ async fn somebody_is_always_left_who_may_change_things() {
         status(
             &world.admin,
             format!("{role}{vera}/role"),
-            &[("role", "admin")]
+            &[("role", "admin"), ("was", "viewer")]
         )
         .await,
         303
     );
+    let demoted = [("role", "viewer"), ("was", "admin")];
     assert_eq!(
-        status(&viewer, format!("{role}{ada}/role"), &[("role", "viewer")]).await,
+        status(&viewer, format!("{role}{ada}/role"), &demoted).await,
         303
     );
     assert_eq!(
@@ -342,13 +343,14 @@ async fn two_admins_who_demote_each_other_at_once_do_not_leave_nobody() {
     let id = |event: &serde_json::Value| event["detail"]["admin_id"].as_str().unwrap().to_owned();
     let (vera, ada) = (id(&own[0]), id(own.last().unwrap()));
     let of = |id: &str| format!("{role}{id}/role");
-    let made = world.admin.post(&of(&vera), &[("role", "admin")]).await;
+    let promoted = [("role", "admin"), ("was", "viewer")];
+    let made = world.admin.post(&of(&vera), &promoted).await;
     assert_eq!(made.status(), 303);
     // Both are held up at the same place: the end of the audit log.
     let database = world.jeton.database();
     let held = HeldLog::hold(database).await;
     let demote = async |who: &Admin, id: &str| {
-        who.post(&of(id), &[("role", "viewer")])
+        who.post(&of(id), &[("role", "viewer"), ("was", "admin")])
             .await
             .status()
             .as_u16()

@@ -1,6 +1,7 @@
 //! A server with a client on it, and everything that a page can change.
 
-use jeton_tests::{Admin, Jeton, set_cookie};
+use jeton_tests::{Admin, Jeton, PageForm, forms_in, set_cookie};
+use serde_json::json;
 
 /// A server with a client on it, and the paths of every change.
 pub(crate) struct World {
@@ -8,6 +9,8 @@ pub(crate) struct World {
     pub(crate) admin: Admin,
     pub(crate) client: String,
     pub(crate) changes: Vec<(String, Vec<(&'static str, String)>)>,
+    /// The pages that have forms.
+    pages: Vec<String>,
 }
 
 impl World {
@@ -19,6 +22,9 @@ impl World {
             .mcp_server("http://localhost:1/mcp", &["todo:read"])
             .await;
         let client = operator.client(&server, &["todo:read"]).await.client_id;
+        let other = operator.mcp_server("http://localhost:8/mcp", &["x"]).await;
+        let grant = format!("/clients/{client}/grants/{other}");
+        operator.put(&grant, json!({ "scopes": ["x"] })).await;
         let page = admin.page(&format!("/dashboard/clients/{client}")).await;
         let secret = page.split("/dashboard/secrets/").nth(1).unwrap()[..30].to_owned();
         let settings = admin.page("/dashboard/settings").await;
@@ -67,10 +73,10 @@ impl World {
             ),
             (
                 at_client("/default-mcp-server"),
-                vec![("mcp_server_id", server.clone())],
+                vec![("mcp_server_id", other)],
             ),
             (at_client(&format!("/grants/{server}/delete")), vec![]),
-            (at_client("/secrets/rotate"), vec![("seen", secret.clone())]),
+            (at_client("/secrets/rotate"), vec![]),
             (at_client("/secrets"), vec![]),
             (format!("/dashboard/secrets/{secret}/revoke"), vec![]),
             (at_client("/settings"), name("Changed")),
@@ -92,12 +98,39 @@ impl World {
                 vec![("note", "Eve".into()), ("role", "admin".into())],
             ),
         ];
+        let pages = vec![
+            at_client(""),
+            at_client("/settings"),
+            at_client(&format!("/grants/new?mcp_server={server}")),
+            at_server("/scopes"),
+            at_server("/clients"),
+            at_server("/clients/new"),
+            at_server(&format!("/clients/{client}/created")),
+            at_server("/settings"),
+            "/dashboard/mcp-servers".into(),
+            "/dashboard/mcp-servers/new".into(),
+            "/dashboard/signing-keys".into(),
+            "/dashboard/settings".into(),
+        ];
         Self {
             jeton,
             admin,
             client,
             changes,
+            pages,
         }
+    }
+
+    /// The forms of all pages that are there.
+    pub(crate) async fn forms(&self) -> Vec<PageForm> {
+        let mut forms = Vec::new();
+        for path in &self.pages {
+            let page = self.admin.get(path).send().await.unwrap();
+            if page.status() == 200 {
+                forms.extend(forms_in(&page.text().await.unwrap(), path));
+            }
+        }
+        forms
     }
 
     /// How many events there are, sign-ins aside.

@@ -98,6 +98,49 @@ impl<S: Send + Sync> FromRequestParts<S> for SeenGrant {
     }
 }
 
+/// Whether the caller says with `If-Match: *` that it means whatever is there. This is for things that have no
+/// version: the body of a request says what of them was seen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IfMatchAny(bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatchAny {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match only(&parts.headers, &IF_MATCH)? {
+            None => Ok(Self(false)),
+            Some(value) if value == "*" => Ok(Self(true)),
+            Some(_) => {
+                let detail = "this has no ETag: expected *, or what was seen in the body";
+                Err(Problem::invalid("If-Match", detail))
+            }
+        }
+    }
+}
+
+impl IfMatchAny {
+    /// What was seen, or nothing where the caller means whatever is there. `what` says what `member` has to hold.
+    pub(crate) fn or_seen<T>(
+        self,
+        seen: Option<T>,
+        member: &'static str,
+        what: &str,
+    ) -> Result<Option<T>, Problem> {
+        match (self.0, seen) {
+            (true, None) => Ok(None),
+            (false, Some(seen)) => Ok(Some(seen)),
+            (true, Some(_)) => {
+                let detail = format!("expected {member} or If-Match: *, not both");
+                Err(Problem::invalid("If-Match", detail))
+            }
+            (false, None) => Err(Problem::precondition_required(&format!(
+                "{member} is missing: send {what}, so that nobody's change is overwritten unseen; \
+                 If-Match: * overwrites whatever is there"
+            ))),
+        }
+    }
+}
+
 /// Whether the caller knows the consequences of a change.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

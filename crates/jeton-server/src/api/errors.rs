@@ -74,7 +74,10 @@ pub(crate) enum ConditionalErrors {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "read by the OpenAPI derive alone")]
 pub(crate) enum UpdateErrors {
-    /// It was changed since the version in If-Match.
+    /// It was changed since.
     #[response(status = 412, content_type = "application/problem+json")]
     Stale(#[to_schema] ProblemDocument),
+    /// The request does not say what was seen.
+    #[response(status = 428, content_type = "application/problem+json")]
+    Unconditional(#[to_schema] ProblemDocument),
 }

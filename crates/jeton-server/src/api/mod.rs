@@ -26,7 +26,7 @@ use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, Securit
 use utoipa::openapi::server::Server;
 
 pub(crate) use authorization::{AdminRead, AdminWrite};
-pub(crate) use entity_tag::{ConfirmQuery, Consenting, IfMatch, SeenGrant, Tagged};
+pub(crate) use entity_tag::{ConfirmQuery, Consenting, IfMatch, IfMatchAny, SeenGrant, Tagged};
 pub(crate) use errors::{ChangeErrors, ConditionalErrors, ReadErrors, UpdateErrors};
 pub(crate) use pages::PageOf;
 
@@ -38,7 +38,7 @@ use crate::http::Problem;
 #[openapi(
     info(
         title = "Jeton admin API",
-        description = "Registers MCP servers and clients, and reads the audit log. Send an access token for {issuer}/api with the scope admin:read or admin:write as Authorization: Bearer. MCP servers, clients and grants have versions: to change or delete one, send the ETag that was read in If-Match, or * to overwrite whatever is there; without, the answer is 428. Errors are RFC 9457 problem details.",
+        description = "Registers MCP servers and clients, and reads the audit log. Send an access token for {issuer}/api with the scope admin:read or admin:write as Authorization: Bearer. MCP servers, clients and grants have versions: to change or delete one, send the ETag that was read in If-Match, or * to overwrite whatever is there; without, the answer is 428. Rotating secrets and releasing a URL name in the body what was seen instead. Errors are RFC 9457 problem details.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     modifiers(&TokenSecurity)

@@ -9,7 +9,7 @@ use jeton_core::{DisplayName, ResourceUri, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AdminRead, AdminWrite, ChangeErrors, PageOf, ReadErrors, UpdateErrors};
+use super::{AdminRead, AdminWrite, ChangeErrors, IfMatchAny, PageOf, ReadErrors, UpdateErrors};
 use crate::app::App;
 use crate::http::{ApiJson, Problem};
 use crate::service::retired_urls;
@@ -37,8 +37,8 @@ pub(crate) struct ReleaseUrl {
     /// The URL.
     #[schema(value_type = String, format = "uri")]
     url: String,
-    /// When it was retired, as the list says; where it was retired again since, it is not released. Absent, it
-    /// is released whenever that was.
+    /// When it was retired, as the list says; where it was retired again since, it is not released. Required
+    /// without `If-Match: *`.
     #[schema(value_type = Option<String>, format = DateTime)]
     retired_at: Option<Timestamp>,
 }
@@ -76,6 +76,7 @@ pub(crate) async fn list(
     path = "/api/v1/retired-urls/release",
     operation_id = "release_retired_url",
     tag = "MCP servers",
+    params(("If-Match" = Option<String>, Header, description = "*: release it whenever it was retired. Without it, send retired_at")),
     request_body = ReleaseUrl,
     security(("oauth2" = ["admin:write"])),
     responses((status = 204, description = "It is not retired any more"), ChangeErrors, UpdateErrors)
@@ -83,10 +84,16 @@ pub(crate) async fn list(
 pub(crate) async fn release(
     AdminWrite(operator): AdminWrite,
     State(app): State<Arc<App>>,
+    any: IfMatchAny,
     ApiJson(body): ApiJson<ReleaseUrl>,
 ) -> Result<StatusCode, Problem> {
     let url = ResourceUri::from_registered(&body.url)
         .map_err(|error| Problem::invalid("url", error.to_string()))?;
-    retired_urls::release(&app, &operator, &url, body.retired_at).await?;
+    let seen = any.or_seen(
+        body.retired_at,
+        "retired_at",
+        "the time at which the URL was retired as GET /api/v1/retired-urls says it",
+    )?;
+    retired_urls::release(&app, &operator, &url, seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -85,17 +85,21 @@ impl PostedForm {
         SecretString::from(self.text(name))
     }
 
-    /// The version of a thing that the form was made from, if it says one.
-    pub(crate) fn version(&self) -> Result<Option<i64>, PageError> {
-        match self.text("version") {
-            "" => Ok(None),
-            version => version.parse().map(Some).map_err(|_| {
-                PageError::Refused(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "The form has no such version.",
-                )
-            }),
-        }
+    /// The version of a thing that the form was made from.
+    pub(crate) fn version(&self) -> Result<i64, PageError> {
+        self.seen("version")
+    }
+
+    /// A field that says what the form was made from. Without it, somebody else's change could be overwritten
+    /// unseen.
+    pub(crate) fn seen<T: FromStr>(&self, name: &str) -> Result<T, PageError> {
+        self.text(name).parse().map_err(|_| {
+            PageError::Refused(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The form does not say which version it was made from. Nothing was changed: reload the page \
+                 and send the form again.",
+            )
+        })
     }
 
     /// A field as a domain value. What is wrong is noted in `errors`.

@@ -117,7 +117,7 @@ pub(crate) async fn set_role(
             StatusCode::UNPROCESSABLE_ENTITY,
             "A role is admin or viewer.",
         ))?;
-    let seen = change.form.text("was").parse().ok();
+    let seen = change.form.seen("was")?;
     let operator = &change.signed_in.operator;
     match admins::set_role(&app, operator, id(&admin)?, role, seen).await {
         Err(ServiceError::Stale) => {

@@ -186,7 +186,8 @@ impl From<ServiceError> for Problem {
                 StatusCode::PRECONDITION_FAILED,
                 "changed-meanwhile",
                 "It was changed since it was read",
-                "somebody changed it after you read it: read it again, and repeat your change with the new ETag in If-Match",
+                "somebody changed it after you read it: read it again, and repeat your change with what you read (the \
+                 new ETag in If-Match; seen_secret_ids; retired_at)",
             ),
             ServiceError::Store(StoreError::InDoubt(_)) => {
                 tracing::error!(error = with_causes(&error), "the admin API failed");

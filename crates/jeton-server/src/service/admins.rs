@@ -187,13 +187,13 @@ pub(crate) async fn accept(
     Ok(admin)
 }
 
-/// Changes what an admin may do.
+/// Changes what an admin may do. `seen` is the role that the operator saw.
 pub(crate) async fn set_role(
     app: &App,
     operator: &Operator,
     id: AdminId,
     role: Role,
-    seen: Option<Role>,
+    seen: Role,
 ) -> Result<(), ServiceError> {
     let mut event = about(app, operator, AuditKind::AdminUpdated, id)?;
     event.detail.insert("role".into(), role.as_str().into());
@@ -204,7 +204,7 @@ pub(crate) async fn set_role(
         require_role(operator, &before)?;
         let admin = before.iter().find(|admin| admin.id == id);
         let admin = admin.ok_or_else(|| ServiceError::not_found("admin", &id))?;
-        if seen.is_some_and(|seen| seen != admin.role) {
+        if seen != admin.role {
             return Err(ServiceError::Stale);
         }
         tx.set_admin_role(id, role).await?;

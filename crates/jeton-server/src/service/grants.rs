@@ -10,8 +10,6 @@ use crate::app::App;
 /// What an operator saw of a grant before it changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// It does not say: the last to write wins.
-    Unsaid,
     /// There is one; whatever it is.
     Existing,
     /// There was none.
@@ -23,7 +21,6 @@ pub(crate) enum Seen {
 impl Seen {
     fn check(self, there: Option<&Grant>) -> Result<(), ServiceError> {
         let is_so = match self {
-            Self::Unsaid => true,
             Self::Existing => there.is_some(),
             Self::Nothing => there.is_none(),
             Self::Version(version) => there.is_some_and(|grant| grant.version == version),

@@ -150,6 +150,11 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
+    /// Whether the operator saw a version before this one.
+    pub(crate) fn is_older_than(self, version: i64) -> bool {
+        self.expected.is_some_and(|expected| expected < version)
+    }
+
     fn check_version(self, there: i64) -> Result<(), ServiceError> {
         match self.expected {
             Some(expected) if expected != there => Err(ServiceError::Stale),

@@ -13,7 +13,7 @@ pub(crate) async fn list(app: &App) -> Result<Vec<RetiredUrl>, ServiceError> {
 }
 
 /// Releases one: from then on it belongs to the MCP server whose URL covers it, if there is one. `retired_at` is
-/// what the operator saw, if it said so: one that was retired again since is another one.
+/// what the operator saw, or nothing where any is meant: one that was retired again since is another one.
 pub(crate) async fn release(
     app: &App,
     operator: &Operator,

@@ -61,7 +61,7 @@ pub(crate) async fn create(
 }
 
 /// Makes a new secret, and lets those that work now expire after `grace`. `seen` are the secrets that the
-/// operator saw, if it said so: another would expire unseen.
+/// operator saw, or nothing where all are meant: another would expire unseen.
 pub(crate) async fn rotate(
     app: &App,
     operator: &Operator,

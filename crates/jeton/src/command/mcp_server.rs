@@ -61,7 +61,8 @@ pub(crate) enum McpServer {
     ReleaseUrl {
         /// The URL, as retired-urls shows it.
         url: String,
-        /// When it was retired, as retired-urls shows it: one that was retired again since is not released.
+        /// When it was retired, as retired-urls shows it: one that was retired again since is not released. Read
+        /// now if absent.
         #[arg(long, value_name = "TIME", value_parser = value::time)]
         retired_at: Option<Timestamp>,
     },
@@ -224,6 +225,10 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
         }
         McpServer::RetiredUrls => retired(&admin.list("/retired-urls", &[], None).await?, global),
         McpServer::ReleaseUrl { url, retired_at } => {
+            let retired_at = match retired_at {
+                Some(retired_at) => json!(retired_at),
+                None => retired_at_now(&admin, &url).await?,
+            };
             let body = json!({ "url": url, "retired_at": retired_at });
             admin
                 .send(Method::POST, "/retired-urls/release", &body)
@@ -231,6 +236,20 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
             output::ended(global.json, &url, "released", "")
         }
     }
+}
+
+/// When a URL was retired.
+async fn retired_at_now(admin: &Admin, url: &str) -> anyhow::Result<Value> {
+    let typed = ResourceUri::from_registered(url).with_context(|| format!("{url} is no URL"))?;
+    let retired = admin.list("/retired-urls", &[], None).await?;
+    let found = retired.iter().find(|retired| {
+        let url = ResourceUri::from_registered(&cell(retired, "url"));
+        url.is_ok_and(|url| url == typed)
+    });
+    let at = found.and_then(|found| found.get("retired_at")).cloned();
+    at.with_context(|| {
+        format!("{url} is not retired; jeton mcp-server retired-urls lists the URLs that are")
+    })
 }
 
 fn new_server(

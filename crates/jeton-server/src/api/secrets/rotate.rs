@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::CreatedSecretView;
-use crate::api::{AdminWrite, ChangeErrors, UpdateErrors};
+use crate::api::{AdminWrite, ChangeErrors, IfMatchAny, UpdateErrors};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
 use crate::service::secrets;
@@ -24,8 +24,8 @@ pub(crate) struct RotateSecrets {
     #[serde(default = "one_day")]
     #[schema(maximum = 7_776_000, default = 86_400)]
     grace: u64,
-    /// The secrets that were seen; where another one works, nothing is rotated. Absent, it is rotated whatever
-    /// there is.
+    /// The IDs of the secrets that were seen; where another one works, nothing is rotated. Required without
+    /// `If-Match: *`.
     #[schema(value_type = Option<Vec<String>>)]
     seen_secret_ids: Option<Vec<SecretId>>,
 }
@@ -40,7 +40,10 @@ fn one_day() -> u64 {
     path = "/api/v1/clients/{client_id}/secrets/rotate",
     operation_id = "rotate_client_secrets",
     tag = "Secrets",
-    params(("client_id" = String, Path, description = "The client's ID, m2m_…")),
+    params(
+        ("client_id" = String, Path, description = "The client's ID, m2m_…"),
+        ("If-Match" = Option<String>, Header, description = "*: rotate whatever secrets there are. Without it, send seen_secret_ids")
+    ),
     request_body = RotateSecrets,
     security(("oauth2" = ["admin:write"])),
     responses((status = 201, body = CreatedSecretView), ChangeErrors, UpdateErrors)
@@ -49,6 +52,7 @@ pub(crate) async fn of_client(
     AdminWrite(operator): AdminWrite,
     State(app): State<Arc<App>>,
     ApiPath(client_id): ApiPath<ClientId>,
+    any: IfMatchAny,
     ApiJson(body): ApiJson<RotateSecrets>,
 ) -> Result<(StatusCode, Json<CreatedSecretView>), Problem> {
     if body.grace > 7_776_000 {
@@ -59,8 +63,13 @@ pub(crate) async fn of_client(
         return Err(Problem::invalid("grace", detail));
     }
     let grace = Duration::from_secs(body.grace);
-    let seen = body.seen_secret_ids.as_deref();
-    let (secret, plain) = secrets::rotate(&app, &operator, client_id, grace, seen).await?;
+    let seen = any.or_seen(
+        body.seen_secret_ids,
+        "seen_secret_ids",
+        "the IDs of the client's secrets as GET …/secrets lists them",
+    )?;
+    let (secret, plain) =
+        secrets::rotate(&app, &operator, client_id, grace, seen.as_deref()).await?;
     let view = CreatedSecretView::of(&secret, &plain, app.clock.now());
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -67,9 +67,8 @@ const NONE: i64 = 0;
 /// The grant that the form was made from.
 pub(in crate::dashboard) fn seen(change: &Change) -> Result<Seen, PageError> {
     Ok(match change.form.version()? {
-        None => Seen::Unsaid,
-        Some(NONE) => Seen::Nothing,
-        Some(version) => Seen::Version(version),
+        NONE => Seen::Nothing,
+        version => Seen::Version(version),
     })
 }
 

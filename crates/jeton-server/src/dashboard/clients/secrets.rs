@@ -8,13 +8,13 @@ use http::StatusCode;
 use jeton_core::{PlainSecret, SecretId, SecretOwner};
 
 use super::form::optional_lifetime;
-use super::show::{SecretForm, assemble};
+use super::show::{SecretForm, ShowPage, assemble};
 use super::{find, path};
 use crate::app::App;
 use crate::dashboard::reveal;
 use crate::dashboard::session::see;
 use crate::dashboard::view::id;
-use crate::dashboard::{Change, Errors, PageResult, html, mcp_servers};
+use crate::dashboard::{Change, Errors, PageError, PageResult, html, mcp_servers};
 use crate::service::{ServiceError, secrets};
 
 /// Adds one.
@@ -46,16 +46,19 @@ pub(crate) async fn rotate(
         "0" => Some(None),
         _ => optional_lifetime(&change.form, "grace", &mut errors),
     };
-    let Some(grace) = grace else {
-        return again(&app, &change, &client_id, errors).await;
-    };
-    let grace = grace.unwrap_or(Duration::ZERO);
-    let operator = &change.signed_in.operator;
     let seen: Vec<SecretId> = change
         .form
         .all("seen")
         .filter_map(|id| id.parse().ok())
         .collect();
+    let Some(grace) = grace else {
+        let mut page = page_again(&app, &change, &client_id, errors).await?;
+        // Another secret may be there now, which was not seen.
+        page.seen_secrets = seen.iter().map(ToString::to_string).collect();
+        return html(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    };
+    let grace = grace.unwrap_or(Duration::ZERO);
+    let operator = &change.signed_in.operator;
     match secrets::rotate(&app, operator, entry.client.id, grace, Some(&seen)).await {
         Err(ServiceError::Stale) => {
             errors.add(
@@ -75,6 +78,17 @@ fn show(app: &App, change: &Change, client_id: &str, plain: &PlainSecret) -> Pag
 }
 
 async fn again(app: &App, change: &Change, client_id: &str, errors: Errors) -> PageResult {
+    let page = page_again(app, change, client_id, errors).await?;
+    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// The client's page with the form as it was sent.
+async fn page_again(
+    app: &App,
+    change: &Change,
+    client_id: &str,
+    errors: Errors,
+) -> Result<ShowPage, PageError> {
     let entry = find(app, client_id).await?;
     let mut page = assemble(app, &change.signed_in, &entry).await?;
     let text = |name, otherwise: String| match change.form.all(name).next() {
@@ -89,7 +103,7 @@ async fn again(app: &App, change: &Change, client_id: &str, errors: Errors) -> P
         expiry_unit: text("expiry_unit", empty.expiry_unit),
         errors,
     };
-    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    Ok(page)
 }
 
 /// Revokes one, of a client or of an MCP server.

@@ -42,6 +42,11 @@ pub(crate) async fn save(
     change: Change,
 ) -> PageResult {
     let entry = find(&app, &id).await?;
+    let version = change.form.version()?;
+    // Also before the form is shown again with what is wrong: the page would say the version of now.
+    if version < entry.client.version {
+        return stale(&app, &change, entry.client.id).await;
+    }
     let mut errors = Errors::default();
     if let Some(fields) = fields(&change.form, &mut errors) {
         let update = ClientChange {
@@ -53,8 +58,7 @@ pub(crate) async fn save(
             default_mcp_server: None,
         };
         let operator = &change.signed_in.operator;
-        let version = change.form.version()?;
-        let saved = clients::update(&app, operator, entry.client.id, update, version).await;
+        let saved = clients::update(&app, operator, entry.client.id, update, Some(version)).await;
         if matches!(saved, Err(ServiceError::Stale)) {
             return stale(&app, &change, entry.client.id).await;
         }
@@ -101,7 +105,7 @@ async fn set_status(
     // Taking away is never too late; giving back is, if somebody took it away since.
     let version = match status {
         ClientStatus::Disabled => None,
-        ClientStatus::Enabled => change.form.version()?,
+        ClientStatus::Enabled => Some(change.form.version()?),
     };
     clients::update(app, operator, entry.client.id, update, version).await?;
     Ok(see(&format!("{}?done={done}", path(&id))))
@@ -120,7 +124,7 @@ pub(crate) async fn set_default(
     };
     let operator = &change.signed_in.operator;
     let version = change.form.version()?;
-    clients::update(&app, operator, entry.client.id, update, version).await?;
+    clients::update(&app, operator, entry.client.id, update, Some(version)).await?;
     Ok(see(&format!("{}?done=saved", path(&client_id))))
 }
 
@@ -147,7 +151,7 @@ pub(crate) async fn delete(
     let client = &entry.client;
     if change.form.text("confirm").trim() == client.name.as_str() {
         let version = change.form.version()?;
-        clients::delete(&app, &change.signed_in.operator, client.id, version).await?;
+        clients::delete(&app, &change.signed_in.operator, client.id, Some(version)).await?;
         return Ok(see("/dashboard/clients?done=client-deleted"));
     }
     let mut form = ClientForm::of(client);

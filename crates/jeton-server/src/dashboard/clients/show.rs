@@ -37,7 +37,7 @@ pub(super) struct ShowPage {
     default_server: Option<String>,
     other_servers: Vec<Named>,
     secrets: Vec<SecretRow>,
-    seen_secrets: Vec<String>,
+    pub(super) seen_secrets: Vec<String>,
     pub(super) form: SecretForm,
     pub(super) new_grant: Option<GrantView>,
 }

@@ -18,7 +18,7 @@ use crate::dashboard::{
     Change, Errors, Nav, Page, PageError, PageQuery, PageResult, SignedIn, html,
 };
 use crate::service::mcp_servers::{self, NewMcpServer};
-use crate::service::{Operator, ServiceError, retired_urls};
+use crate::service::{Operator, retired_urls};
 
 /// What is looked for.
 #[derive(Deserialize, Default)]
@@ -107,8 +107,7 @@ pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageR
 pub(crate) async fn release(State(app): State<Arc<App>>, change: Change) -> PageResult {
     let url = ResourceUri::from_registered(change.form.text("url"));
     let url = url.map_err(|_| PageError::NotFound)?;
-    let retired_at = change.form.text("retired_at").parse();
-    let retired_at = retired_at.map_err(|_| ServiceError::Stale)?;
+    let retired_at = change.form.seen("retired_at")?;
     let operator = &change.signed_in.operator;
     retired_urls::release(&app, operator, &url, Some(retired_at)).await?;
     Ok(see("/dashboard/mcp-servers?done=url-released"))

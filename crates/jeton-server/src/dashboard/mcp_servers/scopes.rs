@@ -68,18 +68,23 @@ pub(crate) async fn save(
 ) -> PageResult {
     let mut server = find(&app, &id).await?;
     let mut errors = Errors::default();
+    let consent = consent(&change)?;
     let posted = scopes(&change.form, &mut errors);
-    if let Some(update) =
-        posted.and_then(|posted| edited(&server, posted, &change.form, &mut errors))
+    let update = posted.and_then(|posted| edited(&server, posted, &change.form, &mut errors));
+    let operator = &change.signed_in.operator;
+    let saved = match update {
+        // Also where the form is shown again for another reason: the page would say the version of now.
+        _ if consent.is_older_than(server.version) => Some(Err(ServiceError::Stale)),
+        Some(update) => Some(mcp_servers::update(&app, operator, server.id, update, consent).await),
+        None => None,
+    };
+    if matches!(saved, Some(Err(ServiceError::Stale))) {
+        server = now(&app, &server).await?;
+        errors.note_stale([("Scopes", String::new(), server.scope_set().to_string())]);
+    } else if let Some(saved) = saved
+        && errors.accept(saved)?.is_some()
     {
-        let operator = &change.signed_in.operator;
-        let saved = mcp_servers::update(&app, operator, server.id, update, consent(&change)?).await;
-        if matches!(saved, Err(ServiceError::Stale)) {
-            server = now(&app, &server).await?;
-            errors.note_stale([("Scopes", String::new(), server.scope_set().to_string())]);
-        } else if errors.accept(saved)?.is_some() {
-            return Ok(see(&format!("{}/scopes?done=saved", path(&server.id))));
-        }
+        return Ok(see(&format!("{}/scopes?done=saved", path(&server.id))));
     }
     let status = errors.status();
     let page = assemble(&change.signed_in, &server, &change.form, errors);
@@ -94,6 +99,7 @@ pub(crate) async fn rename(
 ) -> PageResult {
     let mut server = find(&app, &id).await?;
     let mut errors = Errors::default();
+    let consent = consent(&change)?;
     let from = change.form.parse::<Scope>("from", &mut errors);
     let to = change.form.parse::<Scope>("to", &mut errors);
     if let (Some(from), Some(to)) = (from, to) {
@@ -102,8 +108,7 @@ pub(crate) async fn rename(
             ..McpServerChange::default()
         };
         let operator = &change.signed_in.operator;
-        let saved = mcp_servers::update(&app, operator, server.id, update, consent(&change)?).await;
-        match saved {
+        match mcp_servers::update(&app, operator, server.id, update, consent).await {
             Err(ServiceError::Stale) => {
                 server = now(&app, &server).await?;
                 errors.note_stale([("Scopes", String::new(), server.scope_set().to_string())]);

@@ -55,6 +55,11 @@ pub(crate) async fn save(
 ) -> PageResult {
     let server = find(&app, &id).await?;
     let form = &change.form;
+    let consent = consent(&change)?;
+    // Also before the form is shown again with what is wrong: the page would say the version of now.
+    if consent.is_older_than(server.version) {
+        return stale(&app, &change, server.id).await;
+    }
     let mut errors = Errors::default();
     let token_profile = form.parse("token_profile", &mut errors);
     if let (Some(fields), Some(token_profile)) =
@@ -75,7 +80,6 @@ pub(crate) async fn save(
             ..McpServerChange::default()
         };
         let operator = &change.signed_in.operator;
-        let consent = consent(&change)?;
         let saved = mcp_servers::update(&app, operator, server.id, update, consent).await;
         if matches!(saved, Err(ServiceError::Stale)) {
             return stale(&app, &change, server.id).await;
@@ -96,7 +100,7 @@ pub(crate) async fn save(
 /// The version that the form was made from, and whether its consequences are confirmed.
 pub(super) fn consent(change: &Change) -> Result<Consent, PageError> {
     Ok(Consent {
-        expected: change.form.version()?,
+        expected: Some(change.form.version()?),
         confirmed: change.form.is_ticked("confirmed"),
     })
 }
