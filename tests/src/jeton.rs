@@ -168,7 +168,9 @@ impl Jeton {
     /// Where it listens, which is not its URL where the issuer is another.
     pub fn listening(&self) -> String {
         let output = self.process.output();
-        let address = output.split("listen=").nth(1).unwrap();
+        // After it said that it is ready: it listens for its health before.
+        let ready = output.split("issuer=").nth(1).unwrap();
+        let address = ready.split("listen=").nth(1).unwrap();
         format!("http://{}", address.split(' ').next().unwrap())
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jeton_tests::{Credentials, Jeton, JetonOptions, eventually, form, http};
+use jeton_tests::{Credentials, Jeton, JetonOptions, Process, binary, eventually, form, http};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -85,6 +86,35 @@ async fn health_answers_while_the_rest_stands_still_and_readiness_says_so() {
         status(&ready).await == Some(200)
     })
     .await;
+}
+
+#[tokio::test]
+async fn health_answers_while_the_server_starts_and_readiness_says_what_it_waits_for() {
+    // A database that takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let database = format!("postgres://jeton@{}/jeton", silent.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(binary("jeton"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["--health-listen", "127.0.0.1:0", "--database-url"])
+        .arg(&database)
+        .current_dir(folder.path());
+    let mut starting = Process::start(&mut command);
+    let said = "answering /healthz and /readyz listen=";
+    starting.wait_for(said).await;
+    let log = starting.output();
+    let address = log.split(said).nth(1).unwrap();
+    let health = format!("http://{}", address.split_whitespace().next().unwrap());
+    let (_waiting, _) = silent.accept().await.unwrap();
+    assert_eq!(status(&format!("{health}/healthz")).await, Some(200));
+    let (code, document) = ask(&format!("{health}/readyz")).await.unwrap();
+    assert_eq!((code, &document["status"]), (503, &"not ready".into()));
+    assert_eq!(document["parts"]["server"]["status"], "failing");
+    let reason = document["reason"].as_str().unwrap();
+    assert!(reason.contains("waiting for the database"), "{reason}");
+    assert_eq!(status(&format!("{health}/keys")).await, Some(404));
+    assert!(starting.is_running(), "it still waits");
 }
 
 #[tokio::test]

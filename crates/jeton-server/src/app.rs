@@ -35,6 +35,7 @@ use crate::service::oidc::Provider;
 use crate::service::readiness::Readiness;
 use crate::service::statistics::{Counting, OutstandingClients};
 use crate::service::{self, SecretThrottle, ServiceError, SignInThrottle};
+use crate::starting::Starting;
 use crate::telemetry::with_causes;
 
 /// Why the server cannot start.
@@ -152,17 +153,23 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`OpenError`], which says what to do.
+    /// [`OpenError`], which says what to do. What it is doing meanwhile is told to `starting`.
     #[expect(clippy::too_many_lines, reason = "a line for each part of the whole")]
-    pub async fn open(config: &Config, issuer: Issuer) -> Result<Arc<Self>, OpenError> {
+    pub async fn open(
+        config: &Config,
+        issuer: Issuer,
+        starting: &Starting,
+    ) -> Result<Arc<Self>, OpenError> {
         let lock = lock_data_dir(&config.data_dir)?;
         let store_error = |source| cannot_open(config, source);
-        let store = open_store(config).await?;
+        let store = open_store(config, starting).await?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
         let known = store.known_time().await.map_err(store_error)?;
         // Of several servers that start for the first time, one makes what is not there yet.
+        starting.step("waiting for another server that starts");
         let first_start = store.lock(Lock::Start).await.map_err(store_error)?;
         let keys_exist = !store.signing_keys().await.map_err(store_error)?.is_empty();
+        starting.step("reading its keys, and whether the audit log continues");
         let outside_keys = OutsideKey::read(config)?;
         let master_keys = keys::load_all(config, keys_exist, entropy.as_ref())?;
         // Before anything is written.
@@ -184,6 +191,7 @@ impl App {
         let admin_api = first.ensure_admin(keys_exist).await?;
         drop(first_start);
         let freshness = Arc::new(Freshness::of(&config.database));
+        starting.step("reading clients and MCP servers");
         let directory = open_directory(config, &store, &freshness).await?;
         let jobs = Jobs::default();
         let app = Self {
@@ -220,6 +228,7 @@ impl App {
             admin_api,
             _lock: lock,
         };
+        starting.step("bringing the database up to its configuration");
         app.begin(config, outcome).await
     }
 
@@ -343,7 +352,8 @@ fn reserve(config: &Config) -> Option<Reserve> {
     })
 }
 
-pub(crate) async fn open_store(config: &Config) -> Result<Store, OpenError> {
+pub(crate) async fn open_store(config: &Config, starting: &Starting) -> Result<Store, OpenError> {
+    starting.step("waiting for the database");
     if let Database::Sqlite(file) = &config.database {
         // SQLite gives the files beside it the mode of this one.
         match make_private(file) {
@@ -361,6 +371,10 @@ pub(crate) async fn open_store(config: &Config) -> Result<Store, OpenError> {
         );
     }
     Store::open_telling(&config.database, |upgrade| {
+        starting.step(format!(
+            "bringing the database up to date, from version {} to {}, which takes minutes where the audit log is long",
+            upgrade.from, upgrade.to
+        ));
         tracing::info!(
             from = upgrade.from,
             to = upgrade.to,

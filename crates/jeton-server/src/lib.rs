@@ -25,6 +25,7 @@ mod recovery;
 mod request_context;
 mod service;
 mod source_network;
+mod starting;
 mod telemetry;
 
 pub use admin_client::AdminCredentials;
@@ -39,4 +40,5 @@ pub use data_dir::{DataDirError, lock_data_dir};
 pub use http::{ListenError, Reload, Server, ServerError, openapi_json};
 pub use private_file::{copy_into_private_file, write_private_file};
 pub use recovery::{Recovered, RecoveryError, recover_admin};
+pub use starting::Starting;
 pub use telemetry::{LogFormat, init_telemetry};

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::keys::{AuditKeys, AuditKeysError, KeyRing, KeyRingError, MasterKeyFileError, load_all};
 use crate::private_file::create_private_folder;
+use crate::starting::Starting;
 
 /// How long the link works.
 const LINK: Duration = Duration::from_secs(60 * 60);
@@ -106,7 +107,7 @@ pub async fn recover_admin(config: &Config) -> Result<Recovered, RecoveryError> 
             locks.push(lock_data_dir(folder)?);
         }
     }
-    let store = open_store(config).await?;
+    let store = open_store(config, &Starting::default()).await?;
     let recovered = recover(config, &store).await;
     store.close().await;
     drop(locks);

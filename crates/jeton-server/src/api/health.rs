@@ -11,10 +11,16 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::service::readiness::{self, Document};
+use crate::starting::Starting;
 
 /// `GET /healthz`.
 pub(crate) async fn alive() -> Response {
     Json(json!({ "status": "ok" })).into_response()
+}
+
+/// `GET /readyz`, while the server starts.
+pub(crate) fn starting(starting: &Starting) -> Response {
+    answer(Document::starting(starting))
 }
 
 /// `GET /readyz`: 503 where no token can be issued, with the part that cannot.

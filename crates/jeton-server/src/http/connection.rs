@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,15 +20,35 @@ use tokio_rustls::TlsAcceptor;
 use super::activity::{Exchange, RequestBody};
 use super::connections::Place;
 use super::counted_stream::CountedStream;
+use super::health_service::HealthService;
 use super::limits::{CONNECTION_WINDOW, MAX_HEADERS, MAX_STREAMS, STREAM_WINDOW};
 use super::middleware::{AppService, EndConnection, Peer};
 use super::proxies::Proxies;
 use super::proxy_protocol::read_source;
 use crate::telemetry::with_causes;
 
+/// What answers the requests of a listener.
+#[derive(Clone)]
+pub(super) enum Answering {
+    App(AppService),
+    Health(HealthService),
+}
+
+impl Answering {
+    async fn answer(self, peer: Peer, request: Request<RequestBody<Incoming>>) -> Response {
+        match self {
+            Self::App(service) => service.answer(peer, request).await,
+            Self::Health(service) => match service.ready() {
+                Some(service) => service.clone().answer(peer, request).await,
+                None => service.answer(request.uri().path()).await,
+            },
+        }
+    }
+}
+
 /// How connections are served.
 pub(super) struct Serving {
-    pub(super) service: AppService,
+    pub(super) service: Answering,
     pub(super) proxies: Arc<Proxies>,
     pub(super) tls: Option<TlsAcceptor>,
     /// Trusted proxies begin with a PROXY header.
@@ -52,7 +73,7 @@ fn http() -> Builder<TokioExecutor> {
 
 impl Serving {
     /// Without TLS and without proxies.
-    pub(super) fn plain(service: AppService) -> Self {
+    pub(super) fn plain(service: Answering) -> Self {
         Self {
             service,
             proxies: Arc::default(),

@@ -8,17 +8,19 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::connection::Serving;
+use super::connection::{Answering, Serving};
 use super::connections::Places;
+use super::health_service::HealthService;
 use super::limits::HEALTH_CONNECTIONS;
 use super::listener::Listener;
 use super::middleware::AppService;
 use super::sockets::Sockets;
+use crate::starting::Starting;
 
-/// A thread that has its address and waits to serve.
+/// A thread that answers for a server that starts.
 pub(super) struct HealthThread {
     address: SocketAddr,
-    begin: oneshot::Sender<AppService>,
+    service: HealthService,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 }
@@ -39,15 +41,16 @@ impl fmt::Debug for HealthThread {
 }
 
 impl HealthThread {
-    /// Starts it.
+    /// Starts it: from here on it answers what `starting` says.
     ///
     /// # Errors
     ///
     /// Where the system has no thread, or nothing that a runtime needs.
-    pub(super) async fn start(sockets: Sockets) -> io::Result<Self> {
+    pub(super) async fn start(sockets: Sockets, starting: Starting) -> io::Result<Self> {
         let address = sockets.address();
         let sockets = sockets.into_std()?;
-        let (begin, service) = oneshot::channel();
+        let service = HealthService::new(starting);
+        let answering = Answering::Health(service.clone());
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
         let (tell, told) = oneshot::channel();
@@ -66,9 +69,9 @@ impl HealthThread {
                 let _ending: oneshot::Sender<()> = ending;
                 match ready {
                     Ok((runtime, sockets)) => {
-                        // Whoever started it may be gone; then nothing begins.
+                        // Whoever started it may be gone; then it ends at once.
                         let _ = tell.send(Ok(()));
-                        runtime.block_on(serve(sockets, service, stopped));
+                        runtime.block_on(serve(sockets, answering, stopped));
                     }
                     Err(error) => drop(tell.send(Err(error))),
                 }
@@ -77,7 +80,7 @@ impl HealthThread {
         told.await.unwrap_or_else(gone)?;
         Ok(Self {
             address,
-            begin,
+            service,
             stop,
             ended,
         })
@@ -87,11 +90,9 @@ impl HealthThread {
         self.address
     }
 
-    /// Serves `service` from here on.
+    /// `service` answers from here on.
     pub(super) fn serve(self, service: AppService) -> ServingHealth {
-        if self.begin.send(service).is_err() {
-            tracing::error!("the thread that answers for health is gone");
-        }
+        self.service.begin(service);
         ServingHealth {
             stop: self.stop,
             ended: self.ended,
@@ -107,14 +108,7 @@ impl ServingHealth {
     }
 }
 
-async fn serve(
-    sockets: Sockets,
-    service: oneshot::Receiver<AppService>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let Ok(service) = service.await else {
-        return;
-    };
+async fn serve(sockets: Sockets, service: Answering, stopped: oneshot::Receiver<()>) {
     let places = Places {
         all: HEALTH_CONNECTIONS,
         of_one_source: HEALTH_CONNECTIONS,

@@ -9,6 +9,7 @@ mod deadlines;
 mod error;
 mod extract;
 mod forwarded;
+mod health_service;
 mod health_thread;
 mod issuer_path;
 mod limits;

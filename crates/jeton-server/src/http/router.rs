@@ -19,8 +19,8 @@ use crate::{api, dashboard, oauth};
 
 /// What is answered on reserved places, too.
 pub(super) const HEALTH_PATHS: [&str; 2] = [ALIVE, READY];
-const ALIVE: &str = "/healthz";
-const READY: &str = "/readyz";
+pub(super) const ALIVE: &str = "/healthz";
+pub(super) const READY: &str = "/readyz";
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let metadata = "/.well-known/oauth-authorization-server";

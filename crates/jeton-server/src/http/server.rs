@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::connection::Serving;
+use super::connection::{Answering, Serving};
 use super::connections::Places;
 use super::health_thread::HealthThread;
 use super::limits::SHUTDOWN_TIMEOUT;
@@ -20,6 +20,7 @@ use super::sockets::{ListenError, Sockets};
 use super::tls::{Asked, Certificates, TlsError};
 use crate::app::App;
 use crate::config::{Config, TrustedProxies};
+use crate::starting::Starting;
 
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,7 @@ pub enum ServerError {
 #[derive(Debug)]
 pub struct Server {
     sockets: Sockets,
+    starting: Starting,
     health: Option<HealthThread>,
     certificates: Option<Certificates>,
     trusted_proxies: TrustedProxies,
@@ -65,7 +67,7 @@ impl Reload {
 }
 
 impl Server {
-    /// Takes the addresses of `config`.
+    /// Takes the addresses of `config`. That for health is answered from here on.
     ///
     /// # Errors
     ///
@@ -73,10 +75,11 @@ impl Server {
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
         let certificates = config.tls.as_ref().map(Certificates::open).transpose()?;
         let sockets = Sockets::bind(&config.listen, "--listen").await?;
+        let starting = Starting::default();
         let health = match &config.health_listen {
             Some(address) => {
                 let sockets = Sockets::bind(address, "--health-listen").await?;
-                let thread = HealthThread::start(sockets).await;
+                let thread = HealthThread::start(sockets, starting.clone()).await;
                 Some(thread.map_err(ServerError::Health)?)
             }
             None => None,
@@ -84,6 +87,7 @@ impl Server {
         let all = room_for(config.max_connections);
         Ok(Self {
             sockets,
+            starting,
             health,
             certificates,
             trusted_proxies: config.trusted_proxies.clone(),
@@ -112,6 +116,11 @@ impl Server {
         self.health.as_ref().map(HealthThread::address)
     }
 
+    /// What the start is to be told, until the server serves.
+    pub fn starting(&self) -> &Starting {
+        &self.starting
+    }
+
     /// What reads again what can be read again.
     pub fn reload(&self) -> Reload {
         Reload(self.certificates.clone())
@@ -136,7 +145,7 @@ impl Server {
             proxies,
             tls: self.certificates.as_ref().map(Certificates::acceptor),
             expects_proxy_header: self.expects_proxy_header,
-            ..Serving::plain(service)
+            ..Serving::plain(Answering::App(service))
         };
         let main = Listener::new(self.sockets, self.places, serving);
         tokio::select! {

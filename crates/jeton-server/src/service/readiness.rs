@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::app::App;
 use crate::audit::WRITER;
 use crate::keys::SIGNER;
+use crate::starting::Starting;
 use crate::telemetry::with_causes;
 
 /// How long a document is given to everybody who asks.
@@ -133,6 +134,11 @@ impl Document {
             reason: failing.and_then(|(_, part)| part.reason.clone()),
             parts: parts.into_iter().collect(),
         }
+    }
+
+    /// That of a server that starts.
+    pub(crate) fn starting(starting: &Starting) -> Self {
+        Self::of([("server", Part::failing(starting.reason()))])
     }
 
     /// Whether tokens can be issued.

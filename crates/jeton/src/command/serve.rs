@@ -208,8 +208,11 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
     let server = Server::bind(&config).await?;
     let issuer = config.effective_issuer(server.address())?;
     let reload = server.reload();
+    if let Some(health) = server.health_address() {
+        tracing::info!(listen = %health, "answering /healthz and /readyz");
+    }
     let app = tokio::select! {
-        app = App::open(&config, issuer.clone()) => app?,
+        app = App::open(&config, issuer.clone(), server.starting()) => app?,
         () = signals.stop(Some(&reload)) => anyhow::bail!("stopped by a signal before it was ready"),
     };
     tracing::info!(
@@ -228,9 +231,6 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
         output::say(&format!(
             "The dashboard has no admin yet. Open this link to become the first one; it works once, for an hour:\n\n    {link}\n"
         ));
-    }
-    if let Some(health) = server.health_address() {
-        tracing::info!(listen = %health, "answering /healthz and /readyz");
     }
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = server.serve(app, async {

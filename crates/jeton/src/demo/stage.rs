@@ -124,7 +124,7 @@ async fn start_jeton(
     })?;
     let server = Server::bind(&config).await?;
     let issuer = config.effective_issuer(server.address())?;
-    let app = App::open(&config, issuer.clone()).await?;
+    let app = App::open(&config, issuer.clone(), server.starting()).await?;
     let dashboard_link = app.first_admin_link().await?;
     servers.spawn(server.serve(app, async move {
         let _ = stopped.await;
