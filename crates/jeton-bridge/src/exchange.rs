@@ -191,17 +191,18 @@ impl Exchange {
             }
             return Ok(());
         }
-        let mut failure = self.shared.refusal(refusal).await;
+        let failure = self.shared.refusal(refusal).await;
         match refusal.status {
-            // Turned away at the door.
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                failure.was_not_sent = true;
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => {
+                // Whoever answers so may have begun with it, or have passed it on.
                 if let Some(pause) = refusal.retry_after {
                     self.pause = self.pause.max(pause);
                 }
                 self.again_or(failure).await
             }
-            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => self.again_or(failure).await,
             _ => Err(failure),
         }
     }

@@ -181,26 +181,44 @@ async fn what_is_no_mcp_server_is_told() {
     }
 }
 
-#[tokio::test]
-async fn a_busy_server_is_asked_again_when_it_says() {
+/// A server that answers twice with a status, then as it should.
+async fn busy_twice(answered: u16) -> Remote {
     let count = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&count);
-    let remote = Remote::start(move |asked| {
-        let number = seen.fetch_add(1, Ordering::SeqCst);
+    Remote::start(move |asked| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
         async move {
             if number < 2 {
-                let mut busy = status(503);
+                let mut busy = status(answered);
                 busy.headers_mut().insert("retry-after", 0.into());
                 busy
             } else {
-                document(&asked.result(json!({})))
+                document(&asked.result(json!({ "tools": [] })))
             }
         }
     })
-    .await;
-    let mut host = remote.host();
-    assert!(host.ask(call(1)).await["result"].is_object());
-    assert_eq!(remote.asked().len(), 3);
+    .await
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_for_what_only_reads() {
+    for answered in [429, 502, 503, 504] {
+        let remote = busy_twice(answered).await;
+        let mut host = remote.host();
+        let list = stateless(json!(1), "tools/list", json!({}));
+        assert!(host.ask(list).await["result"].is_object(), "{answered}");
+        assert_eq!(remote.asked().len(), 3, "{answered}");
+    }
+}
+
+#[tokio::test]
+async fn a_tool_call_reaches_a_busy_server_once() {
+    for answered in [429, 502, 503, 504] {
+        let remote = busy_twice(answered).await;
+        let mut host = remote.host();
+        let answer = host.ask(call(1)).await;
+        assert!(words(&answer).contains(&answered.to_string()), "{answer}");
+        assert_eq!(remote.asked().len(), 1, "{answered}");
+    }
 }
 
 #[tokio::test]
