@@ -48,6 +48,17 @@ async fn the_metadata_is_at_the_root_of_the_host_and_below_the_path() {
             assert_eq!(metadata["jwks_uri"], format!("{origin}/auth/keys"));
         }
     }
+    for (wrong, told) in [
+        ("/auth/oauth/token/", "/auth/oauth/token"),
+        (
+            "/auth/oauth/tokens",
+            "/auth/.well-known/oauth-authorization-server",
+        ),
+    ] {
+        let lost = document(format!("{origin}{wrong}")).await;
+        let words = lost["error_description"].as_str().unwrap();
+        assert!(words.contains(told), "{wrong}: {words}");
+    }
     let keys = document(format!("{origin}/auth/keys")).await;
     assert!(!keys["keys"].as_array().unwrap().is_empty());
     let api = document(format!(

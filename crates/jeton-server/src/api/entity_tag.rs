@@ -55,7 +55,9 @@ fn if_match(value: &HeaderValue) -> Result<Option<i64>, Problem> {
     let version = value
         .to_str()
         .ok()
-        .and_then(|tag| tag.strip_prefix("\"v")?.strip_suffix('"')?.parse().ok());
+        .and_then(|tag| tag.strip_prefix("\"v")?.strip_suffix('"')?.parse().ok())
+        // Tags are compared to the character (RFC 9110 §8.8.3.2).
+        .filter(|version: &i64| value == format!("\"v{version}\"").as_str());
     version.map(Some).ok_or_else(|| {
         Problem::invalid(
             "If-Match",
@@ -184,5 +186,27 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
             response.headers_mut().insert(ETAG, tag);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_compared_to_the_character() {
+        let seen = |tag: &'static str| if_match(&HeaderValue::from_static(tag));
+        assert!(matches!(seen("\"v12\""), Ok(Some(12))));
+        for other in [
+            "\"v+12\"",
+            "\"v012\"",
+            "\"v-0\"",
+            "W/\"v12\"",
+            "\"12\"",
+            "v12",
+            "\"v12\", \"v13\"",
+        ] {
+            assert!(seen(other).is_err(), "{other}");
+        }
     }
 }

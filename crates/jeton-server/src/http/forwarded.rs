@@ -126,6 +126,7 @@ fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Hop<'_>> {
 /// RFC 7239 §4: `for=192.0.2.60;proto=http;by=203.0.113.43`, names without case, values quoted or not.
 fn forwarded_element(element: &[u8]) -> Hop<'_> {
     let mut hop = Hop::default();
+    let mut is_named = false;
     for pair in split_outside_quotes(element, b';').unwrap_or_default() {
         let mut parts = pair.splitn(2, |byte| *byte == b'=');
         let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
@@ -133,7 +134,11 @@ fn forwarded_element(element: &[u8]) -> Hop<'_> {
         };
         let value = unquoted(value.trim_ascii());
         match name.trim_ascii() {
-            name if name.eq_ignore_ascii_case(b"for") => hop.address = node(value),
+            // RFC 7239 §4: each parameter once. Which of two is the proxy's, nobody can say.
+            name if name.eq_ignore_ascii_case(b"for") => {
+                hop.address = node(value).filter(|_| !is_named);
+                is_named = true;
+            }
             name if name.eq_ignore_ascii_case(b"proto") => hop.proto = Some(value),
             _ => {}
         }
@@ -246,6 +251,7 @@ mod tests {
             "",
             "for=unknown",
             "for=_hidden",
+            "for=198.51.100.17;for=203.0.113.9",
             "proto=https",
             "for=\"203.0.113.9",
             "for",

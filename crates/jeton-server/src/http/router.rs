@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum::extract::State;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
@@ -81,11 +82,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// The answer to a path that is not there, in the form of those around it.
-async fn no_such_path(uri: Uri) -> Response {
+async fn no_such_path(State(app): State<Arc<App>>, uri: Uri) -> Response {
     if !oauth::is_oauth_path(uri.path()) {
         return api::no_such_path().await.into_response();
     }
-    let mut response = oauth::no_such_endpoint(uri.path()).into_response();
+    let mut response = oauth::no_such_endpoint(app.issuer.path(), uri.path()).into_response();
     allow_any_origin(response.headers_mut());
     response
 }

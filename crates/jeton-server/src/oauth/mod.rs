@@ -37,14 +37,18 @@ pub(crate) fn is_oauth_path(path: &str) -> bool {
 }
 
 /// The answer to such a path where no endpoint is.
-pub(crate) fn no_such_endpoint(path: &str) -> OAuthError {
+pub(crate) fn no_such_endpoint(issuer_path: &str, path: &str) -> OAuthError {
     let written = path.bytes().filter(|byte| *byte == b'/').count();
     let description = if written > segments(path).count() {
-        "there is no endpoint at this path; write it without doubled or trailing slashes, as /oauth/token"
+        format!(
+            "there is no endpoint at this path; write it without doubled or trailing slashes, as {issuer_path}/oauth/token"
+        )
     } else {
-        "there is no endpoint at this path; the metadata at /.well-known/oauth-authorization-server names them"
+        format!(
+            "there is no endpoint at this path; the metadata at {issuer_path}/.well-known/oauth-authorization-server names them"
+        )
     };
-    OAuthError::invalid_request(StatusCode::NOT_FOUND, description)
+    OAuthError::invalid_request(StatusCode::NOT_FOUND, &description)
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
