@@ -197,3 +197,27 @@ async fn a_server_is_registered_without_a_query_and_told_how() {
         "{detail}"
     );
 }
+
+#[tokio::test]
+async fn a_secret_below_a_registered_url_reaches_no_token_and_no_record() {
+    let world = World::new().await;
+    for secret in [
+        world.client.client_secret.as_str(),
+        "eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4In0.c2ln",
+    ] {
+        let resource = format!("{TODO}/{secret}");
+        let refused = world.ask(&[("resource", &resource)]).await;
+        assert_eq!((refused.status, refused.error()), (400, "invalid_target"));
+        let words = refused.body.to_string();
+        assert!(words.contains(TODO) && !words.contains(secret), "{words}");
+        let events = world.operator.audit("kind=token.refused").await;
+        assert!(!events.is_empty() && !format!("{events:?}").contains(secret));
+    }
+    // Registered so, it is a name like any other.
+    let url = "http://localhost:3004/jeton_internal-documentation/mcp";
+    let server = world.operator.mcp_server(url, &["docs"]).await;
+    let client = world.operator.client(&server, &["docs"]).await;
+    client
+        .token(&world.jeton.url, &[("resource", &format!("{url}/a"))])
+        .await;
+}

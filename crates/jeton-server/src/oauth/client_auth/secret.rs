@@ -33,6 +33,12 @@ pub(super) async fn authenticate(
         return Err(AuthRefusal::MistypedSecret { in_header });
     }
     let Some(secret) = matching else {
+        if let Some(Known::Client(entry)) = &known {
+            let id = entry.client.id;
+            Box::pin(app.directory.look_as_if_missing(id))
+                .await
+                .map_err(service)?;
+        }
         return Err(match &known {
             Some(_) => AuthRefusal::WrongSecret { in_header },
             None => AuthRefusal::UnknownClient { in_header },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jeton_core::{Grant, McpServer, TokenRequest};
+use jeton_core::{Grant, McpServer, TokenRequest, looks_secret};
 
 use super::decision::{Decision, Issue, Refusal};
 use super::granted_scopes::{GrantedScopes, granted_scopes};
@@ -60,12 +60,24 @@ fn target<'a>(
     };
     let mut grants = client.grants.iter();
     match grants.find(|grant| grant.mcp_server_id == server.id) {
+        Some(_) if names_a_secret(request, &server) => Err(Refusal::ResourceSecret {
+            registered: server.url.as_given().to_owned(),
+            server: server.id,
+        }),
         Some(grant) => Ok((server, grant)),
         None => Err(Refusal::ResourceNotGranted {
             server: Some(server.id),
             granted: GrantedUrls::of(client, directory),
         }),
     }
+}
+
+/// Whether somebody put a secret below a registered URL.
+fn names_a_secret(request: &TokenRequest, server: &McpServer) -> bool {
+    let Some(resource) = &request.resource else {
+        return false;
+    };
+    looks_secret(resource.as_given()) && !server.urls().any(|url| looks_secret(url.as_given()))
 }
 
 /// Where no resource is named: the client's default MCP server; without one, its only grant.

@@ -54,6 +54,16 @@ pub(super) enum Refusal {
         /// What it may ask for.
         granted: GrantedUrls,
     },
+    /// It would stand in the token and in the audit log.
+    #[error(
+        "the path of resource holds what looks like a secret or a token; send the URL of the MCP server alone: {registered}"
+    )]
+    ResourceSecret {
+        /// The MCP server's URL.
+        registered: String,
+        /// The MCP server.
+        server: McpServerId,
+    },
     /// Registered once, and not released since.
     #[error(
         "the MCP server at this URL was deleted or has moved, and nobody gets tokens for it; an operator can release the URL or register it again. The client may ask for: {granted}"
@@ -111,6 +121,7 @@ impl Refusal {
             | Self::ScopeUndefined { server, .. }
             | Self::NothingGranted { server, .. }
             | Self::ResourceRetired { server, .. }
+            | Self::ResourceSecret { server, .. }
             | Self::NoScope { server } => Some(*server),
             _ => None,
         }
@@ -125,6 +136,7 @@ impl From<&Refusal> for OAuthError {
             Refusal::NoGrant
             | Refusal::ResourceMissing { .. }
             | Refusal::ResourceNotGranted { .. }
+            | Refusal::ResourceSecret { .. }
             | Refusal::ResourceRetired { .. } => ErrorCode::InvalidTarget,
             Refusal::ScopeNotGranted { .. }
             | Refusal::ScopeUndefined { .. }
