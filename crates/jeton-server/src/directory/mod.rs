@@ -58,12 +58,17 @@ impl ClientEntry {
     }
 }
 
+/// An ID that no client has.
+const NOBODY: &str = "m2m_00000000000000000000000000";
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Directory {
     store: Store,
     clients: Cache<ClientId, Arc<ClientEntry>>,
     missing: Cache<ClientId, Instant>,
+    /// Clients that were claimed with a wrong secret, and since when they take no longer than missing ones.
+    claimed: Cache<ClientId, Instant>,
     changes: AtomicU64,
     mcp_servers: ArcSwap<McpServers>,
     changing: Mutex<()>,
@@ -85,6 +90,7 @@ impl Directory {
             store: options.store,
             clients: Cache::new(MAX_CLIENTS),
             missing: Cache::new(MAX_MISSING),
+            claimed: Cache::new(MAX_MISSING),
             changes: AtomicU64::new(0),
             mcp_servers: ArcSwap::from_pointee(McpServers::default()),
             changing: Mutex::new(()),
@@ -127,6 +133,22 @@ impl Directory {
             return Ok(known);
         }
         read
+    }
+
+    /// Does for a client that is known what looking for an unknown one does: a read the first time, none
+    /// while memory covers it. Otherwise the time that a refusal takes would say which clients exist.
+    pub(crate) async fn look_as_if_missing(&self, id: ClientId) -> Result<(), StoreError> {
+        if let Some(read_at) = self.claimed.get(&id)
+            && self.freshness.covers(read_at)
+        {
+            return Ok(());
+        }
+        let read_at = Instant::now();
+        if let Ok(nobody) = NOBODY.parse() {
+            Box::pin(self.store.find_whole_client(nobody)).await?;
+        }
+        self.claimed.insert(id, read_at);
+        Ok(())
     }
 
     /// A client as it is now, or was at `moment` or later.
