@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::extract::Request;
 use axum::{Json, Router};
-use jeton_tests::{Jeton, TodoServer, jeton_alone};
+use jeton_tests::{Jeton, TodoServer, binary, jeton_alone};
 use serde_json::json;
+use tokio::process::Command;
 
 fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
@@ -56,6 +57,34 @@ impl Impostor {
         ];
         came.iter()
             .any(|came| credentials.iter().any(|word| came.contains(word)))
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_nobody_named_does_not_say_where_the_secret_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("jeton-data");
+    std::fs::create_dir(&data).unwrap();
+    let file = json!({ "issuer": "https://evil.example", "client_id": "m2m_y", "client_secret": "jeton_y" });
+    std::fs::write(data.join("admin.json"), file.to_string()).unwrap();
+    for arguments in [
+        &["token"][..],
+        &["client", "list"],
+        &["call", "http://127.0.0.1:9/mcp", "--list"],
+    ] {
+        let output = Command::new(binary("jeton"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_remove("JETON_DATA_DIR")
+            .env("JETON_CLIENT_ID", "m2m_x")
+            .env("JETON_CLIENT_SECRET", "jeton_secret")
+            .output()
+            .await
+            .unwrap();
+        let words = err(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {words}");
+        assert!(words.contains("set JETON_URL"), "{arguments:?}: {words}");
+        assert!(!words.contains("jeton_secret"), "{words}");
     }
 }
 
@@ -177,4 +206,30 @@ async fn what_admin_json_says_is_compared_with_the_server() {
     let reached = jeton.command(&["token", "--server", &through.url]).await;
     assert!(reached.status.success(), "{}", err(&reached));
     assert!(through.was_sent_credentials());
+}
+
+#[tokio::test]
+async fn what_a_server_sends_reaches_no_terminal_as_it_is() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(async || "\u{1b}]0;pwned\u{7}\u{9b}31m{");
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let who = [
+        ("JETON_URL", url.as_str()),
+        ("JETON_CLIENT_ID", "m2m_x"),
+        ("JETON_CLIENT_SECRET", "jeton_secret"),
+    ];
+    let mcp_url = format!("{url}/mcp?key=hidden");
+    for arguments in [
+        &["token"][..],
+        &["call", &mcp_url, "--list"],
+        &["client", "list"],
+    ] {
+        let output = jeton_alone(&who, arguments).await;
+        let words = err(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {words}");
+        let is_tame = |c: char| c == '\n' || !c.is_control();
+        assert!(words.chars().all(is_tame), "{arguments:?}: {words:?}");
+        assert!(!words.contains("hidden"), "{words}");
+    }
 }

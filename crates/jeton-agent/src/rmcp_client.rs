@@ -41,6 +41,15 @@ impl AuthorizedClient {
         R: Future<Output = Result<T, Failure>> + Send,
         T: Send,
     {
+        self.called(uri, call).await.map_err(without_url)
+    }
+
+    async fn called<T, F, R>(&self, uri: &str, call: F) -> Result<T, Failure>
+    where
+        F: Fn(String) -> R + Send,
+        R: Future<Output = Result<T, Failure>> + Send,
+        T: Send,
+    {
         if !self.tokens.covers(uri) {
             return Err(failure(AgentError::OtherResource {
                 found: without_query(uri).to_owned(),
@@ -88,6 +97,14 @@ impl AuthorizedClient {
                 Err(StreamableHttpError::InsufficientScope(refusal))
             }
         }
+    }
+}
+
+/// The same error without the URL, whose query may be secret.
+fn without_url(error: Failure) -> Failure {
+    match error {
+        StreamableHttpError::Client(error) => StreamableHttpError::Client(error.without_url()),
+        other => other,
     }
 }
 

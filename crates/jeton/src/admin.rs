@@ -82,7 +82,9 @@ impl Admin {
     ) -> anyhow::Result<Self> {
         let credentials = match (named, file) {
             // Without JETON_URL they go where admin.json says that the server is.
-            (Some(named), Some(file)) if global.server.is_none() => named.belonging_to(file.issuer),
+            (Some(named), Some(file)) if global.server.is_none() => {
+                named.belonging_to(credentials::issuer_in(global, &path, &file)?)
+            }
             (Some(named), _) => named,
             (None, Some(file)) => FoundCredentials::of_file(path, file),
             (None, None) => bail!(

@@ -1,5 +1,6 @@
 //! Data to stdout, words to stderr.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,9 +10,16 @@ use serde_json::{Value, json};
 
 use crate::usage::Usage;
 
-/// Prints data, a line at a time. A reader that closed the pipe has had enough, which is no error.
+/// Prints data, a line at a time. A reader that closed the pipe has had enough, which is no error. Others'
+/// texts are in it: on a terminal, what would control the terminal is written as its number.
 pub(crate) fn data(text: &str) -> anyhow::Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
+    let mut stdout = io::stdout().lock();
+    let text = if stdout.is_terminal() {
+        tame(text)
+    } else {
+        Cow::Borrowed(text)
+    };
+    match writeln!(stdout, "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
@@ -22,10 +30,30 @@ pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
     data(&serde_json::to_string_pretty(value)?)
 }
 
-/// Says something to the person at the keyboard.
+/// Says something to the person at the keyboard. It may name what others sent, so nothing in it controls the
+/// terminal.
 pub(crate) fn say(words: &str) {
     // Who closed the terminal hears nothing more, which is no reason to stop.
-    let _ = writeln!(io::stderr(), "{words}");
+    let _ = writeln!(io::stderr(), "{}", tame(words));
+}
+
+/// A text whose line breaks and tabs are all that it does to a terminal.
+fn tame(text: &str) -> Cow<'_, str> {
+    let is_tame = |c: char| {
+        matches!(c, '\n' | '\t') || !matches!(shown(c.encode_utf8(&mut [0; 4])), Cow::Owned(_))
+    };
+    if text.chars().all(is_tame) {
+        return Cow::Borrowed(text);
+    }
+    let mut tamed = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_tame(c) {
+            tamed.push(c);
+        } else {
+            tamed.extend(c.escape_unicode());
+        }
+    }
+    Cow::Owned(tamed)
 }
 
 /// How far long work has come: one line that renews itself for a person at a terminal, nothing
@@ -152,5 +180,29 @@ pub(crate) fn cell(object: &Value, member: &str) -> String {
             texts.join(" ")
         }
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_others_sent_controls_the_terminal() {
+        let lines = "two lines\n\tand a tab: 漢字 é";
+        assert_eq!(tame(lines), lines);
+        for hostile in [
+            "\u{1b}]0;title\u{7}",
+            "\u{9b}31m",
+            "\rfake",
+            "a\u{8}b",
+            "\u{202e}txt",
+        ] {
+            let tamed = tame(hostile);
+            assert!(
+                tamed.chars().all(|c| !c.is_control() && c != '\u{202e}'),
+                "{tamed:?}"
+            );
+        }
     }
 }

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use jeton_agent::{AgentError, AuthorizedClient, TokenSource};
-use jeton_core::ScopeSet;
+use jeton_core::{Challenge, ScopeSet};
 use rmcp::model::{CallToolRequestParams, CallToolResult, ProtocolVersion, Tool};
-use rmcp::service::RunningService;
+use rmcp::service::{RunningService, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
@@ -21,6 +21,9 @@ use crate::value;
 ///
 /// Example: jeton call http://localhost:3002/mcp create_todo '{"title": "Buy milk"}'
 #[derive(Args)]
+#[command(
+    override_usage = "jeton call <MCP_URL> <TOOL> [JSON] [OPTIONS]\n       jeton call <MCP_URL> --list [OPTIONS]"
+)]
 pub(crate) struct Call {
     /// The URL of the MCP endpoint.
     mcp_url: String,
@@ -61,19 +64,24 @@ pub(crate) async fn run(call: Call, global: &Global) -> anyhow::Result<()> {
     }
     let tokens = tokens.build()?;
     // What cannot be had is said here, in its own words, before the MCP client wraps it.
-    tokens.token().await.map_err(with_advice)?;
+    let token = tokens.token().await;
+    let token = token.map_err(|error| with_advice(error, tokens.resource()))?;
+    let has = token.scope().map(ScopeSet::summary);
     let client = connect(&call.mcp_url, tokens).await?;
     let outcome = match call.tool {
         None => list_tools(&client, global).await,
-        Some(tool) => call_tool(&client, tool, call.arguments, global).await,
+        Some(tool) => call_tool(&client, tool, call.arguments, has, global).await,
     };
     client.cancel().await.ok();
     outcome
 }
 
 /// An error with the flag that helps.
-fn with_advice(error: AgentError) -> anyhow::Error {
+fn with_advice(error: AgentError, url: &str) -> anyhow::Error {
     match &error {
+        AgentError::Http(_) => anyhow::Error::new(error).context(format!(
+            "no answer from the MCP server at {url}: is it running, and can this machine reach it?"
+        )),
         AgentError::OtherIssuer { .. } => {
             anyhow!("{error} (here: --issuer or JETON_ISSUER)")
         }
@@ -98,7 +106,11 @@ pub(crate) async fn connect(url: &str, tokens: TokenSource) -> anyhow::Result<Co
     };
     ().serve_with_lifecycle(transport, lifecycle)
         .await
-        .with_context(|| format!("no MCP connection to {url}"))
+        .with_context(|| {
+            // A query may be secret.
+            let url = url.split('?').next().unwrap_or(url);
+            format!("no MCP connection to {url}")
+        })
 }
 
 async fn list_tools(client: &Connection, global: &Global) -> anyhow::Result<()> {
@@ -123,14 +135,13 @@ async fn call_tool(
     client: &Connection,
     tool: String,
     arguments: Map<String, Value>,
+    has: Option<String>,
     global: &Global,
 ) -> anyhow::Result<()> {
     let mut request = CallToolRequestParams::new(tool.clone());
     request.arguments = Some(arguments);
-    let result = client
-        .call_tool(request)
-        .await
-        .with_context(|| format!("{tool} failed"))?;
+    let result = client.call_tool(request).await;
+    let result = result.map_err(|error| not_called(error, &tool, has))?;
     if global.json {
         output::json(&json!(result))?;
     } else {
@@ -140,6 +151,22 @@ async fn call_tool(
         bail!("{tool} answered with an error");
     }
     Ok(())
+}
+
+/// Why a tool was not called: where the MCP server asks for a scope, which one, and who can grant it.
+fn not_called(error: ServiceError, tool: &str, has: Option<String>) -> anyhow::Error {
+    let challenge = error.auth_challenge().map(Challenge::parse);
+    match challenge
+        .and_then(Result::ok)
+        .and_then(|challenge| challenge.scope)
+    {
+        Some(wanted) => anyhow!(
+            "{tool} needs the scope {}, and this client's token has {}. An admin can grant it: jeton client update CLIENT_ID --mcp-server SERVER --add-scope SCOPE",
+            wanted.summary(),
+            has.unwrap_or_else(|| "another".to_owned())
+        ),
+        None => anyhow::Error::new(error).context(format!("{tool} failed")),
+    }
 }
 
 /// The structured result where there is one, else the texts.

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use jeton_agent::ClientCredentials;
 use jeton_core::{PlainSecret, excerpt};
-use jeton_jose::is_same_issuer;
+use jeton_jose::{is_loopback_url, is_same_issuer};
 use jeton_server::AdminCredentials;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -181,11 +181,30 @@ pub(crate) fn server_url(
     let known = global.server.as_deref().or(credentials.issuer());
     let url = match known {
         Some(url) => url.to_owned(),
-        None => admin_file(global)?
-            .1
-            .map_or_else(|| DEFAULT_URL.to_owned(), |file| file.issuer),
+        None => match admin_file(global)? {
+            (path, Some(file)) => issuer_in(global, &path, &file)?,
+            (_, None) => DEFAULT_URL.to_owned(),
+        },
     };
     Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// The issuer in `admin.json`, for credentials from elsewhere that do not say where they belong. Not where the
+/// file is merely found in the working directory, which may be anybody's: the secret would go to whatever it names.
+pub(crate) fn issuer_in(
+    global: &Global,
+    path: &Path,
+    file: &AdminCredentials,
+) -> anyhow::Result<String> {
+    if global.data_dir.is_none() && !is_loopback_url(&file.issuer) {
+        bail!(
+            "JETON_CLIENT_ID and JETON_CLIENT_SECRET do not say which server they belong to: set JETON_URL to it. {}, found in the working directory, names {}: if that is the one, repeat with JETON_URL={} or --data-dir",
+            path.display(),
+            file.issuer,
+            file.issuer
+        );
+    }
+    Ok(file.issuer.clone())
 }
 
 /// `JETON_CLIENT_ID` and `JETON_CLIENT_SECRET`, if both are set.
