@@ -161,3 +161,57 @@ fn only_one_place_turns_protocol_errors_into_responses() {
         assert!(!picks_a_status, "{} picks a status", path.display());
     }
 }
+
+/// Whether `text` has a value in braces with a noun in the plural behind it: `in 1 seconds` is what people would read.
+fn counts_by_hand(text: &str) -> Option<&str> {
+    const NOUNS: [&str; 12] = [
+        "seconds", "minutes", "hours", "days", "changes", "events", "clients", "rows", "tokens",
+        "steps", "MCP servers", "requests",
+    ];
+    let after_values = text.match_indices("} ").map(|(at, _)| (at, &text[at + 2..]));
+    // Constants are in capitals, and more than one.
+    let is_value = |at: &usize| {
+        let value = text[..*at].rsplit('{').next().unwrap_or_default();
+        !value.starts_with(char::is_uppercase) && !value.ends_with('%')
+    };
+    let mut found = after_values.filter(|(at, rest)| {
+        if !is_value(at) {
+            return false;
+        }
+        let mut nouns = NOUNS.iter();
+        nouns.any(|noun| {
+            let behind = rest.strip_prefix(noun).map(|rest| rest.chars().next());
+            behind.is_some_and(|next| next.is_none_or(|next| !next.is_alphanumeric()))
+        })
+    });
+    let (at, rest) = found.next()?;
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let end = at + 2 + rest.find('\n').unwrap_or(rest.len());
+    Some(text[line..end].trim())
+}
+
+#[test]
+fn nouns_are_counted_in_one_place() {
+    assert!(counts_by_hand("in {wait} seconds").is_some());
+    assert!(counts_by_hand("in {{ wait }} days.").is_some());
+    assert!(counts_by_hand("in {}").is_none());
+    for (path, text) in sources(&workspace().join("crates")) {
+        if path.ends_with("jeton-core/src/span.rs") || path.iter().any(|part| part == "tests") {
+            continue;
+        }
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = code.collect::<Vec<_>>().join("\n");
+        // `{issuer} tokens` and its kind name something that is not a number.
+        let code = code.replace("{algorithm} tokens", "");
+        let by_hand = counts_by_hand(&code).unwrap_or_default();
+        assert_eq!(by_hand, "", "{}: use jeton_core::counted", path.display());
+    }
+    let templates = workspace().join("crates/jeton-server/templates");
+    for entry in fs::read_dir(templates).unwrap() {
+        let path = entry.unwrap().path();
+        // Some are shown, and these are all of them.
+        let text = fs::read_to_string(&path).unwrap().replace("clients in all", "");
+        let by_hand = counts_by_hand(&text).unwrap_or_default();
+        assert_eq!(by_hand, "", "{}", path.display());
+    }
+}

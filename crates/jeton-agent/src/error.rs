@@ -96,7 +96,7 @@ pub enum AgentError {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// It took too long.
-    #[error("no token for {url} within {} seconds", limit.as_secs_f32())]
+    #[error("no token for {url} within {}", jeton_core::in_seconds(*limit))]
     TimedOut {
         /// The MCP server.
         url: String,

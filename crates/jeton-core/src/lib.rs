@@ -65,7 +65,9 @@ pub use search_text::search_text;
 pub use secret::{ClientSecret, PlainSecret, SecretDigest, SecretState};
 pub use server_metadata::ServerMetadata;
 pub use signing_key::{KeyState, SigningAlgorithm};
-pub use span::{DurationError, TimeError, counted, parse_duration, parse_time};
+pub use span::{
+    DurationError, TimeError, counted, in_seconds, in_whole_seconds, parse_duration, parse_time,
+};
 pub use token_request::{GrantType, PresentedSecret, TokenRequest, TokenRequestError};
 pub use token_response::{LONG_TOKEN, TokenResponse, TokenType};
 pub use tokens_of::TokensOf;

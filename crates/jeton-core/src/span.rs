@@ -86,6 +86,20 @@ pub fn counted(count: impl TryInto<u64>, noun: &str) -> String {
     }
 }
 
+/// `1 second`, `30 seconds`, `0.5 seconds`.
+pub fn in_seconds(duration: Duration) -> String {
+    if duration.subsec_nanos() == 0 {
+        counted(duration.as_secs(), "second")
+    } else {
+        format!("{} seconds", duration.as_secs_f32())
+    }
+}
+
+/// For how long to wait before the next try, in whole seconds: `1 second` at least.
+pub fn in_whole_seconds(wait: Duration) -> String {
+    counted(wait.as_secs().max(1), "second")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,5 +176,16 @@ mod tests {
         assert_eq!(counted(1_u64, "change"), "1 change");
         assert_eq!(counted(0_i64, "change"), "0 changes");
         assert_eq!(counted(2_usize, "audit event"), "2 audit events");
+        for (millis, exact, whole) in [
+            (0, "0 seconds", "1 second"),
+            (500, "0.5 seconds", "1 second"),
+            (1000, "1 second", "1 second"),
+            (1500, "1.5 seconds", "1 second"),
+            (30_000, "30 seconds", "30 seconds"),
+        ] {
+            let duration = Duration::from_millis(millis);
+            assert_eq!(in_seconds(duration), exact);
+            assert_eq!(in_whole_seconds(duration), whole);
+        }
     }
 }

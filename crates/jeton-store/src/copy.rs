@@ -88,7 +88,8 @@ pub enum CopyError {
     },
     /// It was changed meanwhile.
     #[error(
-        "after copying, {table} has {found} rows and not {expected}: the source was changed meanwhile, or the target before. Stop every server, empty the target and run this again"
+        "after copying, {table} has {} and not {expected}: the source was changed meanwhile, or the target before. Stop every server, empty the target and run this again",
+        jeton_core::counted(*found, "row")
     )]
     Count {
         /// Which table.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use jeton_core::{AuditKind, Timestamp, parse_time};
+use jeton_core::{AuditKind, Timestamp, counted, parse_time};
 use jeton_store::{AuditFilter, AuditSearch};
 use serde::Deserialize;
 
@@ -42,7 +42,7 @@ pub(crate) struct AuditForm {
 struct AuditPage {
     page: Page,
     /// How many days events are kept, where they are not kept indefinitely.
-    kept_days: Option<u64>,
+    kept_days: Option<String>,
     form: AuditForm,
     errors: Errors,
     kinds: Vec<&'static str>,
@@ -158,7 +158,9 @@ pub(crate) async fn list(
     let live = switch("live", form.live.as_deref())? && before.is_none();
     let page = AuditPage {
         page: Page::new(&signed_in, Nav::AuditLog, "Audit log"),
-        kept_days: app.audit_retention.map(|kept| kept.as_secs() / 86_400),
+        kept_days: app
+            .audit_retention
+            .map(|kept| counted(kept.as_secs() / 86_400, "day")),
         kinds: AuditKind::ALL.iter().map(|kind| kind.as_str()).collect(),
         servers: app
             .directory

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jeton_core::Timestamp;
+use jeton_core::{Timestamp, counted};
 
 /// A time on a page: the machine's form, and how long ago or ahead it is.
 #[derive(Debug, Clone)]
@@ -41,24 +41,16 @@ fn span(duration: Duration) -> String {
     for (size, name) in units {
         // "23 hours" rather than "1 day" until two days, and so on.
         if seconds >= size * 2 || (size <= 3_600 && seconds >= size) {
-            return count(seconds / size, name);
+            return counted(seconds / size, name);
         }
     }
-    count(seconds, "second")
-}
-
-fn count(number: u64, unit: &str) -> String {
-    if number == 1 {
-        format!("1 {unit}")
-    } else {
-        format!("{number} {unit}s")
-    }
+    counted(seconds, "second")
 }
 
 /// A lifetime: `1 hour`, `90 minutes`, `45 seconds`.
 pub(crate) fn lifetime(seconds: u32) -> String {
     let (number, unit) = split_lifetime(seconds);
-    count(u64::from(number), unit.trim_end_matches('s'))
+    counted(number, unit.trim_end_matches('s'))
 }
 
 /// A lifetime for a field with a unit picker.
@@ -104,6 +96,11 @@ pub(crate) fn grouped(number: i64) -> String {
     text
 }
 
+/// `1 token`, `1,234 tokens`.
+pub(crate) fn grouped_count(number: i64, noun: &str) -> String {
+    counted(number, noun).replacen(&number.to_string(), &grouped(number), 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +122,7 @@ mod tests {
         assert!(seconds("-2", "hours").is_err() && seconds("x", "hours").is_err());
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(12), "12");
+        assert_eq!(grouped_count(1, "token"), "1 token");
+        assert_eq!(grouped_count(1_234, "token"), "1,234 tokens");
     }
 }

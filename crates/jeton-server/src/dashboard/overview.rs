@@ -13,7 +13,7 @@ use jeton_store::{StoredKey, TokenCount};
 use serde::Deserialize;
 
 use super::chart::{self, Range};
-use super::format::{When, grouped, when};
+use super::format::{When, grouped, grouped_count, when};
 use super::{Nav, Page, PageError, PageQuery, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::service::statistics;
@@ -139,7 +139,7 @@ async fn busiest(
             busy.push(BusyClient {
                 id: id.to_string(),
                 name: entry.client.name.to_string(),
-                issued: grouped(count.issued),
+                issued: grouped_count(count.issued, "token"),
                 refused: (count.refused > 0).then(|| grouped(count.refused)),
             });
         }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use jeton_core::{ErrorCode, ErrorResponse, redact};
+use jeton_core::{ErrorCode, ErrorResponse, in_whole_seconds, redact};
 
 /// An error of an OAuth endpoint.
 #[derive(Debug, Clone)]
@@ -49,14 +49,14 @@ impl OAuthError {
 
     /// Client authentication failed again and again (RFC 6585 §4): 429, with the error that it is.
     pub(crate) fn too_many_failures(wait: Duration) -> Self {
-        let seconds = wait.as_secs().max(1);
         Self {
             status: StatusCode::TOO_MANY_REQUESTS,
             retry_after: Some(wait),
             ..Self::new(
                 ErrorCode::InvalidClient,
                 format!(
-                    "client authentication failed too often; try again in {seconds} seconds. The right secret works at any time"
+                    "client authentication failed too often; try again in {}. The right secret works at any time",
+                    in_whole_seconds(wait)
                 ),
             )
         }

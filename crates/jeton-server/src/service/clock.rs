@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use jeton_core::Timestamp;
+use jeton_core::{Timestamp, counted};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -103,8 +103,8 @@ pub(crate) async fn look(app: &App) -> Result<Trust, ServiceError> {
         Some(doubt) if stepped || doubt.known != known => *doubt = Doubt { since: at, known },
         Some(doubt) if at.duration_since(doubt.since) >= LASTING => {
             tracing::warn!(
-                "the clock has lasted for {} hours, and is trusted from here on",
-                hours(LASTING)
+                "the clock has lasted for {}, and is trusted from here on",
+                counted(hours(LASTING), "hour")
             );
             state.doubt = None;
             app.store.confirm_time(now).await?;
@@ -136,9 +136,9 @@ fn say(known: Timestamp, now: Timestamp) {
         known = %known,
         now = %now,
         "the clock is {way} the last time at which a server is known to have run. If every server was off \
-         meanwhile, all is well; if the clock is wrong, set it right. Until this time has lasted for {} hours, \
+         meanwhile, all is well; if the clock is wrong, set it right. Until this time has lasted for {}, \
          or `jeton serve --trust-clock` says that it is right, nothing is removed, rotated or forgotten",
-        hours(LASTING)
+        counted(hours(LASTING), "hour")
     );
 }
 

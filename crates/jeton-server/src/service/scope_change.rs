@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use jeton_core::{
-    DefinedScopes, Description, Grant, McpServer, Scope, ScopeDefinition, ScopeSet, TokenRequest,
-};
+use jeton_core::{DefinedScopes, Description, Grant, McpServer, Scope, ScopeDefinition, ScopeSet, TokenRequest, counted};
 
 use super::error::{Confirmation, Loss};
 use super::mcp_servers::McpServerChange;
@@ -269,11 +267,7 @@ pub(super) async fn losses(
         })
         .collect();
     let clients = losing.len();
-    let noun = if clients == 1 {
-        "client loses"
-    } else {
-        "clients lose"
-    };
+    let verb = if clients == 1 { "loses" } else { "lose" };
     let for_good = if losing.iter().any(|one| one.is_changed) {
         "; defining them again later gives them back to nobody"
     } else {
@@ -281,7 +275,8 @@ pub(super) async fn losses(
     };
     Ok(Some(Confirmation {
         detail: format!(
-            "{clients} {noun} scopes on {} ({}){for_good}",
+            "{} {verb} scopes on {} ({}){for_good}",
+            counted(clients, "client"),
             server.name,
             counts.join(", ")
         ),

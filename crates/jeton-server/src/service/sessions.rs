@@ -32,7 +32,7 @@ pub(crate) enum SignInError {
     #[error("the e-mail address or the password is wrong")]
     Wrong,
     /// Too many failures.
-    #[error("too many failed attempts; try again in {} seconds", .0.as_secs().max(1))]
+    #[error("too many failed attempts; try again in {}", jeton_core::in_whole_seconds(*.0))]
     Throttled(Duration),
     /// The service failed.
     #[error(transparent)]

@@ -1,5 +1,6 @@
 //! What the demo prints, and whether each step went as it says.
 
+use jeton_core::counted;
 use serde_json::Value;
 
 use super::exchange::Answer;
@@ -83,7 +84,7 @@ impl Narrator {
     /// An error where a step did not go as it says.
     pub(super) fn verdict(self) -> anyhow::Result<()> {
         if self.failed.is_empty() {
-            return data(&format!("\n{} steps, each as it says.", self.steps));
+            return data(&format!("\n{}, each as it says.", counted(self.steps, "step")));
         }
         anyhow::bail!("not as it says: {}", self.failed.join("; "))
     }

@@ -48,7 +48,7 @@ pub(crate) enum OidcError {
     #[error("many people are signing in; try again in a moment")]
     Busy,
     /// Too many failures.
-    #[error("too many failed attempts; try again in {} seconds", .0.as_secs().max(1))]
+    #[error("too many failed attempts; try again in {}", jeton_core::in_whole_seconds(*.0))]
     Throttled(Duration),
     /// Somebody who may not.
     #[error("{0} may not use this dashboard; ask an admin for an invitation")]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use jeton_core::Description;
+use jeton_core::{Description, counted};
 use serde_json::{Map, Value, json};
 
 use super::declaration::{Declaration, DeclaredClient, DeclaredServer};
@@ -172,8 +172,8 @@ pub(super) fn find_server<'a>(
         [] => Ok(None),
         [one] => Ok(Some(*one)),
         several => bail!(
-            "{} MCP servers have the name {} ({}), and none of them the URL {}: rename or delete what is not meant",
-            several.len(),
+            "{} have the name {} ({}), and none of them the URL {}: rename or delete what is not meant",
+            counted(several.len(), "MCP server"),
             wanted.name,
             ids(several),
             wanted.url
@@ -190,8 +190,8 @@ fn find_client<'a>(
         [] => Ok(None),
         [one] => Ok(Some(*one)),
         several => bail!(
-            "{} clients have the name {} ({}): rename or delete what is not meant",
-            several.len(),
+            "{} have the name {} ({}): rename or delete what is not meant",
+            counted(several.len(), "client"),
             wanted.name,
             ids(several)
         ),
