@@ -165,10 +165,22 @@ fn only_one_place_turns_protocol_errors_into_responses() {
 /// Whether `text` has a value in braces with a noun in the plural behind it: `in 1 seconds` is what people would read.
 fn counts_by_hand(text: &str) -> Option<&str> {
     const NOUNS: [&str; 12] = [
-        "seconds", "minutes", "hours", "days", "changes", "events", "clients", "rows", "tokens",
-        "steps", "MCP servers", "requests",
+        "seconds",
+        "minutes",
+        "hours",
+        "days",
+        "changes",
+        "events",
+        "clients",
+        "rows",
+        "tokens",
+        "steps",
+        "MCP servers",
+        "requests",
     ];
-    let after_values = text.match_indices("} ").map(|(at, _)| (at, &text[at + 2..]));
+    let after_values = text
+        .match_indices("} ")
+        .map(|(at, _)| (at, &text[at + 2..]));
     // Constants are in capitals, and more than one.
     let is_value = |at: &usize| {
         let value = text[..*at].rsplit('{').next().unwrap_or_default();
@@ -199,7 +211,9 @@ fn nouns_are_counted_in_one_place() {
         if path.ends_with("jeton-core/src/span.rs") || path.iter().any(|part| part == "tests") {
             continue;
         }
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         let code = code.collect::<Vec<_>>().join("\n");
         // `{issuer} tokens` and its kind name something that is not a number.
         let code = code.replace("{algorithm} tokens", "");
@@ -210,7 +224,9 @@ fn nouns_are_counted_in_one_place() {
     for entry in fs::read_dir(templates).unwrap() {
         let path = entry.unwrap().path();
         // Some are shown, and these are all of them.
-        let text = fs::read_to_string(&path).unwrap().replace("clients in all", "");
+        let text = fs::read_to_string(&path)
+            .unwrap()
+            .replace("clients in all", "");
         let by_hand = counts_by_hand(&text).unwrap_or_default();
         assert_eq!(by_hand, "", "{}", path.display());
     }

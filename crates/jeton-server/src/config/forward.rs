@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::ConfigError;
-use super::load::plain_environment;
+use super::environment::plain_environment;
 use super::named_file::read_named_text;
 
 /// A section as somebody wrote it.

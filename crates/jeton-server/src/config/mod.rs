@@ -1,7 +1,12 @@
 //! How the server is set up: defaults, then `jeton.toml`, then `JETON_*` in the environment, then
 //! flags; the later wins.
 
+mod announced_issuer;
+mod check;
 mod database;
+mod environment;
+mod error;
+mod file;
 mod forward;
 mod issuer;
 mod listen;
@@ -19,12 +24,12 @@ use jeton_store::Database;
 use serde::{Deserialize, Serialize};
 
 pub use database::DatabaseUrl;
+pub use error::ConfigError;
 pub use forward::RawForward;
 pub(crate) use forward::{Destination, Forward};
 pub(crate) use issuer::TOKEN_ENDPOINT;
 pub use issuer::{Issuer, IssuerError};
 pub use listen::{ListenAddress, ListenAddressError};
-pub use load::ConfigError;
 pub use named_file::{read_named_file, read_named_text};
 pub(crate) use oidc::OidcConfig;
 pub use oidc::RawOidc;
@@ -105,7 +110,7 @@ pub struct RawConfig {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "load::optional_truth"
+        deserialize_with = "environment::optional_truth"
     )]
     pub insecure_http: Option<bool>,
     /// The certificate chain, PEM.
@@ -118,7 +123,7 @@ pub struct RawConfig {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "load::optional_truth"
+        deserialize_with = "environment::optional_truth"
     )]
     pub proxy_protocol: Option<bool>,
     /// The most connections at once.

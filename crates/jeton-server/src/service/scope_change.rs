@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use jeton_core::{DefinedScopes, Description, Grant, McpServer, Scope, ScopeDefinition, ScopeSet, TokenRequest, counted};
+use jeton_core::{
+    DefinedScopes, Description, Grant, McpServer, Scope, ScopeDefinition, ScopeSet, TokenRequest,
+    counted,
+};
 
 use super::error::{Confirmation, Loss};
 use super::mcp_servers::McpServerChange;

@@ -84,7 +84,10 @@ impl Narrator {
     /// An error where a step did not go as it says.
     pub(super) fn verdict(self) -> anyhow::Result<()> {
         if self.failed.is_empty() {
-            return data(&format!("\n{}, each as it says.", counted(self.steps, "step")));
+            return data(&format!(
+                "\n{}, each as it says.",
+                counted(self.steps, "step")
+            ));
         }
         anyhow::bail!("not as it says: {}", self.failed.join("; "))
     }
