@@ -12,6 +12,7 @@ mod operator;
 mod process;
 mod shared_host;
 mod todo_server;
+mod world;
 
 pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, hidden_field, set_cookie};
 pub use cluster::Cluster;
@@ -24,6 +25,7 @@ pub use operator::Operator;
 pub use process::{Process, binary, free_port, workspace};
 pub use shared_host::{SHARED_PATH, SharedHost};
 pub use todo_server::{TodoServer, call_tool};
+pub use world::World;
 
 /// An HTTP client that follows no redirects and uses no proxy.
 pub fn http() -> reqwest::Client {

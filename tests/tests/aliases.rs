@@ -3,108 +3,83 @@
 use axum::Router;
 use axum::routing::post;
 use jeton_guard::{GuardBuilder, GuardLayer};
-use jeton_tests::{Admin, Answer, Credentials, Jeton, Operator, claims, http};
+use jeton_tests::{Admin, Credentials, Jeton, World, claims, http};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const OUTSIDE: &str = "https://todo.example.com/mcp";
 const INSIDE: &str = "http://todo.internal:3002/mcp";
 
-struct World {
-    jeton: Jeton,
-    operator: Operator,
-    todo: String,
-    client: Credentials,
+async fn world(settings: Value) -> World {
+    let mut all = json!({ "aliases": [INSIDE] });
+    all.as_object_mut()
+        .unwrap()
+        .extend(settings.as_object().unwrap().clone());
+    World::new(OUTSIDE, all, &["a"]).await
 }
 
-impl World {
-    async fn new(settings: Value) -> Self {
-        let jeton = Jeton::start().await;
-        let operator = jeton.operator().await;
-        let mut all = json!({ "aliases": [INSIDE] });
-        all.as_object_mut()
-            .unwrap()
-            .extend(settings.as_object().unwrap().clone());
-        let todo = operator.mcp_server_with(OUTSIDE, &["a"], all).await;
-        let client = operator.client(&todo, &["a"]).await;
-        Self {
-            jeton,
-            operator,
-            todo,
-            client,
-        }
-    }
+async fn retired(world: &World) -> Vec<String> {
+    let list = world.operator.get("/retired-urls").await;
+    let items = list["items"].as_array().unwrap().iter();
+    let mut urls: Vec<_> = items
+        .map(|one| one["url"].as_str().unwrap().to_owned())
+        .collect();
+    urls.sort();
+    urls
+}
 
-    async fn ask(&self, resource: &str) -> Answer {
-        self.client
-            .ask(&self.jeton.url, &[("resource", resource)])
-            .await
-    }
-
-    async fn token(&self, resource: &str) -> String {
-        self.client
-            .token(&self.jeton.url, &[("resource", resource)])
-            .await
-    }
-
-    async fn audience(&self, resource: &str) -> Value {
-        claims(&self.token(resource).await)["aud"].clone()
-    }
-
-    fn path(&self) -> String {
-        format!("/mcp-servers/{}", self.todo)
-    }
-
-    async fn retired(&self) -> Vec<String> {
-        let list = self.operator.get("/retired-urls").await;
-        let items = list["items"].as_array().unwrap().iter();
-        let mut urls: Vec<_> = items
-            .map(|one| one["url"].as_str().unwrap().to_owned())
-            .collect();
-        urls.sort();
-        urls
-    }
-
-    async fn refused(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let (status, problem) = self.operator.send(method, path, Some(body)).await;
-        assert!(status >= 400, "{problem}");
-        (status, problem)
-    }
+async fn refused(world: &World, method: Method, path: &str, body: Value) -> (u16, Value) {
+    let (status, problem) = world.operator.send(method, path, Some(body)).await;
+    assert!(status >= 400, "{problem}");
+    (status, problem)
 }
 
 #[tokio::test]
 async fn a_token_by_an_alias_names_the_server_in_every_way_a_verifier_may_know_it() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let id = world.todo.as_str();
-    assert_eq!(world.audience(OUTSIDE).await, json!([OUTSIDE, id]));
-    assert_eq!(world.audience(INSIDE).await, json!([OUTSIDE, INSIDE, id]));
+    assert_eq!(
+        world.audience(&[("resource", OUTSIDE)]).await,
+        json!([OUTSIDE, id])
+    );
+    assert_eq!(
+        world.audience(&[("resource", INSIDE)]).await,
+        json!([OUTSIDE, INSIDE, id])
+    );
     let slash = format!("{INSIDE}/");
     let names = json!([OUTSIDE, INSIDE, slash, id]);
-    assert_eq!(world.audience(&slash).await, names);
+    assert_eq!(world.audience(&[("resource", &slash)]).await, names);
     let below = "http://todo.internal:3002/mcp/v2";
     let names = json!([OUTSIDE, INSIDE, below, id]);
     assert_eq!(
-        world.audience("HTTP://Todo.Internal:3002/mcp/v2").await,
+        world
+            .audience(&[("resource", "HTTP://Todo.Internal:3002/mcp/v2")])
+            .await,
         names
     );
-    let refused = world.ask("http://todo.internal:3002/other").await;
+    let refused = world
+        .ask(&[("resource", "http://todo.internal:3002/other")])
+        .await;
     let words = refused.body["error_description"].as_str().unwrap();
     assert!(words.contains(OUTSIDE) && words.contains(INSIDE), "{words}");
 
-    let strict = World::new(json!({ "token_profile": "strict" })).await;
-    assert_eq!(strict.audience(INSIDE).await, INSIDE);
+    let strict = world(json!({ "token_profile": "strict" })).await;
+    assert_eq!(strict.audience(&[("resource", INSIDE)]).await, INSIDE);
     let token = strict.client.token(&strict.jeton.url, &[]).await;
     assert_eq!(claims(&token)["aud"], OUTSIDE);
     let told = strict
         .client
-        .introspect(&strict.jeton.url, &strict.token(INSIDE).await)
+        .introspect(
+            &strict.jeton.url,
+            &strict.token(&[("resource", INSIDE)]).await,
+        )
         .await;
     assert_eq!(told["active"], true);
 }
 
 #[tokio::test]
 async fn a_url_belongs_to_one_server_as_identifier_or_alias() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let other =
         |url: &str, aliases: Value| json!({ "name": "Other", "url": url, "aliases": aliases });
     let far = "https://other.example.com/mcp";
@@ -113,7 +88,7 @@ async fn a_url_belongs_to_one_server_as_identifier_or_alias() {
         other(far, json!([OUTSIDE])),
         other(far, json!(["HTTP://todo.internal:3002/mcp/"])),
     ] {
-        let (status, problem) = world.refused(Method::POST, "/mcp-servers", body).await;
+        let (status, problem) = refused(&world, Method::POST, "/mcp-servers", body).await;
         assert_eq!(status, 409);
         assert!(problem["detail"].as_str().unwrap().contains(&world.todo));
     }
@@ -128,13 +103,13 @@ async fn a_url_belongs_to_one_server_as_identifier_or_alias() {
         (json!(many), "aliases"),
     ] {
         let body = other(far, aliases);
-        let (status, problem) = world.refused(Method::POST, "/mcp-servers", body).await;
+        let (status, problem) = refused(&world, Method::POST, "/mcp-servers", body).await;
         assert_eq!((status, &problem["parameter"]), (400, &json!(parameter)));
     }
     let second = world.operator.mcp_server(far, &["x"]).await;
     let path = format!("/mcp-servers/{second}");
     let take = json!({ "add_aliases": [INSIDE] });
-    let (status, _) = world.refused(Method::PATCH, &path, take).await;
+    let (status, _) = refused(&world, Method::PATCH, &path, take).await;
     assert_eq!(status, 409);
     let same = world.operator.get(&path).await;
     assert_eq!(same["aliases"], json!([]), "nothing was changed");
@@ -142,7 +117,7 @@ async fn a_url_belongs_to_one_server_as_identifier_or_alias() {
 
 #[tokio::test]
 async fn the_longest_match_over_all_urls_wins() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let deeper = format!("{INSIDE}/admin");
     let settings = json!({ "aliases": ["https://todo.example.com"] });
     let other = world
@@ -164,20 +139,23 @@ async fn the_longest_match_over_all_urls_wins() {
 
 #[tokio::test]
 async fn an_alias_that_is_removed_is_retired_and_comes_back_when_it_is_added() {
-    let world = World::new(json!({ "token_profile": "strict" })).await;
+    let world = world(json!({ "token_profile": "strict" })).await;
     let (jeton, id) = (&world.jeton, world.todo.as_str());
-    let token = world.token(INSIDE).await;
+    let token = world.token(&[("resource", INSIDE)]).await;
     let update = ["mcp-server", "update", id, "--remove-url", INSIDE];
     assert_eq!(jeton.json(&update).await["aliases"], json!([]));
-    assert_eq!(world.retired().await, [INSIDE]);
-    assert_eq!(world.ask(INSIDE).await.error(), "invalid_target");
+    assert_eq!(retired(&world).await, [INSIDE]);
+    assert_eq!(
+        world.ask(&[("resource", INSIDE)]).await.error(),
+        "invalid_target"
+    );
     let again = jeton.command(&update).await;
     let words = String::from_utf8(again.stderr).unwrap();
     assert!(!again.status.success() && words.contains(INSIDE), "{words}");
     let update = ["mcp-server", "update", id, "--add-url", INSIDE];
     jeton.json(&update).await;
-    assert_eq!(world.retired().await, [""; 0]);
-    assert_eq!(world.ask(INSIDE).await.status, 200);
+    assert_eq!(retired(&world).await, [""; 0]);
+    assert_eq!(world.ask(&[("resource", INSIDE)]).await.status, 200);
     let told = world.client.introspect(&jeton.url, &token).await;
     assert_eq!(told["active"], false, "it is void since the URL was left");
     let events = world.operator.audit("kind=mcp_server.updated").await;
@@ -198,14 +176,14 @@ async fn an_alias_that_is_removed_is_retired_and_comes_back_when_it_is_added() {
         (&swapped["url"], &swapped["aliases"]),
         (&json!(INSIDE), &json!([OUTSIDE]))
     );
-    assert_eq!(world.retired().await, [""; 0]);
+    assert_eq!(retired(&world).await, [""; 0]);
     let update = ["mcp-server", "update", id, "--remove-url", INSIDE];
     let refused = jeton.command(&update).await;
     let words = String::from_utf8(refused.stderr).unwrap();
     assert!(words.contains("resource identifier"), "{words}");
 
     world.operator.delete(&world.path()).await;
-    assert_eq!(world.retired().await, [INSIDE, OUTSIDE]);
+    assert_eq!(retired(&world).await, [INSIDE, OUTSIDE]);
     let create = [
         "mcp-server",
         "create",
@@ -223,9 +201,9 @@ async fn an_alias_that_is_removed_is_retired_and_comes_back_when_it_is_added() {
         (&made["url"], &made["aliases"]),
         (&json!(OUTSIDE), &json!([INSIDE]))
     );
-    assert_eq!(world.retired().await, [""; 0]);
+    assert_eq!(retired(&world).await, [""; 0]);
     assert_eq!(
-        world.ask(INSIDE).await.error(),
+        world.ask(&[("resource", INSIDE)]).await.error(),
         "invalid_target",
         "another server"
     );
@@ -233,16 +211,16 @@ async fn an_alias_that_is_removed_is_retired_and_comes_back_when_it_is_added() {
 
 #[tokio::test]
 async fn an_alias_under_another_servers_url_is_left_only_when_that_is_confirmed() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let parent = "http://todo.internal:3002";
     let above = world.operator.mcp_server(parent, &["x"]).await;
     let client = world.operator.client(&above, &["x"]).await;
     let path = world.path();
     let body = json!({ "aliases": [] });
-    let (status, problem) = world.refused(Method::PATCH, &path, body.clone()).await;
+    let (status, problem) = refused(&world, Method::PATCH, &path, body.clone()).await;
     assert_eq!(status, 409);
     assert!(problem["detail"].as_str().unwrap().contains(parent));
-    let (status, _) = world.refused(Method::DELETE, &path, Value::Null).await;
+    let (status, _) = refused(&world, Method::DELETE, &path, Value::Null).await;
     assert_eq!(status, 409);
     let text = format!(
         "mcp_servers:\n- {{name: Todo, url: \"{OUTSIDE}\", scopes: {{a: }}}}\n\
@@ -262,7 +240,7 @@ async fn an_alias_under_another_servers_url_is_left_only_when_that_is_confirmed(
 
 #[tokio::test]
 async fn the_dashboard_shows_aliases_and_changes_them() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let admin = Admin::first(&world.jeton).await;
     let path = format!("/dashboard{}", world.path());
     for page in [
@@ -291,7 +269,7 @@ async fn the_dashboard_shows_aliases_and_changes_them() {
         saved["aliases"],
         json!(["http://127.0.0.1:3002/mcp", "http://[::1]:3002/mcp"])
     );
-    assert_eq!(world.retired().await, [INSIDE]);
+    assert_eq!(retired(&world).await, [INSIDE]);
     let mut wrong = fields;
     wrong[2].1 = "not a url";
     let refused = admin.submit(&settings, &settings, &wrong).await;

@@ -1,7 +1,7 @@
 //! What a client may send to say which MCP server it wants a token for: `resource`, `audience`, with and
 //! without a query.
 
-use jeton_tests::{Answer, Credentials, Jeton, Operator, claims};
+use jeton_tests::{World, claims};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,44 +9,18 @@ const TODO: &str = "http://localhost:3002/mcp";
 const NOTES: &str = "http://localhost:3003/mcp";
 
 /// A client with grants on two servers.
-struct World {
-    jeton: Jeton,
-    operator: Operator,
-    todo: String,
-    client: Credentials,
-}
-
-impl World {
-    async fn new() -> Self {
-        let jeton = Jeton::start().await;
-        let operator = jeton.operator().await;
-        let todo = operator.mcp_server(TODO, &["todo"]).await;
-        let notes = operator.mcp_server(NOTES, &["notes"]).await;
-        let client = operator.client(&todo, &["todo"]).await;
-        let path = format!("/clients/{}/grants/{notes}", client.client_id);
-        operator.put(&path, json!({ "scopes": ["notes"] })).await;
-        Self {
-            jeton,
-            operator,
-            todo,
-            client,
-        }
-    }
-
-    async fn ask(&self, parameters: &[(&str, &str)]) -> Answer {
-        self.client.ask(&self.jeton.url, parameters).await
-    }
-
-    async fn audience(&self, parameters: &[(&str, &str)]) -> Value {
-        let answer = self.ask(parameters).await;
-        assert_eq!(answer.status, 200, "{parameters:?}: {}", answer.body);
-        claims(answer.body["access_token"].as_str().unwrap())["aud"].clone()
-    }
+async fn world() -> World {
+    let world = World::new(TODO, json!({}), &["todo"]).await;
+    let notes = world.operator.mcp_server(NOTES, &["notes"]).await;
+    let path = format!("/clients/{}/grants/{notes}", world.client.client_id);
+    let scopes = json!({ "scopes": ["notes"] });
+    world.operator.put(&path, scopes).await;
+    world
 }
 
 #[tokio::test]
 async fn audience_names_the_server_as_resource_does() {
-    let world = World::new().await;
+    let world = world().await;
     for (resource, scope) in [(TODO, "todo"), (NOTES, "notes")] {
         let by_audience = world.ask(&[("audience", resource)]).await;
         assert_eq!(by_audience.body["scope"], scope, "{}", by_audience.body);
@@ -90,7 +64,7 @@ async fn audience_names_the_server_as_resource_does() {
 
 #[tokio::test]
 async fn two_different_servers_at_once_and_unknown_ones_are_refused() {
-    let world = World::new().await;
+    let world = world().await;
     let unknown = "http://localhost:4000/mcp";
     for parameters in [
         &[("resource", TODO), ("audience", NOTES)][..],
@@ -129,7 +103,7 @@ async fn two_different_servers_at_once_and_unknown_ones_are_refused() {
 
 #[tokio::test]
 async fn a_url_with_a_query_is_matched_without_it() {
-    let world = World::new().await;
+    let world = world().await;
     for asked in [
         "http://localhost:3002/mcp?profile=x",
         "http://localhost:3002/mcp?",
@@ -179,7 +153,7 @@ async fn a_url_with_a_query_is_matched_without_it() {
 
 #[tokio::test]
 async fn a_server_is_registered_without_a_query_and_told_how() {
-    let world = World::new().await;
+    let world = world().await;
     let body =
         json!({ "name": "Hosted", "url": "https://mcp.example.com/mcp?profile=x&key=hunter2" });
     let (status, problem) = world

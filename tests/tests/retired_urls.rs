@@ -1,6 +1,8 @@
 //! URLs of MCP servers that are gone: nobody gets tokens for them.
 
-use jeton_tests::{Admin, Answer, Credentials, Jeton, JetonOptions, Operator, claims};
+use std::ops::Deref;
+
+use jeton_tests::{Admin, Answer, Jeton, JetonOptions, World, claims};
 use reqwest::Method;
 use serde_json::json;
 
@@ -8,32 +10,28 @@ const PARENT: &str = "https://tools.example.com";
 const CHILD: &str = "https://tools.example.com/payments";
 
 /// Two servers, one under the other, and a client of the parent.
-struct World {
-    jeton: Jeton,
-    operator: Operator,
+struct Family {
+    world: World,
     child: String,
-    client: Credentials,
 }
 
-impl World {
+impl Deref for Family {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl Family {
     async fn new() -> Self {
-        let jeton = Jeton::start().await;
-        let operator = jeton.operator().await;
-        let parent = operator.mcp_server(PARENT, &["a"]).await;
-        let child = operator.mcp_server(CHILD, &["pay"]).await;
-        let client = operator.client(&parent, &["a"]).await;
-        Self {
-            jeton,
-            operator,
-            child,
-            client,
-        }
+        let world = World::new(PARENT, json!({}), &["a"]).await;
+        let child = world.operator.mcp_server(CHILD, &["pay"]).await;
+        Self { world, child }
     }
 
     async fn ask(&self, resource: &str) -> Answer {
-        self.client
-            .ask(&self.jeton.url, &[("resource", resource)])
-            .await
+        self.world.ask(&[("resource", resource)]).await
     }
 
     async fn assert_refused(&self, resource: &str) {
@@ -53,7 +51,7 @@ impl World {
 
 #[tokio::test]
 async fn a_deleted_servers_url_is_not_opened_to_clients_of_the_server_above_it() {
-    let world = World::new().await;
+    let world = Family::new().await;
     world.assert_refused(CHILD).await;
     let path = world.child_path();
     let (status, problem) = world.operator.send(Method::DELETE, &path, None).await;
@@ -90,7 +88,7 @@ async fn a_deleted_servers_url_is_not_opened_to_clients_of_the_server_above_it()
 
 #[tokio::test]
 async fn the_command_line_says_what_a_deletion_opens_and_wants_yes() {
-    let world = World::new().await;
+    let world = Family::new().await;
     let refused = world
         .jeton
         .command(&["mcp-server", "delete", &world.child])
@@ -107,7 +105,7 @@ async fn the_command_line_says_what_a_deletion_opens_and_wants_yes() {
 
 #[tokio::test]
 async fn a_url_that_a_server_leaves_is_retired_and_comes_back_by_registering_it() {
-    let world = World::new().await;
+    let world = Family::new().await;
     let elsewhere = json!({ "url": "https://payments.example.com/mcp" });
     let path = world.child_path();
     let (status, problem) = world
@@ -142,7 +140,7 @@ async fn a_url_that_a_server_leaves_is_retired_and_comes_back_by_registering_it(
 
 #[tokio::test]
 async fn apply_says_what_pruning_opens_and_wants_yes() {
-    let world = World::new().await;
+    let world = Family::new().await;
     let file = world.jeton.folder().join("jeton.yaml");
     let text = format!(
         "mcp_servers: [{{name: Todo, url: \"{PARENT}\", scopes: {{a: A}}}}]\n\
@@ -165,7 +163,7 @@ async fn apply_says_what_pruning_opens_and_wants_yes() {
 
 #[tokio::test]
 async fn the_dashboard_warns_before_a_deletion_and_releases_the_url() {
-    let world = World::new().await;
+    let world = Family::new().await;
     let admin = Admin::first(&world.jeton).await;
     let path = format!("/dashboard/mcp-servers/{}", world.child);
     let page = admin.page(&format!("{path}/settings")).await;
@@ -216,7 +214,7 @@ async fn the_dashboard_warns_before_a_deletion_and_releases_the_url() {
 
 #[tokio::test]
 async fn other_spellings_of_a_registered_path_are_refused_with_the_normal_one() {
-    let world = World::new().await;
+    let world = Family::new().await;
     for other in [
         "https://tools.example.com/%70ayments",
         "https://tools.example.com/pa%79ments",
@@ -298,7 +296,7 @@ async fn a_server_that_moves_above_its_parent_does_not_open_its_url_to_the_paren
 
 #[tokio::test]
 async fn a_change_with_two_consequences_tells_both() {
-    let world = World::new().await;
+    let world = Family::new().await;
     world.operator.client(&world.child, &["pay"]).await;
     let path = world.child_path();
     let body = json!({ "url": "https://payments.example.com/mcp", "remove_scopes": ["pay"] });
@@ -313,14 +311,17 @@ async fn a_change_with_two_consequences_tells_both() {
 
 #[tokio::test]
 async fn a_url_that_is_refused_today_is_named_at_start_and_may_stay() {
-    let world = World::new().await;
+    let world = Family::new().await;
     let old = "https://tools.example.com//payments";
     let spell = format!(
         "UPDATE mcp_server SET url = '{old}', url_key = '{old}' WHERE id = '{}'",
         world.child
     );
     world.jeton.database().sql(&spell).await;
-    let World { jeton, child, .. } = world;
+    let Family {
+        world: World { jeton, .. },
+        child,
+    } = world;
     let port = jeton.url.rsplit(':').next().unwrap().parse().unwrap();
     let options = JetonOptions {
         port: Some(port),

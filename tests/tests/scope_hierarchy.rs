@@ -4,7 +4,7 @@ use axum::extract::Extension;
 use axum::routing::post;
 use axum::{Json, Router};
 use jeton_guard::{BuildError, GuardBuilder, GuardLayer, VerifiedToken};
-use jeton_tests::{Admin, Answer, Credentials, Jeton, Operator, http};
+use jeton_tests::{Admin, Answer, Jeton, World, http};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -19,58 +19,32 @@ fn chain() -> Value {
     ])
 }
 
-struct World {
-    jeton: Jeton,
-    operator: Operator,
-    todo: String,
-    client: Credentials,
+/// A client that was granted the broadest scope.
+async fn world(settings: Value) -> World {
+    let mut all = json!({ "scopes": chain() });
+    all.as_object_mut()
+        .unwrap()
+        .extend(settings.as_object().unwrap().clone());
+    World::new(URL, all, &["todo:admin"]).await
 }
 
-impl World {
-    /// A client that was granted the broadest scope.
-    async fn new(settings: Value) -> Self {
-        let jeton = Jeton::start().await;
-        let operator = jeton.operator().await;
-        let mut all = json!({ "scopes": chain() });
-        all.as_object_mut()
-            .unwrap()
-            .extend(settings.as_object().unwrap().clone());
-        let todo = operator.mcp_server_with(URL, &[], all).await;
-        let client = operator.client(&todo, &["todo:admin"]).await;
-        Self {
-            jeton,
-            operator,
-            todo,
-            client,
-        }
-    }
-
-    async fn ask(&self, scope: &str) -> Answer {
-        self.client.ask(&self.jeton.url, &[("scope", scope)]).await
-    }
-
-    fn path(&self) -> String {
-        format!("/mcp-servers/{}", self.todo)
-    }
-
-    /// What each scope implies, as the admin API shows it.
-    async fn implications(&self) -> Value {
-        let server = self.operator.get(&self.path()).await;
-        let scopes = server["scopes"].as_array().unwrap().iter();
-        let pairs = scopes.map(|scope| {
-            let name = scope["name"].as_str().unwrap().to_owned();
-            (name, scope["implies"].clone())
-        });
-        Value::Object(pairs.collect())
-    }
+/// What each scope implies, as the admin API shows it.
+async fn implications(world: &World) -> Value {
+    let server = world.operator.get(&world.path()).await;
+    let scopes = server["scopes"].as_array().unwrap().iter();
+    let pairs = scopes.map(|scope| {
+        let name = scope["name"].as_str().unwrap().to_owned();
+        (name, scope["implies"].clone())
+    });
+    Value::Object(pairs.collect())
 }
 
 #[tokio::test]
 async fn whoever_was_granted_the_broader_scope_may_ask_for_the_narrower_alone() {
     for profile in ["compatible", "strict"] {
-        let world = World::new(json!({ "token_profile": profile })).await;
+        let world = world(json!({ "token_profile": profile })).await;
         for scope in ["todo:read", "todo:write", "todo:admin todo:read"] {
-            let answer = world.ask(scope).await;
+            let answer = world.ask(&[("scope", scope)]).await;
             assert_eq!(answer.status, 200, "{}", answer.body);
             assert_eq!(answer.body["scope"], scope, "neither more nor less");
         }
@@ -80,7 +54,10 @@ async fn whoever_was_granted_the_broader_scope_may_ask_for_the_narrower_alone() 
             answer.body["scope"], all,
             "for verifiers that compare names"
         );
-        assert_eq!(world.ask("mail:send").await.error(), "invalid_scope");
+        assert_eq!(
+            world.ask(&[("scope", "mail:send")]).await.error(),
+            "invalid_scope"
+        );
         let narrow = world.operator.client(&world.todo, &["todo:read"]).await;
         let broader = [("scope", "todo:write")];
         let answer = narrow.ask(&world.jeton.url, &broader).await;
@@ -90,7 +67,7 @@ async fn whoever_was_granted_the_broader_scope_may_ask_for_the_narrower_alone() 
 
 #[tokio::test]
 async fn introspection_counts_what_is_implied() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let told = async |token: &str| {
         let told = world.client.introspect(&world.jeton.url, token).await;
         told["scope"].as_str().unwrap_or("inactive").to_owned()
@@ -109,7 +86,7 @@ async fn introspection_counts_what_is_implied() {
 
 #[tokio::test]
 async fn circles_and_scopes_that_are_not_defined_are_refused_by_name() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     for (scopes, words) in [
         (
             json!([{ "name": "todo:read", "implies": ["todo:admin"] }]),
@@ -161,7 +138,7 @@ async fn circles_and_scopes_that_are_not_defined_are_refused_by_name() {
 
 #[tokio::test]
 async fn the_command_line_declares_implications_and_takes_them_away() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let create = [
         "mcp-server",
         "create",
@@ -227,7 +204,7 @@ async fn the_command_line_declares_implications_and_takes_them_away() {
 
 #[tokio::test]
 async fn removing_a_scope_between_two_others_leaves_these_as_they_are() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let remove = json!({ "remove_scopes": ["todo:write"] });
     let (status, problem) = world
         .operator
@@ -238,27 +215,30 @@ async fn removing_a_scope_between_two_others_leaves_these_as_they_are() {
     let path = format!("{}?confirm=true", world.path());
     world.operator.patch(&path, remove).await;
     assert_eq!(
-        world.implications().await["todo:admin"],
+        implications(&world).await["todo:admin"],
         json!(["todo:read"])
     );
-    assert_eq!(world.ask("todo:read").await.status, 200);
-    assert_eq!(world.ask("todo:write").await.error(), "invalid_scope");
+    assert_eq!(world.ask(&[("scope", "todo:read")]).await.status, 200);
+    assert_eq!(
+        world.ask(&[("scope", "todo:write")]).await.error(),
+        "invalid_scope"
+    );
     let rename = json!({ "rename_scopes": [{ "from": "todo:read", "to": "todo:see" }] });
     world.operator.patch(&world.path(), rename).await;
     assert_eq!(
-        world.implications().await["todo:admin"],
+        implications(&world).await["todo:admin"],
         json!(["todo:see"])
     );
-    assert_eq!(world.ask("todo:see").await.status, 200);
+    assert_eq!(world.ask(&[("scope", "todo:see")]).await.status, 200);
     // All scopes anew, without one of them.
     let all = json!({ "scopes": [{ "name": "todo:admin" }, { "name": "mail:send" }] });
     world.operator.patch(&path, all).await;
-    assert_eq!(world.implications().await["todo:admin"], json!([]));
+    assert_eq!(implications(&world).await["todo:admin"], json!([]));
 }
 
 #[tokio::test]
 async fn an_implication_is_taken_from_clients_only_when_that_is_confirmed() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let id = world.todo.as_str();
     let update = [
         "mcp-server",
@@ -291,15 +271,18 @@ async fn an_implication_is_taken_from_clients_only_when_that_is_confirmed() {
         words.contains("todo:read (clients that have it: 1)"),
         "{words}"
     );
-    assert_eq!(world.ask("todo:read").await.status, 200);
+    assert_eq!(world.ask(&[("scope", "todo:read")]).await.status, 200);
     world.jeton.json(&[&update[..], &["--yes"]].concat()).await;
-    assert_eq!(world.ask("todo:read").await.error(), "invalid_scope");
-    assert_eq!(world.ask("todo:admin").await.status, 200);
+    assert_eq!(
+        world.ask(&[("scope", "todo:read")]).await.error(),
+        "invalid_scope"
+    );
+    assert_eq!(world.ask(&[("scope", "todo:admin")]).await.status, 200);
 }
 
 #[tokio::test]
 async fn the_dashboard_shows_implications_and_changes_them() {
-    let world = World::new(json!({})).await;
+    let world = world(json!({})).await;
     let admin = Admin::first(&world.jeton).await;
     let client = format!("/dashboard/clients/{}", world.client.client_id);
     let page = admin.page(&client).await;
@@ -336,14 +319,14 @@ async fn the_dashboard_shows_implications_and_changes_them() {
     assert!(page.contains("todo:read → todo:admin"), "{page}");
     let saved = send(&row("mail:all", "mail:send todo:read")).await;
     assert_eq!(saved.status(), 303);
-    let implied = world.implications().await;
+    let implied = implications(&world).await;
     assert_eq!(implied["mail:all"], json!(["mail:send", "todo:read"]));
     assert_eq!(implied["todo:admin"], json!(["todo:write"]));
     // A scope that is removed on the same form is no mistake in the rows that nobody touched.
     let removal = [("remove_scope", "todo:write"), ("confirmed", "yes")];
     assert_eq!(send(&removal).await.status(), 303);
     assert_eq!(
-        world.implications().await["todo:admin"],
+        implications(&world).await["todo:admin"],
         json!(["todo:read"])
     );
 }
