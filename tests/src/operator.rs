@@ -50,21 +50,32 @@ impl Operator {
         matches!(request.send().await, Ok(answer) if answer.status() == 200)
     }
 
+    /// A request that overwrites what it changes, whatever is there.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let is_change = [Method::PATCH, Method::PUT, Method::DELETE].contains(&method);
+        let request = self.unconditional(method, path);
+        if is_change {
+            request.header("If-Match", "*")
+        } else {
+            request
+        }
+    }
+
+    /// The same without a condition, for a caller that has one of its own or wants to be asked for it.
+    pub fn unconditional(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}/api/v1{path}", self.url))
             .bearer_auth(&self.token)
     }
 
-    /// An answer's status and document. What is changed is overwritten, whatever it is.
+    /// An answer's status and document.
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let is_change = [Method::PATCH, Method::PUT, Method::DELETE].contains(&method);
         let rotates_unseen = path.ends_with("/secrets/rotate")
             && body
                 .as_ref()
                 .is_some_and(|body| body["seen_secret_ids"].is_null());
         let mut request = self.request(method, path);
-        if is_change || rotates_unseen {
+        if rotates_unseen {
             request = request.header("If-Match", "*");
         }
         if let Some(body) = body {
@@ -90,7 +101,7 @@ impl Operator {
 
     /// Puts a grant, whether there is one or not.
     pub async fn put(&self, path: &str, body: Value) -> Value {
-        let request = self.request(Method::PUT, path);
+        let request = self.unconditional(Method::PUT, path);
         let made = request.header("If-None-Match", "*").json(&body).send();
         let made = made.await.unwrap();
         if made.status() == 200 {

@@ -335,7 +335,7 @@ async fn a_change_based_on_an_old_version_is_refused() {
         let tag = seen.headers()["etag"].to_str().unwrap().to_owned();
         let patch = |tag: &str, name: &str| {
             let request = operator
-                .request(Method::PATCH, &path)
+                .unconditional(Method::PATCH, &path)
                 .header("If-Match", tag);
             request.json(&json!({ "name": name })).send()
         };

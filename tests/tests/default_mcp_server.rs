@@ -172,7 +172,7 @@ async fn a_default_without_a_grant_and_a_stale_one_are_refused() {
     let seen = world.operator.get(&world.path()).await["version"].clone();
     let renamed = json!({ "name": "renamed" });
     world.operator.patch(&world.path(), renamed).await;
-    let request = world.operator.request(Method::PATCH, &world.path());
+    let request = world.operator.unconditional(Method::PATCH, &world.path());
     let stale = request
         .header("if-match", format!("\"v{seen}\""))
         .json(&body);

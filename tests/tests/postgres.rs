@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jeton_tests::{
-    Cluster, Credentials, HeldLog, Jeton, JetonOptions, TestDatabase, binary, eventually, http,
+    Cluster, Credentials, HeldLog, Jeton, JetonOptions, TestDatabase, binary, eventually,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -128,24 +128,15 @@ async fn what_was_taken_away_at_one_server_is_taken_away_at_the_other() {
     let one = started(issuer.clone(), key.to_owned()).await;
     let two = started(issuer, key.to_owned()).await;
     let (here, there) = (one.listening(), two.listening());
-    let admin = std::fs::read(one.data_dir().join("admin.json")).unwrap();
-    let admin: serde_json::Value = serde_json::from_slice(&admin).unwrap();
-    let token = Credentials::of(&admin).token(&here, &[]).await;
-    let send = async |method: Method, path: &str, body: serde_json::Value| {
-        let request = http().request(method, format!("{here}/api/v1{path}"));
-        let request = request.bearer_auth(&token).header("If-Match", "*");
-        let answer = request.json(&body).send().await;
-        let answer = answer.unwrap();
-        assert!(answer.status().is_success(), "{path}: {answer:?}");
-        answer.json::<serde_json::Value>().await.unwrap_or_default()
-    };
+    let operator = one.operator_at(&here).await;
+    let post = async |path: &str, body: serde_json::Value| operator.post(path, body).await;
     let scopes = json!([{ "name": "a" }]);
     let parent = json!({ "name": "P", "url": "https://h.example", "scopes": scopes });
-    let parent = send(Method::POST, "/mcp-servers", parent).await;
+    let parent = post("/mcp-servers", parent).await;
     let child = json!({ "name": "C", "url": "https://h.example/c", "scopes": scopes });
-    let child = send(Method::POST, "/mcp-servers", child).await;
+    let child = post("/mcp-servers", child).await;
     let client = json!({ "name": "agent", "mcp_server_id": parent["id"] });
-    let client = Credentials::of(&send(Method::POST, "/clients", client).await);
+    let client = Credentials::of(&post("/clients", client).await);
     eventually("the other server knows the client", async || {
         client.ask(&there, &[]).await.status == 200
     })
@@ -154,7 +145,7 @@ async fn what_was_taken_away_at_one_server_is_taken_away_at_the_other() {
         "/mcp-servers/{}?confirm=true",
         child["id"].as_str().unwrap()
     );
-    send(Method::DELETE, &path, json!({})).await;
+    operator.delete(&path).await;
     // Before it hears of the deletion, the URL is the child's; afterwards it is retired.
     for _ in 0..40 {
         let resource = [("resource", "https://h.example/c")];
@@ -165,6 +156,6 @@ async fn what_was_taken_away_at_one_server_is_taken_away_at_the_other() {
     let token = client.token(&there, &[]).await;
     assert_eq!(client.introspect(&there, &token).await["active"], true);
     let path = format!("/clients/{}/revoke-tokens", client.client_id);
-    send(Method::POST, &path, json!({})).await;
+    post(&path, json!({})).await;
     assert_eq!(client.introspect(&there, &token).await["active"], false);
 }

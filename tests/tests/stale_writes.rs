@@ -42,7 +42,7 @@ impl World {
 
     /// A request that says which version was read.
     async fn send_if(&self, method: Method, path: &str, version: &Value, body: Value) -> Response {
-        let request = self.operator.request(method, path).json(&body);
+        let request = self.operator.unconditional(method, path).json(&body);
         let tag = format!("\"v{version}\"");
         request.header("if-match", tag).send().await.unwrap()
     }
@@ -138,7 +138,10 @@ async fn the_admin_api_refuses_a_version_that_is_no_more() {
         let stale = world.send_if(method, &path, &grant, body).await;
         assert_eq!(stale.status(), 412);
     }
-    let request = world.operator.request(Method::PUT, &path).json(&scopes);
+    let request = world
+        .operator
+        .unconditional(Method::PUT, &path)
+        .json(&scopes);
     let taken = request.header("if-none-match", "*").send().await.unwrap();
     assert_eq!(taken.status(), 412);
     for path in [world.client_path(), format!("/mcp-servers/{}", world.todo)] {
@@ -175,7 +178,12 @@ async fn the_admin_api_changes_nothing_without_the_version_that_was_read() {
         world.operator.get(&client).await,
     );
     for (method, path, body) in &changes {
-        let request = || world.operator.request(method.clone(), path).json(body);
+        let request = || {
+            world
+                .operator
+                .unconditional(method.clone(), path)
+                .json(body)
+        };
         let refused = request().send().await.unwrap();
         assert_eq!(refused.status(), 428, "{method} {path}");
         let problem: Value = refused.json().await.unwrap();
@@ -197,7 +205,7 @@ async fn the_admin_api_changes_nothing_without_the_version_that_was_read() {
     assert_eq!(before, after);
     // A star overwrites what is there, and makes nothing.
     let any = |method: Method, path: &str, body: &Value| {
-        let request = world.operator.request(method, path).json(body);
+        let request = world.operator.unconditional(method, path).json(body);
         request.header("if-match", "*").send()
     };
     let put = any(Method::PUT, &grant, &scopes).await.unwrap();
@@ -206,10 +214,16 @@ async fn the_admin_api_changes_nothing_without_the_version_that_was_read() {
     assert_eq!(deleted.status(), 204);
     let gone = any(Method::PUT, &grant, &scopes).await.unwrap();
     assert_eq!(gone.status(), 412, "a grant that was removed stays so");
-    let both = world.operator.request(Method::PUT, &grant).json(&scopes);
+    let both = world
+        .operator
+        .unconditional(Method::PUT, &grant)
+        .json(&scopes);
     let both = both.header("if-match", "*").header("if-none-match", "*");
     assert_eq!(both.send().await.unwrap().status(), 400);
-    let made = world.operator.request(Method::PUT, &grant).json(&scopes);
+    let made = world
+        .operator
+        .unconditional(Method::PUT, &grant)
+        .json(&scopes);
     let made = made.header("if-none-match", "*").send().await.unwrap();
     assert_eq!(made.status(), 200);
 }
