@@ -26,6 +26,7 @@ mod redact;
 mod resource;
 mod resource_metadata;
 mod resource_path;
+mod resource_spelling;
 mod scope;
 mod scope_argument;
 mod scope_hierarchy;
