@@ -41,6 +41,12 @@ impl Cluster {
         file.trim().into()
     }
 
+    /// Whom it admits from here on, in lines of `pg_hba.conf`.
+    pub async fn admit(&self, lines: &[&str]) {
+        let folder = self.folder.to_str().unwrap();
+        script(&[&["admit", folder], lines].concat()).await;
+    }
+
     pub async fn start(&self) {
         script(&["start", self.folder.to_str().unwrap()]).await;
     }

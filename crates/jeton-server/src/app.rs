@@ -358,10 +358,7 @@ pub(crate) async fn open_store(config: &Config, starting: &Starting) -> Result<S
         // SQLite gives the files beside it the mode of this one.
         match make_private(file) {
             // What is missing, opening the database says.
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                let path = file.clone();
-                return Err(DataDirError::Unusable { path, source }.into());
-            }
+            Err(_) if file.exists() => return Err(DataDirError::Exposed(file.clone()).into()),
             _ => {}
         }
     }

@@ -18,6 +18,11 @@ pub enum DataDirError {
         #[source]
         source: io::Error,
     },
+    /// The database can be read by others.
+    #[error(
+        "others can read the database {0}, and this user may not change that; run as the user who owns it, or let that user run chmod 600 on it"
+    )]
+    Exposed(PathBuf),
     /// Another process uses it.
     #[error(
         "the data directory {0} is in use by another jeton serve; stop it first, or give this one another --data-dir"
@@ -34,7 +39,7 @@ pub enum DataDirError {
 pub fn lock_data_dir(path: &Path) -> Result<File, DataDirError> {
     let unusable = |source| DataDirError::Unusable {
         path: path.to_owned(),
-        source,
+        source: in_words(path, source),
     };
     create_private_folder(path).map_err(unusable)?;
     let lock = create_private_file(&path.join("jeton.lock")).map_err(unusable)?;
@@ -43,4 +48,22 @@ pub fn lock_data_dir(path: &Path) -> Result<File, DataDirError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
         Err(std::fs::TryLockError::Error(source)) => Err(unusable(source)),
     }
+}
+
+/// What is wrong with it, and what to do.
+fn in_words(path: &Path, error: io::Error) -> io::Error {
+    let words = match error.kind() {
+        _ if path.is_file() => "it is a file; name a directory with --data-dir",
+        io::ErrorKind::NotADirectory => {
+            "a part of its path is a file; name a directory with --data-dir"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "this user may not write there; change its owner or mode, run as the user who owns it, or name another with --data-dir"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full; make room, and try again"
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), words)
 }

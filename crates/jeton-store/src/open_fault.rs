@@ -17,7 +17,7 @@ pub enum OpenFault {
     )]
     NoFolder(PathBuf),
     /// Nothing has the name.
-    #[error("there is no file {0}")]
+    #[error("there is no such file ({0}); check its name, and where this command runs")]
     NoFile(PathBuf),
     /// A folder has the name.
     #[error("{0} is a folder, and the database is a file; name a file in it")]
@@ -27,6 +27,12 @@ pub enum OpenFault {
         "this user may not read and write {0}; change its owner or mode, or run as the user who owns it"
     )]
     NotAllowed(PathBuf),
+    /// The file is there to be used, and the folder is not.
+    #[error(
+        "this user may not write in the folder {}, and SQLite keeps files beside the database; change its owner or mode, or run as the user who owns it",
+        .0.display()
+    )]
+    FolderNotAllowed(PathBuf),
     /// Another file.
     #[error(
         "{0} is not a SQLite database; name another file, or put a backup in its place with jeton restore --overwrite"
@@ -43,6 +49,11 @@ pub enum OpenFault {
     /// No room.
     #[error("the disk that holds {0} is full; make room, and try again")]
     DiskFull(PathBuf),
+    /// No room, or a disk that fails: SQLite does not tell these apart.
+    #[error(
+        "{0} cannot be written: the disk is full, a quota or a limit on the size of files is reached, or the disk fails, of which the system's log tells; make room, and try again"
+    )]
+    NotWritten(PathBuf),
     /// Whatever else SQLite says of the file.
     #[error("{file} cannot be opened; SQLite says: {said}")]
     Sqlite {
@@ -66,6 +77,21 @@ pub enum OpenFault {
         "{0} did not answer within ten seconds: check the host and port of the database URL, and whether a firewall drops the connection"
     )]
     Silent(String),
+    /// No way there.
+    #[error(
+        "this machine has no way to {0}: check the host of the database URL, and this machine's network"
+    )]
+    Unreachable(String),
+    /// Another kind of server.
+    #[error(
+        "what answers at {place} is not PostgreSQL, or something between changes what it says ({said}); check the host and port of the database URL"
+    )]
+    NotPostgres {
+        /// Host and port.
+        place: String,
+        /// What is wrong with the answer.
+        said: String,
+    },
     /// DNS.
     #[error(
         "the host name of {place} is not known ({said}); check its spelling in the database URL"
@@ -81,6 +107,11 @@ pub enum OpenFault {
         "PostgreSQL refused the user or the password ({0}). Check both in the database URL; in a password, the characters @ : / ? # % are written %40 %3A %2F %3F %23 %25"
     )]
     Credentials(String),
+    /// SQLSTATE 28000, of who may connect from where.
+    #[error(
+        "PostgreSQL admits no such connection ({0}). Its pg_hba.conf needs a line for this user, database and address, and SELECT pg_reload_conf() after it was changed; where it says that there is no encryption, it may want TLS: add sslmode=verify-full to the database URL"
+    )]
+    NotAdmitted(String),
     /// SQLSTATE 3D000.
     #[error(
         "PostgreSQL has no such database ({0}); create it with CREATE DATABASE, or correct the end of the database URL"
@@ -98,7 +129,7 @@ pub enum OpenFault {
     ReadOnly(String),
     /// SQLSTATE 53300.
     #[error(
-        "PostgreSQL has no free connection ({0}); raise max_connections there, or lower database_connections here"
+        "PostgreSQL has no free connection ({0}); raise max_connections there, or the limit of the user or the database (ALTER ROLE … CONNECTION LIMIT), or lower database_connections here"
     )]
     NoConnections(String),
     /// SQLSTATE 57P03 and its kind.
@@ -127,6 +158,11 @@ pub enum OpenFault {
         "the database belongs to another program (it has a migration {0}, which is none of Jeton's); give Jeton a database of its own"
     )]
     Foreign(i64),
+    /// Other tables have the names of Jeton's, and no migration made them.
+    #[error(
+        "the database holds tables that are not this server's ({0}); give Jeton a database of its own, or restore a backup of the whole database if it was Jeton's"
+    )]
+    Occupied(String),
     /// A migration has another checksum.
     #[error(
         "the database was prepared by another build: its migration {0} differs from the one of this version. Run the version that made it, or restore a backup made with a released version; do not change the table _sqlx_migrations"
@@ -174,10 +210,14 @@ fn migration(database: &Database, error: MigrateError) -> Result<OpenFault, Migr
     match error {
         MigrateError::VersionMismatch(number) => Ok(OpenFault::OtherBuild(number)),
         MigrateError::Dirty(number) => Ok(OpenFault::Unfinished(number)),
-        MigrateError::ExecuteMigration(source, number) => Ok(OpenFault::Migration {
-            number,
-            said: said(&source),
-        }),
+        MigrateError::ExecuteMigration(source, number) => {
+            let said = said(&source);
+            // Nothing of Jeton's is there before the first.
+            if number == 1 && said.contains("already exists") {
+                return Ok(OpenFault::Occupied(said));
+            }
+            Ok(OpenFault::Migration { number, said })
+        }
         MigrateError::Execute(source) => Ok(fault(database, &source)),
         other => Err(other),
     }
@@ -189,6 +229,10 @@ fn fault(database: &Database, error: &sqlx::Error) -> OpenFault {
         Database::Postgres(_) => postgres(place(database), error),
     }
 }
+
+/// SQLite's extended result codes of writes that the system refused: `SQLITE_IOERR_WRITE`, `_FSYNC`, `_DIR_FSYNC`,
+/// `_TRUNCATE`, `_SHMSIZE`, `_SHMMAP`.
+const NOT_WRITTEN: [i32; 6] = [778, 1_034, 1_290, 1_546, 4_874, 5_386];
 
 fn sqlite(file: &Path, error: &sqlx::Error) -> OpenFault {
     let folder = file
@@ -214,11 +258,16 @@ fn sqlite(file: &Path, error: &sqlx::Error) -> OpenFault {
         sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<i32>().ok()),
         _ => None,
     };
+    if code.is_some_and(|code| NOT_WRITTEN.contains(&code)) {
+        return OpenFault::NotWritten(path);
+    }
+    let mut options = std::fs::OpenOptions::new();
+    let may_use_file = options.read(true).write(true).open(file).is_ok();
     // The low byte of an extended result code is the primary one.
     match code.map(|code| code & 0xff) {
         Some(5 | 6) => OpenFault::Locked(path),
-        Some(3 | 8) => OpenFault::NotAllowed(path),
-        Some(14) if std::fs::File::open(file).is_err() => OpenFault::NotAllowed(path),
+        Some(3 | 8 | 14) if !may_use_file => OpenFault::NotAllowed(path),
+        Some(3 | 8) => OpenFault::FolderNotAllowed(folder.unwrap_or(Path::new(".")).to_owned()),
         Some(11) => OpenFault::Damaged(path),
         Some(13) => OpenFault::DiskFull(path),
         Some(26) => OpenFault::NotSqlite(path),
@@ -233,14 +282,30 @@ fn postgres(place: String, error: &sqlx::Error) -> OpenFault {
     let said = said(error);
     match error {
         sqlx::Error::Configuration(_) => OpenFault::Url(said),
-        sqlx::Error::Tls(_) => OpenFault::Tls { place, said },
+        sqlx::Error::Tls(_) => OpenFault::Tls {
+            place,
+            said: certificate(said),
+        },
+        sqlx::Error::Protocol(_) => OpenFault::NotPostgres { place, said },
         sqlx::Error::Io(error) => match error.kind() {
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                OpenFault::Unreachable(place)
+            }
+            // What rustls says of a certificate or a handshake.
+            io::ErrorKind::InvalidData => OpenFault::Tls {
+                place,
+                said: certificate(said),
+            },
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                OpenFault::NotPostgres { place, said }
+            }
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => OpenFault::Refused(place),
             io::ErrorKind::TimedOut => OpenFault::Silent(place),
             _ if said.contains("lookup") => OpenFault::UnknownHost { place, said },
             _ => OpenFault::Postgres { place, said },
         },
         sqlx::Error::Database(error) => match error.code().as_deref() {
+            Some("28000") if said.contains("pg_hba.conf") => OpenFault::NotAdmitted(said),
             Some("28P01" | "28000") => OpenFault::Credentials(said),
             Some("3D000") => OpenFault::NoDatabase(said),
             Some("42501") => OpenFault::Privileges(said),
@@ -253,11 +318,32 @@ fn postgres(place: String, error: &sqlx::Error) -> OpenFault {
     }
 }
 
+/// What is wrong with a certificate; whatever else is wrong with a connection as it was said.
+fn certificate(said: String) -> String {
+    let words = if said.contains("UnknownIssuer") {
+        "its certificate is signed by nobody whom this machine trusts; name the file with the certificate of its CA as sslrootcert"
+    } else if said.contains("NotValidForName") {
+        "its certificate is for another host name than the database URL has"
+    } else if said.contains("Expired") {
+        "its certificate has expired, or the clock of this machine is wrong"
+    } else if said.contains("NotValidYet") {
+        "its certificate is not valid yet, or the clock of this machine is wrong"
+    } else {
+        return said;
+    };
+    words.to_owned()
+}
+
 /// What the database or the system said, without sqlx's own words around it.
 fn said(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
-        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Io(error) => {
+            let said = error.to_string();
+            // Without its number.
+            said.split(" (os error ").next().unwrap_or(&said).to_owned()
+        }
+        sqlx::Error::Protocol(said) => said.clone(),
         sqlx::Error::Configuration(error) | sqlx::Error::Tls(error) => error.to_string(),
         other => other.to_string(),
     }
