@@ -81,8 +81,10 @@ async fn a_setting_that_cannot_be_used_is_called_what_somebody_wrote() {
     let path = config.to_str().unwrap();
     for (text, words) in [
         ("max_connections = \"many\"", "max_connections in"),
-        ("lisen = \"127.0.0.1:0\"", "`listen`"),
+        ("max_connections = \"many\"", "expected a whole number"),
         ("[audit]\nretention_days = -1", "audit.retention_days in"),
+        ("[audit]\nretention_days = -1", "expected a whole number"),
+        ("data_dir = 5", "expected a text in quotation marks"),
         ("listen = ", "jeton.toml"),
     ] {
         std::fs::write(&config, text).unwrap();
@@ -98,6 +100,73 @@ async fn a_setting_that_cannot_be_used_is_called_what_somebody_wrote() {
     ] {
         let error = refused(&[(name, value)], &[]).await;
         assert!(error.contains(&format!("{name} cannot be used")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_key_of_the_file_is_refused_with_the_nearest_one() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("jeton.toml");
+    let path = config.to_str().unwrap();
+    let forward = "[[audit.forward]]\nname = \"siem\"\n";
+    for (text, name, words) in [
+        ("lisen = \"127.0.0.1:0\"", "lisen", "Did you mean listen?"),
+        ("port = 8420", "port", "Did you mean listen?"),
+        ("tls-cert = \"a\"", "tls-cert", "Did you mean tls_cert?"),
+        (
+            "JETON_ISSUER = \"a\"",
+            "JETON_ISSUER",
+            "Did you mean issuer?",
+        ),
+        (
+            "trusted_proxy = []",
+            "trusted_proxy",
+            "Did you mean trusted_proxies?",
+        ),
+        ("[adit]", "adit", "Did you mean audit?"),
+        (
+            "[audit]\nretentoin_days = 1",
+            "retentoin_days in the section audit",
+            "Did you mean retention_days?",
+        ),
+        (
+            "[oidc]\nclientid = \"a\"",
+            "clientid in the section oidc",
+            "Did you mean client_id?",
+        ),
+        (
+            &format!("{forward}ulr = \"http://127.0.0.1:1/\""),
+            "ulr in the section audit.forward",
+            "Did you mean url?",
+        ),
+        // In another section, or as a variable or flag has it.
+        (
+            "retention_days = 1",
+            "retention_days",
+            "retention_days, which belongs in the section audit?",
+        ),
+        (
+            "audit_retention_days = 1",
+            "audit_retention_days",
+            "retention_days, which belongs in the section audit?",
+        ),
+        (
+            "[audit]\nlisten = \":1\"",
+            "listen in the section audit",
+            "listen, which belongs above the first section?",
+        ),
+        (
+            "flux_capacitor = 1",
+            "flux_capacitor",
+            "The settings there are data_dir, listen, issuer",
+        ),
+    ] {
+        std::fs::write(&config, text).unwrap();
+        let output = jeton_alone(&[], &["serve", "--config", path]).await;
+        let error = said(&output);
+        let what = format!("{path} sets {name}, but there is no such setting.");
+        assert!(error.contains(&what), "{text}: {error}");
+        assert!(error.contains(words), "{text}: {error}");
     }
 }
 
@@ -299,16 +368,20 @@ async fn every_file_that_a_setting_names_is_refused_with_what_is_wrong_with_it()
         for arguments in [
             vec!["apply", "--file", path],
             vec!["audit", "verify", "--checkpoint", path],
+            vec![
+                "token",
+                "--client-id",
+                "m2m_x",
+                "--client-secret-file",
+                path,
+            ],
         ] {
             let jeton = Jeton::start().await;
             let output = jeton.command(&arguments).await;
             assert!(!output.status.success());
             let error = said(&output);
-            let is_missing = path == &missing && error.contains("there is no file");
-            assert!(
-                error.contains(words) || is_missing,
-                "{arguments:?}: {error}"
-            );
+            assert!(error.contains(words), "{arguments:?}: {error}");
+            assert!(error.contains(path.as_str()), "{arguments:?}: {error}");
         }
     }
     for (path, words) in [

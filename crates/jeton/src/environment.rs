@@ -5,21 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use clap::{ArgMatches, Command};
-use jeton_server::Config;
+use jeton_server::{Config, nearest_setting};
 
 const PREFIX: &str = "JETON_";
-
-/// What people call a setting that has another name here.
-const OTHER_NAMES: [(&str, &str); 8] = [
-    ("JETON_PORT", "JETON_LISTEN"),
-    ("JETON_HOST", "JETON_LISTEN"),
-    ("JETON_BIND", "JETON_LISTEN"),
-    ("JETON_ADDRESS", "JETON_LISTEN"),
-    ("JETON_BASE_URL", "JETON_ISSUER"),
-    ("JETON_SERVER", "JETON_URL"),
-    ("JETON_CONFIG_FILE", "JETON_CONFIG"),
-    ("JETON_LOG_LEVEL", "JETON_LOG"),
-];
 
 /// A variable with its value.
 type Variable = (String, String);
@@ -69,7 +57,7 @@ pub(crate) fn check(
 }
 
 fn unknown(name: &str, known: &BTreeSet<&str>) -> String {
-    match nearest(name, known) {
+    match nearest_setting(name, known.iter().copied()) {
         Some(nearest) => format!(
             "{name} is set, but there is no such setting. Did you mean {nearest}? Correct the name, or unset it."
         ),
@@ -77,22 +65,6 @@ fn unknown(name: &str, known: &BTreeSet<&str>) -> String {
             "{name} is set, but there is no such setting. Unset it, or call it something that does not begin with JETON_ if it is another program's; jeton serve --help names the settings."
         ),
     }
-}
-
-fn nearest<'a>(name: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
-    let name = name.to_ascii_uppercase();
-    let other = OTHER_NAMES.into_iter().find(|(other, _)| *other == name);
-    if let Some((_, meant)) = other {
-        return Some(meant);
-    }
-    let rest = |name: &'a str| name.strip_prefix(PREFIX).unwrap_or(name);
-    let short = name.strip_prefix(PREFIX).unwrap_or(&name);
-    known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(short, rest(known)), *known))
-        .filter(|(distance, known)| *distance <= rest(known).len().max(short.len()) / 3)
-        .min()
-        .map(|(_, known)| known)
 }
 
 /// Kubernetes sets variables for a Service called `jeton` or `jeton-…` in every pod beside it, Docker for a

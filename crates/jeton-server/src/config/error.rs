@@ -36,7 +36,8 @@ pub enum ConfigError {
     Oidc(String),
     /// Another database.
     #[error(
-        "the database URL must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE; one that begins with {0:?} is neither"
+        "the database URL must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE; {}",
+        neither(.0)
     )]
     Database(String),
     /// A parameter of the database's URL.
@@ -72,4 +73,13 @@ pub enum ConfigError {
     /// Too few to do one thing beside another.
     #[error("database_connections must be at least 4, not {0}")]
     DatabaseConnections(u32),
+}
+
+/// What a URL with another scheme is; it may hold a password, so the scheme is all that is shown of it.
+fn neither(scheme: &str) -> String {
+    match scheme {
+        "" => "this one has no scheme; for a file, write sqlite: in front of its path".to_owned(),
+        "sqlite" => "sqlite: needs the path of a file".to_owned(),
+        scheme => format!("one that begins with {scheme:?} is neither"),
+    }
 }

@@ -28,7 +28,7 @@ impl Config {
         let figment = environment::merged_into(figment).merge(Serialized::defaults(flags));
         let raw: RawConfig = figment
             .extract()
-            .map_err(|error| ConfigError::Setting(describe(&error)))?;
+            .map_err(|error| ConfigError::Setting(describe(&error, &figment)))?;
         let oidc = raw.oidc.clone();
         let mut config = Self::check(raw)?;
         config.master_key = secret_environment(MASTER_KEY)?;

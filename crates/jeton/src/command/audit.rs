@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use jeton_core::{AuditKind, Timestamp, counted};
+use jeton_server::not_written;
 use serde_json::{Value, json};
 
 use super::audit_proof::{self, Acknowledge, Checkpoint, RotateKey, Verify};
@@ -28,7 +29,7 @@ pub(crate) enum Audit {
     /// with what the server remembers outside the database. Exits with 1 where something does not
     /// fit, and says from which event on, what was expected, what was found and what to do next.
     Verify(Verify),
-    /// Write the log as JSON Lines, oldest first.
+    /// Write the log as JSON Lines, oldest first: each line is one document.
     Export(Export),
     /// Print the newest signed checkpoint, for keeping elsewhere.
     Checkpoint(Checkpoint),
@@ -145,7 +146,16 @@ async fn export(admin: &Admin, what: &Export, global: &Global) -> anyhow::Result
         query.extend(what.since.map(|since| ("since", since.to_string())));
         query.extend(what.until.map(|until| ("until", until.to_string())));
         let (lines, next) = admin.read_lines("/audit-events/export", &query).await?;
-        target.write(&lines)?;
+        match target.write(&lines) {
+            // Whoever closed the pipe has had enough.
+            Err(error) if what.output.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ok(());
+            }
+            written => written.with_context(|| match &what.output {
+                Some(file) => format!("{} cannot be written", file.display()),
+                None => "stdout cannot be written".to_owned(),
+            })?,
+        }
         exported += lines.lines().count();
         if what.output.is_some() {
             progress.show(i64::try_from(exported).unwrap_or(i64::MAX));
@@ -185,9 +195,13 @@ impl Target {
             });
         };
         let cannot = || format!("{} cannot be written", path.display());
+        let not_written = |error| not_written(path, error);
         let mut options = OpenOptions::new();
         options.create(true).append(true).read(true).mode(0o600);
-        let file = options.open(path).with_context(cannot)?;
+        let file = options
+            .open(path)
+            .map_err(not_written)
+            .with_context(cannot)?;
         let (whole, after) = whole_lines(&file, path)?;
         file.set_len(whole).with_context(cannot)?;
         Ok(Self {
@@ -197,8 +211,9 @@ impl Target {
         })
     }
 
-    fn write(&mut self, lines: &str) -> anyhow::Result<()> {
-        Ok(self.writer.write_all(lines.as_bytes())?)
+    fn write(&mut self, lines: &str) -> io::Result<()> {
+        self.writer.write_all(lines.as_bytes())?;
+        self.writer.flush()
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
@@ -210,18 +225,23 @@ impl Target {
     }
 }
 
-/// How far a file holds whole lines of an export, and the number of the last event in it.
+/// How each event begins.
+const EVENT: &[u8] = b"{\"seq\":";
+
+/// How far a file holds whole lines of an export, and the number of the last event in it. Nothing is cut from a file
+/// of something else, however it ends.
 fn whole_lines(file: &File, path: &Path) -> anyhow::Result<(u64, Option<i64>)> {
     let mut reader = BufReader::new(file);
     let (mut whole, mut after) = (0, None);
-    let mut line = String::new();
+    let mut line = Vec::new();
     loop {
         line.clear();
-        let read = reader.read_line(&mut line)?;
-        if read == 0 || !line.ends_with('\n') {
+        let read = reader.read_until(b'\n', &mut line)?;
+        let is_begun = line.starts_with(EVENT) || EVENT.starts_with(&line);
+        if is_begun && !line.ends_with(b"\n") {
             return Ok((whole, after));
         }
-        let event: Value = serde_json::from_str(&line).unwrap_or_default();
+        let event: Value = serde_json::from_slice(&line).unwrap_or_default();
         let Some(seq) = event.get("seq").and_then(Value::as_i64) else {
             bail!(
                 "{} is there already and no export of an audit log; name another file",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jeton_core::counted;
-use jeton_server::{Config, DatabaseUrl, RawConfig};
+use jeton_server::{Config, DatabaseUrl, RawConfig, not_written};
 use jeton_store::{BackupSummary, Database, back_up_sqlite, verify_sqlite_copy};
 use serde_json::{Value, json};
 
@@ -63,6 +63,12 @@ pub(crate) async fn back_up(backup: Backup, global: &Global) -> anyhow::Result<(
             database.display()
         );
     }
+    if backup.file.is_dir() {
+        bail!(
+            "{} is a directory; name a file in it",
+            backup.file.display()
+        );
+    }
     if backup.file.exists() && !backup.overwrite {
         bail!(
             "{} is there already; name another file, or replace it with --overwrite",
@@ -72,7 +78,8 @@ pub(crate) async fn back_up(backup: Backup, global: &Global) -> anyhow::Result<(
     let unfinished = beside(&backup.file, ".unfinished");
     // Empty and private from the start.
     jeton_server::write_private_file(&unfinished, b"")
-        .with_context(|| format!("{} cannot be written", unfinished.display()))?;
+        .map_err(|error| not_written(&backup.file, error))
+        .with_context(|| format!("{} cannot be written", backup.file.display()))?;
     let made = async {
         back_up_sqlite(&database, &unfinished).await?;
         let summary = verify_sqlite_copy(&unfinished)
@@ -127,6 +134,7 @@ pub(crate) async fn restore(restore: Restore, global: &Global) -> anyhow::Result
     }
     let mut backup = fs::File::open(&restore.file)?;
     jeton_server::copy_into_private_file(&database, &mut backup)
+        .map_err(|error| not_written(&database, error))
         .with_context(|| format!("{} cannot be written", database.display()))?;
     // So that the server does not take what is missing for stolen.
     leave_acknowledgement(&data_dir, "restore", summary.audit_end.clone(), None)?;

@@ -1,31 +1,33 @@
 //! A client's secret from a file, or from a command that asks a keyring or a password manager.
 
-use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, ensure};
+use jeton_server::read_named_text;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-/// The most that is read, in bytes: a secret has some fifty.
-const MAX: u64 = 4_096;
+/// The longest that is taken for a secret, in bytes: one of Jeton's has some fifty.
+const MAX: usize = 4_096;
 
 /// The first line of a file.
 pub(crate) fn from_file(path: &Path) -> anyhow::Result<SecretString> {
-    let whence = || format!("--client-secret-file {}", path.display());
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-            "there is no file {} (--client-secret-file, JETON_CLIENT_SECRET_FILE); programs that are started by others may not know ~ or relative paths, so give the whole path",
+    let whence = || {
+        format!(
+            "--client-secret-file {} (JETON_CLIENT_SECRET_FILE) cannot be read",
             path.display()
-        ),
+        )
+    };
+    let text = match read_named_text(path) {
+        Ok(text) => Zeroizing::new(text),
+        // What starts a bridge is often not a shell.
+        Err(error) if path.is_relative() => {
+            let note = "a program that another one started may know neither ~ nor where a relative path begins, so give the whole path";
+            return Err(anyhow!("{error}; {note}").context(whence()));
+        }
         Err(error) => return Err(error).with_context(whence),
     };
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX)
-        .read_to_string(&mut text)
-        .with_context(whence)?;
     first_line(&text).with_context(whence)
 }
 
@@ -55,6 +57,10 @@ fn first_line(text: &str) -> anyhow::Result<SecretString> {
     ensure!(
         !line.is_empty(),
         "the first line is empty, where the secret was expected"
+    );
+    ensure!(
+        line.len() <= MAX,
+        "the first line has more than {MAX} bytes, where the secret was expected; is it the right file?"
     );
     Ok(SecretString::from(line.to_owned()))
 }

@@ -1,7 +1,6 @@
 //! What the file of `jeton apply` says.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -115,12 +114,8 @@ impl DeclaredServer {
 
 impl Declaration {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = match jeton_server::read_named_text(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                bail!("there is no file {}; name it with --file", path.display())
-            }
-            read => read.with_context(|| format!("{} cannot be read", path.display()))?,
-        };
+        let text = jeton_server::read_named_text(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
         let mut declaration: Self = serde_saphyr::from_str(&text).map_err(|error| {
             let words = error.to_string();
             let words = words.strip_prefix("error: ").unwrap_or(&words);
