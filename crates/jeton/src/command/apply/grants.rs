@@ -7,8 +7,10 @@ use jeton_core::ResourceUri;
 use serde_json::Value;
 
 use super::declaration::{Declaration, DeclaredClient, DeclaredGrant, DeclaredServer};
-use super::plan::{Action, Step, Target, find_server, ids, is_system, text};
+use super::document::{ids, is_system, text};
 use super::present::Present;
+use super::servers::find_server;
+use super::step::{Action, Step, Target};
 use crate::admin::Seen;
 use crate::output::cell;
 

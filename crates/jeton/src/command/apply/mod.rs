@@ -1,10 +1,15 @@
 //! `jeton apply`.
 
+mod clients;
 mod declaration;
+mod difference;
+mod document;
 mod grants;
 mod plan;
 mod present;
 mod scopes;
+mod servers;
+mod step;
 mod urls;
 
 use std::collections::HashMap;
@@ -15,7 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jeton_core::counted;
-use jeton_server::write_private_file;
+use jeton_server::{not_written, write_private_file};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -23,8 +28,8 @@ use crate::admin::{Admin, Seen, confirmed};
 use crate::arguments::Global;
 use crate::output::{self, cell};
 use declaration::Declaration;
-use plan::{Action, CreateClient, Target};
 use present::Present;
+use step::{Action, CreateClient, Target};
 
 /// Make MCP servers, scopes, clients and grants as a file declares them.
 ///
@@ -258,6 +263,7 @@ impl Applying<'_> {
         });
         let text = format!("{}\n", serde_json::to_string_pretty(&document)?);
         write_private_file(file, text.as_bytes())
+            .map_err(|error| not_written(file, error))
             .with_context(|| format!("{} cannot be written", file.display()))
     }
 }
@@ -268,5 +274,6 @@ fn reserve(file: &Path) -> anyhow::Result<()> {
     options
         .open(file)
         .map(drop)
+        .map_err(|error| not_written(file, error))
         .with_context(|| format!("the secret_file {} cannot be written", file.display()))
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jeton_core::{DefinedScopes, ResourceUri, ScopeSet};
 use serde_json::Value;
 
-use super::plan::{is_system, text};
+use super::document::{is_system, text};
 use crate::output::cell;
 
 /// What is there.

@@ -6,8 +6,9 @@ use jeton_core::TokenRequest;
 use serde_json::{Value, json};
 
 use super::declaration::DeclaredServer;
-use super::plan::{Action, Step, text};
+use super::document::text;
 use super::present::{self, Present};
+use super::step::{Action, Step};
 use crate::admin::Seen;
 use crate::output::cell;
 

@@ -4,7 +4,7 @@ use jeton_core::ResourceUri;
 use serde_json::Value;
 
 use super::declaration::DeclaredServer;
-use super::plan::text;
+use super::document::text;
 use super::present;
 
 /// What has to be known before `server` leaves URLs, if one of them lies under another that stays: `stays` says
