@@ -28,8 +28,13 @@ pub fn init_telemetry(format: LogFormat, filter: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         // Where stderr is gone (a closed terminal or pipe), complaining about it there would panic.
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal());
+        .log_internal_errors(false);
+    // On a terminal, NO_COLOR decides.
+    let builder = if std::io::stderr().is_terminal() {
+        builder
+    } else {
+        builder.with_ansi(false)
+    };
     // Only fails where a subscriber is set already.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -17,6 +17,7 @@ use crate::arguments::Global;
 use crate::command::credentials::{self, FoundCredentials};
 use crate::output::cell;
 use crate::reach::reach;
+use crate::typed::as_typed;
 
 /// Where a server is that nobody named.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8420";
@@ -357,7 +358,7 @@ async fn document(response: Response) -> anyhow::Result<Value> {
         _ => {}
     }
     match (detail, parameter) {
-        (Some(detail), Some(parameter)) => bail!("{parameter}: {detail}"),
+        (Some(detail), Some(parameter)) => bail!("{}: {detail}", as_typed(parameter)),
         (Some(detail), None) => bail!("{detail}"),
         (None, _) => bail!("the server answered {status} without saying why"),
     }

@@ -12,11 +12,13 @@ mod arguments;
 mod command;
 mod demo;
 mod environment;
+mod other_words;
 mod output;
 mod reach;
 mod resolve;
 mod signals;
 mod table;
+mod typed;
 mod usage;
 mod value;
 
@@ -25,7 +27,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser as _};
 use jeton_server::Config;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Global};
+use usage::Usage;
 
 /// A token is some hundred small allocations; this allocator makes them cheaper than the system's.
 #[global_allocator]
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
 
 /// The command line, and an environment that fits it. Help and the version are given whatever that is.
 fn arguments() -> Result<Arguments, ExitCode> {
-    let command = Arguments::command();
+    let command = with_negative_numbers(Arguments::command());
     let matches = match command.clone().try_get_matches() {
         Err(error) if !error.use_stderr() => error.exit(),
         matches => matches,
@@ -82,9 +85,37 @@ fn arguments() -> Result<Arguments, ExitCode> {
     }
 }
 
+/// `--json` where there is no document to print.
+fn refuse_json(command: &Command, global: &Global) -> anyhow::Result<()> {
+    let words = match command {
+        Command::Serve(_) => {
+            "jeton serve prints no JSON document; for log lines in JSON, use --log-format json"
+        }
+        Command::Demo(_) => "jeton demo prints no JSON document; leave out --json",
+        Command::Bridge(_) => "jeton bridge speaks MCP on stdout; leave out --json",
+        _ => return Ok(()),
+    };
+    if global.json {
+        return Err(Usage::error(words));
+    }
+    Ok(())
+}
+
+/// A flag that takes a number says what is wrong with `-1`; by itself clap would call that an unknown flag.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes_value = |argument: &clap::Arg| argument.get_action().takes_values();
+    command
+        .mut_args(|argument| {
+            let takes_value = takes_value(&argument) && !argument.is_positional();
+            argument.allow_negative_numbers(takes_value)
+        })
+        .mut_subcommands(with_negative_numbers)
+}
+
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     signals::survive_file_limits()?;
     let Arguments { global, command } = arguments;
+    refuse_json(&command, &global)?;
     match command {
         Command::Serve(serve) => Box::pin(command::serve::run(serve, global)).await,
         Command::Demo(demo) => demo::run(demo).await,

@@ -20,7 +20,9 @@ pub(crate) fn data(text: &str) -> anyhow::Result<()> {
         Cow::Borrowed(text)
     };
     match writeln!(stdout, "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("stdout cannot be written"))
+        }
         _ => Ok(()),
     }
 }
@@ -115,8 +117,8 @@ fn without_number(cause: &str) -> &str {
 
 /// Says what failed and why, cause by cause. Wrong usage is 2, everything else 1.
 pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
-    let mut words = format!("error: {error}");
     let mut previous = error.to_string();
+    let mut words = format!("error: {}", without_number(&previous));
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some libraries repeat their cause in their own text, or only say that something failed.
         let cause = without_number(&cause).to_owned();

@@ -8,7 +8,9 @@ use clap::{Command, CommandFactory as _};
 use jeton_core::{redact, shown};
 
 use crate::arguments::Arguments;
+use crate::other_words;
 use crate::output;
+use crate::typed::is_typed;
 
 /// A command that was typed wrongly, which only showed once it ran.
 #[derive(Debug)]
@@ -29,7 +31,9 @@ impl fmt::Display for Usage {
 impl std::error::Error for Usage {}
 
 /// What the standard library says of numbers, and what it means to whoever typed them.
-const NUMBERS: [(&str, &str); 4] = [
+const NUMBERS: [(&str, &str); 6] = [
+    (" is not in ", " is not a whole number from "),
+    ("..=", " to "),
     ("invalid digit found in string", "expected a whole number"),
     (
         "cannot parse integer from empty string",
@@ -63,11 +67,25 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     for (from, to) in NUMBERS {
         text = text.replace(from, to);
     }
+    if let Some(tip) = other_words::tip(error) {
+        text = with_tip(&text, &tip);
+    }
     if let Some(note) = variable_note(error) {
         text = text.replacen("\n\n", &format!("\n{note}\n\n"), 1);
     }
     output::say(text.trim_end());
     ExitCode::from(2)
+}
+
+/// The text with another tip than clap's, which goes by similar letters.
+fn with_tip(text: &str, tip: &str) -> String {
+    let paragraphs = text.split("\n\n");
+    let mut paragraphs: Vec<_> = paragraphs
+        .filter(|paragraph| !paragraph.starts_with("  tip: "))
+        .map(str::to_owned)
+        .collect();
+    paragraphs.insert(1.min(paragraphs.len()), format!("  tip: {tip}"));
+    paragraphs.join("\n\n")
 }
 
 /// Where a value that nobody typed comes from.
@@ -82,8 +100,7 @@ fn variable_note(error: &clap::Error) -> Option<String> {
         return None;
     };
     let flag = argument.split([' ', '=']).next()?;
-    let is_typed = |typed: &str| typed == flag || typed.starts_with(&format!("{flag}="));
-    if std::env::args().any(|typed| is_typed(&typed)) {
+    if is_typed(flag) {
         return None;
     }
     let variable = variable_of(&Arguments::command(), flag.trim_start_matches('-'))?;

@@ -32,6 +32,28 @@ pub(crate) fn server_url(text: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// A level, or `target=level` with commas.
+pub(crate) fn log_filter(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |level: &str| LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known));
+    // An empty variable is refused as every other.
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        if !is_level(level) {
+            return Err(format!(
+                "expected a level ({}), or a list like warn,jeton_server=debug; found {}",
+                LEVELS.join(", "),
+                excerpt(part)
+            ));
+        }
+    }
+    Ok(text.to_owned())
+}
+
 /// `NAME=TEXT`.
 pub(crate) fn claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text

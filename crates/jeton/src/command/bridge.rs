@@ -14,6 +14,7 @@ use super::credentials::{Credentials, server_url};
 use crate::arguments::Global;
 use crate::output;
 use crate::signals::Signals;
+use crate::value;
 
 /// How long the MCP server may send nothing before the connection counts as dead. Hosts have their
 /// own, shorter limits, and cancel.
@@ -73,7 +74,7 @@ pub(crate) struct Bridge {
     )]
     wait: u64,
     /// What is logged to stderr: a level, or a list like warn,jeton_bridge=debug.
-    #[arg(long, value_name = "FILTER", env = "JETON_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "JETON_LOG", default_value = "info", value_parser = value::log_filter)]
     log: String,
 }
 

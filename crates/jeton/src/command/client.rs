@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use jeton_core::{Description, DisplayName, Scope, TokenTtl, parse_duration};
+use jeton_core::{Description, DisplayName, Scope, TokenTtl, excerpt, parse_duration};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -154,7 +154,7 @@ fn say_what_is_text(claims: &[(String, Value)]) {
 }
 
 impl Settings {
-    fn into_body(self, name: Option<DisplayName>) -> Map<String, Value> {
+    fn into_body(self, name: Option<DisplayName>) -> anyhow::Result<Map<String, Value>> {
         say_what_is_text(&self.claims);
         let mut body = Map::new();
         let mut set = |member: &str, value: Option<Value>| {
@@ -168,13 +168,20 @@ impl Settings {
             "token_ttl",
             self.token_ttl.map(|ttl| ttl.as_seconds().into()),
         );
-        let claims = self.claims.into_iter().chain(self.json_claims);
-        let claims: Map<String, Value> = claims.collect();
+        let mut claims = Map::new();
+        for (claim, value) in self.claims.into_iter().chain(self.json_claims) {
+            if claims.insert(claim.clone(), value).is_some() {
+                return Err(Usage::error(format!(
+                    "the claim {} is given twice; name each once. For a list, use --claim-json {claim}='[\"a\", \"b\"]'",
+                    excerpt(&claim)
+                )));
+            }
+        }
         set(
             "custom_claims",
             (!claims.is_empty()).then_some(Value::Object(claims)),
         );
-        body
+        Ok(body)
     }
 }
 
@@ -219,7 +226,7 @@ pub(crate) async fn run(command: Client, global: &Global) -> anyhow::Result<()> 
 async fn create(admin: &Admin, arguments: Create, global: &Global) -> anyhow::Result<()> {
     let all_scopes = arguments.scopes.is_empty();
     let server = admin.mcp_server_id(&arguments.mcp_server).await?;
-    let mut body = arguments.settings.into_body(Some(arguments.name));
+    let mut body = arguments.settings.into_body(Some(arguments.name))?;
     body.insert("mcp_server_id".into(), server.into());
     if !all_scopes {
         body.insert("scopes".into(), json!(arguments.scopes));
@@ -259,7 +266,7 @@ async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Re
         let server = admin.mcp_server_id(server).await?;
         update_grant(admin, &arguments, (&path, &server)).await?;
     }
-    let mut body = arguments.settings.into_body(arguments.name);
+    let mut body = arguments.settings.into_body(arguments.name)?;
     if arguments.default_mcp_server.is_some() || arguments.no_default_mcp_server {
         let default = match &arguments.default_mcp_server {
             Some(default) => Some(admin.mcp_server_id(default).await?),
@@ -267,10 +274,14 @@ async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Re
         };
         body.insert("default_mcp_server_id".into(), default.into());
     }
-    let client = if body.is_empty() {
-        admin.read(&path).await?
-    } else {
-        admin.change(&path, &Value::Object(body)).await?
+    let client = match (body.is_empty(), &arguments.mcp_server) {
+        (false, _) => admin.change(&path, &Value::Object(body)).await?,
+        (true, Some(_)) => admin.read(&path).await?,
+        (true, None) => {
+            return Err(Usage::error(
+                "nothing says what to change: add --name, --description, --token-ttl, --claim, --default-mcp-server, or --mcp-server with --add-scope or --remove-scope",
+            ));
+        }
     };
     show(&client, global)
 }

@@ -120,7 +120,7 @@ pub(crate) struct Update {
     settings: Settings,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Settings {
     /// What it is for.
     #[arg(long)]
@@ -145,6 +145,25 @@ struct Settings {
     /// Whether its tokens name its own issuer, {issuer}/resources/{id} [default: false].
     #[arg(long, value_name = "BOOL")]
     own_issuer: Option<bool>,
+}
+
+impl Update {
+    fn changes_nothing(&self) -> bool {
+        let Self { name, url, .. } = self;
+        let lists = [
+            self.add_url.len(),
+            self.remove_url.len(),
+            self.add_scope.len(),
+            self.remove_scope.len(),
+            self.rename_scope.len(),
+            self.remove_implies.len(),
+            self.settings.scopes.len(),
+            self.settings.implies.len(),
+        ];
+        let settings = self.settings.clone().into_body(name.clone(), url.clone());
+        let is_empty = settings.as_object().is_none_or(Map::is_empty);
+        is_empty && lists.iter().all(|length| *length == 0)
+    }
 }
 
 impl Settings {
@@ -230,9 +249,10 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
                 None => retired_at_now(&admin, &url).await?,
             };
             let body = json!({ "url": url, "retired_at": retired_at });
-            admin
-                .send(Method::POST, "/retired-urls/release", &body)
-                .await?;
+            let released = admin.send(Method::POST, "/retired-urls/release", &body);
+            released.await.with_context(|| {
+                format!("{url} was not released; jeton mcp-server retired-urls lists what can be")
+            })?;
             output::ended(global.json, &url, "released", "")
         }
     }
@@ -269,6 +289,11 @@ fn new_server(
 }
 
 async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Result<()> {
+    if arguments.changes_nothing() {
+        return Err(Usage::error(
+            "nothing says what to change: add --name, --url, --description, --add-scope, --token-ttl or another of the flags that jeton mcp-server update --help lists",
+        ));
+    }
     let path = format!(
         "/mcp-servers/{}",
         admin.mcp_server_id(&arguments.mcp_server).await?

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::arguments::Global;
 use crate::output;
 use crate::signals::Signals;
+use crate::value;
 
 /// Run the server.
 ///
@@ -122,7 +123,7 @@ pub(crate) struct Serve {
     )]
     log_format: Format,
     /// What is logged: a level, or target=level with commas.
-    #[arg(long, value_name = "FILTER", env = "JETON_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "JETON_LOG", default_value = "info", value_parser = value::log_filter)]
     log: String,
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn expiry(
         Some(seconds @ 1..=315_360_000) => Ok(Some(Duration::from_secs(seconds))),
         Some(seconds) => Err(Problem::invalid(
             parameter,
-            format!("expected one second to ten years (315360000), not {seconds}"),
+            format!("expected one second to ten years (315360000 seconds), not {seconds}"),
         )),
     }
 }
