@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const OUTSIDE: &str = "https://todo.example.com/mcp";
 const INSIDE: &str = "http://todo.internal:3002/mcp";
 
-async fn world(settings: Value) -> World {
+async fn aliased(settings: Value) -> World {
     let mut all = json!({ "aliases": [INSIDE] });
     all.as_object_mut()
         .unwrap()
@@ -36,7 +36,7 @@ async fn refused(world: &World, method: Method, path: &str, body: Value) -> (u16
 
 #[tokio::test]
 async fn a_token_by_an_alias_names_the_server_in_every_way_a_verifier_may_know_it() {
-    let world = world(json!({})).await;
+    let world = aliased(json!({})).await;
     let id = world.todo.as_str();
     assert_eq!(
         world.audience(&[("resource", OUTSIDE)]).await,
@@ -63,7 +63,7 @@ async fn a_token_by_an_alias_names_the_server_in_every_way_a_verifier_may_know_i
     let words = refused.body["error_description"].as_str().unwrap();
     assert!(words.contains(OUTSIDE) && words.contains(INSIDE), "{words}");
 
-    let strict = world(json!({ "token_profile": "strict" })).await;
+    let strict = aliased(json!({ "token_profile": "strict" })).await;
     assert_eq!(strict.audience(&[("resource", INSIDE)]).await, INSIDE);
     let token = strict.client.token(&strict.jeton.url, &[]).await;
     assert_eq!(claims(&token)["aud"], OUTSIDE);
@@ -79,7 +79,7 @@ async fn a_token_by_an_alias_names_the_server_in_every_way_a_verifier_may_know_i
 
 #[tokio::test]
 async fn a_url_belongs_to_one_server_as_identifier_or_alias() {
-    let world = world(json!({})).await;
+    let world = aliased(json!({})).await;
     let other =
         |url: &str, aliases: Value| json!({ "name": "Other", "url": url, "aliases": aliases });
     let far = "https://other.example.com/mcp";
@@ -117,7 +117,7 @@ async fn a_url_belongs_to_one_server_as_identifier_or_alias() {
 
 #[tokio::test]
 async fn the_longest_match_over_all_urls_wins() {
-    let world = world(json!({})).await;
+    let world = aliased(json!({})).await;
     let deeper = format!("{INSIDE}/admin");
     let settings = json!({ "aliases": ["https://todo.example.com"] });
     let other = world
@@ -139,7 +139,7 @@ async fn the_longest_match_over_all_urls_wins() {
 
 #[tokio::test]
 async fn an_alias_that_is_removed_is_retired_and_comes_back_when_it_is_added() {
-    let world = world(json!({ "token_profile": "strict" })).await;
+    let world = aliased(json!({ "token_profile": "strict" })).await;
     let (jeton, id) = (&world.jeton, world.todo.as_str());
     let token = world.token(&[("resource", INSIDE)]).await;
     let update = ["mcp-server", "update", id, "--remove-url", INSIDE];
@@ -211,7 +211,7 @@ async fn an_alias_that_is_removed_is_retired_and_comes_back_when_it_is_added() {
 
 #[tokio::test]
 async fn an_alias_under_another_servers_url_is_left_only_when_that_is_confirmed() {
-    let world = world(json!({})).await;
+    let world = aliased(json!({})).await;
     let parent = "http://todo.internal:3002";
     let above = world.operator.mcp_server(parent, &["x"]).await;
     let client = world.operator.client(&above, &["x"]).await;
@@ -240,7 +240,7 @@ async fn an_alias_under_another_servers_url_is_left_only_when_that_is_confirmed(
 
 #[tokio::test]
 async fn the_dashboard_shows_aliases_and_changes_them() {
-    let world = world(json!({})).await;
+    let world = aliased(json!({})).await;
     let admin = Admin::first(&world.jeton).await;
     let path = format!("/dashboard{}", world.path());
     for page in [

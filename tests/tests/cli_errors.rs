@@ -263,6 +263,13 @@ const CARELESS: &[Row<'static>] = &[
     ("serve --audit-durability never", 2, "sync, async"),
     ("serve --trusted-proxy", 2, "a value is required"),
     ("serve --issuer auth.example.com --data-dir fresh", 1, "like https://auth.example.com"),
+    ("serve --data-dir fresh --issuer https://AUTH.example.com", 1, "has upper-case letters"),
+    ("serve --data-dir fresh --issuer https://auth.example.com:443", 1, "names the port that is the default"),
+    ("serve --data-dir fresh --issuer ' https://auth.example.com'", 1, "has white space around it"),
+    ("serve --data-dir fresh --issuer https://bücher.example", 1, "https://xn--bcher-kva.example"),
+    ("serve --data-dir fresh --issuer https://u:hunter2@auth.example.com", 1, "https://auth.example.com"),
+    ("serve --data-dir fresh --issuer u:hunter2@auth.example.com", 1, "like https://auth.example.com"),
+    ("serve --data-dir fresh --issuer https://auth.example.com/?a=b", 1, "has a query or a fragment"),
     ("serve --tls-cert a.pem --data-dir fresh", 1, "give both or neither"),
     ("serve --trusted-proxy proxy.example --data-dir fresh", 1, "10.0.0.0/8"),
     ("audit list --limit -1", 2, "expected a whole number"),
@@ -327,7 +334,7 @@ const CARELESS: &[Row<'static>] = &[
     ("client list --server ftp://127.0.0.1", 2, "http or https"),
     ("client list --data-dir text.db", 1, "JETON_CLIENT_ID and JETON_CLIENT_SECRET"),
     ("client list --config none.toml", 1, "there is no such file"),
-    ("client list --config text.db", 1, "text.db"),
+    ("client list --config text.db", 1, "not as TOML has it"),
     ("client list --config .", 1, "it is a directory"),
 ];
 

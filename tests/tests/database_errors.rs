@@ -107,6 +107,8 @@ async fn whoever_postgresql_does_not_admit_is_told_why() {
     // Jeton's own tables, which this user may not even read.
     let database = TestDatabase::new_in(&cluster.url).await;
     prepared(&database).await;
+    let allowed = "GRANT CREATE, USAGE ON SCHEMA public TO reader";
+    database.sql(allowed).await;
     let reader = database.url().replace("jeton@", "reader@");
     refused(
         &reader,

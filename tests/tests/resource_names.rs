@@ -1,7 +1,7 @@
 //! What a client may send to say which MCP server it wants a token for: `resource`, `audience`, with and
 //! without a query.
 
-use jeton_tests::{World, claims};
+use jeton_tests::World;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const TODO: &str = "http://localhost:3002/mcp";
 const NOTES: &str = "http://localhost:3003/mcp";
 
 /// A client with grants on two servers.
-async fn world() -> World {
+async fn two_grants() -> World {
     let world = World::new(TODO, json!({}), &["todo"]).await;
     let notes = world.operator.mcp_server(NOTES, &["notes"]).await;
     let path = format!("/clients/{}/grants/{notes}", world.client.client_id);
@@ -20,7 +20,7 @@ async fn world() -> World {
 
 #[tokio::test]
 async fn audience_names_the_server_as_resource_does() {
-    let world = world().await;
+    let world = two_grants().await;
     for (resource, scope) in [(TODO, "todo"), (NOTES, "notes")] {
         let by_audience = world.ask(&[("audience", resource)]).await;
         assert_eq!(by_audience.body["scope"], scope, "{}", by_audience.body);
@@ -64,7 +64,7 @@ async fn audience_names_the_server_as_resource_does() {
 
 #[tokio::test]
 async fn two_different_servers_at_once_and_unknown_ones_are_refused() {
-    let world = world().await;
+    let world = two_grants().await;
     let unknown = "http://localhost:4000/mcp";
     for parameters in [
         &[("resource", TODO), ("audience", NOTES)][..],
@@ -103,7 +103,7 @@ async fn two_different_servers_at_once_and_unknown_ones_are_refused() {
 
 #[tokio::test]
 async fn a_url_with_a_query_is_matched_without_it() {
-    let world = world().await;
+    let world = two_grants().await;
     for asked in [
         "http://localhost:3002/mcp?profile=x",
         "http://localhost:3002/mcp?",
@@ -153,7 +153,7 @@ async fn a_url_with_a_query_is_matched_without_it() {
 
 #[tokio::test]
 async fn a_server_is_registered_without_a_query_and_told_how() {
-    let world = world().await;
+    let world = two_grants().await;
     let body =
         json!({ "name": "Hosted", "url": "https://mcp.example.com/mcp?profile=x&key=hunter2" });
     let (status, problem) = world

@@ -20,7 +20,7 @@ fn chain() -> Value {
 }
 
 /// A client that was granted the broadest scope.
-async fn world(settings: Value) -> World {
+async fn chained(settings: Value) -> World {
     let mut all = json!({ "scopes": chain() });
     all.as_object_mut()
         .unwrap()
@@ -42,7 +42,7 @@ async fn implications(world: &World) -> Value {
 #[tokio::test]
 async fn whoever_was_granted_the_broader_scope_may_ask_for_the_narrower_alone() {
     for profile in ["compatible", "strict"] {
-        let world = world(json!({ "token_profile": profile })).await;
+        let world = chained(json!({ "token_profile": profile })).await;
         for scope in ["todo:read", "todo:write", "todo:admin todo:read"] {
             let answer = world.ask(&[("scope", scope)]).await;
             assert_eq!(answer.status, 200, "{}", answer.body);
@@ -67,7 +67,7 @@ async fn whoever_was_granted_the_broader_scope_may_ask_for_the_narrower_alone() 
 
 #[tokio::test]
 async fn introspection_counts_what_is_implied() {
-    let world = world(json!({})).await;
+    let world = chained(json!({})).await;
     let told = async |token: &str| {
         let told = world.client.introspect(&world.jeton.url, token).await;
         told["scope"].as_str().unwrap_or("inactive").to_owned()
@@ -86,7 +86,7 @@ async fn introspection_counts_what_is_implied() {
 
 #[tokio::test]
 async fn circles_and_scopes_that_are_not_defined_are_refused_by_name() {
-    let world = world(json!({})).await;
+    let world = chained(json!({})).await;
     for (scopes, words) in [
         (
             json!([{ "name": "todo:read", "implies": ["todo:admin"] }]),
@@ -138,7 +138,7 @@ async fn circles_and_scopes_that_are_not_defined_are_refused_by_name() {
 
 #[tokio::test]
 async fn the_command_line_declares_implications_and_takes_them_away() {
-    let world = world(json!({})).await;
+    let world = chained(json!({})).await;
     let create = [
         "mcp-server",
         "create",
@@ -204,7 +204,7 @@ async fn the_command_line_declares_implications_and_takes_them_away() {
 
 #[tokio::test]
 async fn removing_a_scope_between_two_others_leaves_these_as_they_are() {
-    let world = world(json!({})).await;
+    let world = chained(json!({})).await;
     let remove = json!({ "remove_scopes": ["todo:write"] });
     let (status, problem) = world
         .operator
@@ -238,7 +238,7 @@ async fn removing_a_scope_between_two_others_leaves_these_as_they_are() {
 
 #[tokio::test]
 async fn an_implication_is_taken_from_clients_only_when_that_is_confirmed() {
-    let world = world(json!({})).await;
+    let world = chained(json!({})).await;
     let id = world.todo.as_str();
     let update = [
         "mcp-server",
@@ -282,7 +282,7 @@ async fn an_implication_is_taken_from_clients_only_when_that_is_confirmed() {
 
 #[tokio::test]
 async fn the_dashboard_shows_implications_and_changes_them() {
-    let world = world(json!({})).await;
+    let world = chained(json!({})).await;
     let admin = Admin::first(&world.jeton).await;
     let client = format!("/dashboard/clients/{}", world.client.client_id);
     let page = admin.page(&client).await;

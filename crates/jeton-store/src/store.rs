@@ -97,10 +97,11 @@ impl Store {
     /// [`StoreError::Newer`] where a newer version wrote it; [`StoreError::Unopened`] where it
     /// cannot be used.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
-        Self::open_telling(database, |_| ()).await
+        let opened = Self::open_up_to_date(database, |_| ()).await;
+        opened.map_err(|error| open_fault::explain(database, error))
     }
 
-    /// Does the same, and tells if a database of an older version has to be changed first, which takes
+    /// Does the same for whoever is going to write, and tells if a database of an older version has to be changed first, which takes
     /// minutes where the audit log has many millions of events.
     ///
     /// # Errors
@@ -110,8 +111,20 @@ impl Store {
         database: &Database,
         tell: impl FnOnce(Upgrade),
     ) -> Result<Self, StoreError> {
-        let opened = Self::open_up_to_date(database, tell).await;
+        let opened = Self::open_to_write(database, tell).await;
         opened.map_err(|error| open_fault::explain(database, error))
+    }
+
+    /// A file that may only be read is found out now, and not with the first write.
+    async fn open_to_write(
+        database: &Database,
+        tell: impl FnOnce(Upgrade),
+    ) -> Result<Self, StoreError> {
+        let store = Self::open_up_to_date(database, tell).await?;
+        if let Database::Sqlite(_) = database {
+            drop(store.begin().await?);
+        }
+        Ok(store)
     }
 
     async fn open_up_to_date(

@@ -31,6 +31,11 @@ pub(super) fn describe(error: &Error, figment: &Figment) -> String {
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
             format!("expected {}, found {found}", in_words(expected))
         }
+        Kind::Message(words) => words.replacen(
+            "TOML parse error at line ",
+            "it is not as TOML has it, from line ",
+            1,
+        ),
         other => other.to_string(),
     };
     format!("{place} cannot be used: {wrong}")

@@ -119,6 +119,10 @@ impl Declaration {
         let mut declaration: Self = serde_saphyr::from_str(&text).map_err(|error| {
             let words = error.to_string();
             let words = words.strip_prefix("error: ").unwrap_or(&words);
+            let words = words.replace(
+                "expected mapping start",
+                "expected mcp_servers: and clients:, as jeton apply --help shows them",
+            );
             anyhow!("{}: {words}", path.display())
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
