@@ -101,8 +101,8 @@ impl Store {
         opened.map_err(|error| open_fault::explain(database, error))
     }
 
-    /// Does the same for whoever is going to write, and tells if a database of an older version has to be changed first, which takes
-    /// minutes where the audit log has many millions of events.
+    /// Does the same for whoever is going to write, and tells if a database of an older version has to be
+    /// changed first, which takes minutes where the audit log has many millions of events.
     ///
     /// # Errors
     ///
@@ -122,7 +122,10 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let store = Self::open_up_to_date(database, tell).await?;
         if let Database::Sqlite(_) = database {
-            drop(store.begin().await?);
+            // Where a file may only be read, SQLite begins a transaction, and refuses the first change in it.
+            let mut transaction = store.begin().await?;
+            let unchanged = "UPDATE write_probe SET filler = filler WHERE id = 1";
+            transaction.execute(sqlx::query(unchanged)).await?;
         }
         Ok(store)
     }

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 /// What every command takes.
 #[derive(Args, Clone)]
 pub(crate) struct Global {
-    /// Print one JSON document instead of text. A command that fails prints words on stderr and none.
+    /// Print one JSON document instead of text. A command that is refused prints none; stderr says why.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// The configuration file [default: jeton.toml in the working directory, if it is there].

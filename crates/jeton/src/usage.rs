@@ -31,9 +31,7 @@ impl fmt::Display for Usage {
 impl std::error::Error for Usage {}
 
 /// What the standard library says of numbers, and what it means to whoever typed them.
-const NUMBERS: [(&str, &str); 6] = [
-    (" is not in ", " is not a whole number from "),
-    ("..=", " to "),
+const NUMBERS: [(&str, &str); 4] = [
     ("invalid digit found in string", "expected a whole number"),
     (
         "cannot parse integer from empty string",
@@ -66,6 +64,10 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     let mut text = lines.join("\n");
     for (from, to) in NUMBERS {
         text = text.replace(from, to);
+    }
+    if let Some((before, range)) = text.split_once("..=") {
+        let before = before.replace(" is not in ", " is not a whole number from ");
+        text = format!("{before} to {range}");
     }
     if let Some(tip) = other_words::tip(error) {
         text = with_tip(&text, &tip);

@@ -1,5 +1,6 @@
 //! A client's secret from a file, or from a command that asks a keyring or a password manager.
 
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -22,7 +23,7 @@ pub(crate) fn from_file(path: &Path) -> anyhow::Result<SecretString> {
     let text = match read_named_text(path) {
         Ok(text) => Zeroizing::new(text),
         // What starts a bridge is often not a shell.
-        Err(error) if path.is_relative() => {
+        Err(error) if path.is_relative() && error.kind() == io::ErrorKind::NotFound => {
             let note = "a program that another one started may know neither ~ nor where a relative path begins, so give the whole path";
             return Err(anyhow!("{error}; {note}").context(whence()));
         }
