@@ -60,6 +60,7 @@ export async function addMcpServer(page, { name, url, scopes }) {
   await sheet.getByLabel("Name", { exact: true }).fill(name);
   await sheet.getByLabel("URL").fill(url);
   for (const [index, [scope, description]] of scopes.entries()) {
+    if (index && index === await sheet.getByLabel("Scope", { exact: true }).count()) await sheet.getByRole("button", { name: "Add scope" }).click();
     await sheet.getByLabel("Scope", { exact: true }).nth(index).fill(scope);
     await sheet.getByLabel("What it permits").nth(index).fill(description);
   }

@@ -46,6 +46,16 @@ await page.getByRole("dialog").getByLabel("URL").fill("javascript:alert(1)");
 await page.getByRole("dialog").getByRole("button", { name: "Add MCP server" }).click();
 equal(await page.locator("#url").getAttribute("aria-invalid"), "true", "a URL that is none is refused at its field");
 equal(await page.locator("#name").inputValue(), "Todo", "what was typed stays");
+// The rest of the page is inert behind a sheet, and leaving what was typed asks with the script.
+await page.getByRole("dialog").getByRole("link", { name: "Close" }).click();
+if (javaScriptEnabled) {
+  await page.getByRole("heading", { name: "Discard what you entered?" }).waitFor();
+  await page.getByRole("button", { name: "Keep editing" }).click();
+  equal(await page.locator("#name").inputValue(), "Todo", "what was typed is still there");
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Discard" }).click();
+}
+await page.getByRole("dialog").waitFor({ state: "detached" });
 await addMcpServer(page, {
   name: "Todo", url: mcpUrl,
   scopes: [["todo:read", "See todos"], ["todo:write", "Change todos"]],
@@ -55,6 +65,7 @@ await addMcpServer(page, {
 await page.getByRole("link", { name: "MCP Servers", exact: true }).first().click();
 await page.getByRole("link", { name: "Todo", exact: true }).click();
 const shown = await createClient(page, { name: "Agent", scopes: ["todo:read"] });
+equal(await page.getByRole("heading", { name: "Agent is ready" }).count(), 1, "a client with a scope is ready");
 check((await page.getByRole("dialog").textContent()).includes("not shown again"), "the page says that the secret is not shown again");
 if (javaScriptEnabled) {
   await page.getByRole("button", { name: `Copy ${shown.id}` }).last().click();
@@ -70,13 +81,30 @@ if (javaScriptEnabled) {
 } else {
   equal(await page.locator(".copy:visible").count(), 0, "no copy buttons that do nothing");
 }
-// Reloading shows no secret; the scopes and Save are still there.
+// Save keeps the sheet and the secret, and rewrites the code.
+const sheet = page.getByRole("dialog");
+const sheetUrl = page.url();
+await sheet.getByLabel("todo:write").check();
+await sheet.getByRole("button", { name: "Save" }).click();
+await page.getByText("Scopes saved").waitFor();
+equal((await page.locator("#client-secret").textContent()).trim(), shown.secret, "the secret is still shown after Save");
+check((await page.locator("#snippet-curl").textContent()).includes("todo:read todo:write"), "the code has the scopes that were saved");
+// Leaving asks where nothing was copied; with the script, having copied is enough.
+if (!javaScriptEnabled) {
+  for (const button of ["Close", "Open the client", "Done"]) {
+    await sheet.getByRole("button", { name: button }).click();
+    await page.getByText("Have you copied the secret?").waitFor();
+    equal((await page.locator("#client-secret").textContent()).trim(), shown.secret, `the secret is still shown after ${button}`);
+  }
+}
+await sheet.getByRole("button", { name: javaScriptEnabled ? "Done" : "Leave" }).click();
+await sheet.waitFor({ state: "detached" });
 recording = true;
-await page.reload();
-check(!(await page.content()).includes(shown.secret), "the secret is gone from the page after a reload");
-await page.getByRole("dialog").getByLabel("todo:write").check();
-await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
-await page.getByText("Saved.").waitFor();
+await page.goBack();
+check(!(await page.content()).includes(shown.secret), "going back does not show the secret again");
+await page.goto(sheetUrl);
+check(!(await page.content()).includes(shown.secret), "the sheet does not show the secret again");
+await page.goto(`${url}/dashboard/clients`);
 
 const token = await requestToken(url, shown);
 equal(token.status, 200, "the token request with what the page displayed");
@@ -86,20 +114,33 @@ equal(token.scope, "todo:read todo:write", "the scopes that were saved");
 await page.getByRole("link", { name: "Agent", exact: true }).click();
 await page.getByRole("heading", { name: "Agent", exact: true }).waitFor();
 recording = false;
-await page.getByRole("button", { name: "Rotate", exact: true }).click();
+await page.getByRole("link", { name: "Rotate", exact: true }).click();
+await page.getByRole("dialog").getByLabel("24 hours").waitFor();
+await page.getByRole("dialog").getByRole("button", { name: "Rotate", exact: true }).click();
 const rotated = { ...shown, secret: (await page.locator("#client-secret").textContent()).trim() };
 equal((await requestToken(url, rotated)).status, 200, "the new secret works");
 equal((await requestToken(url, shown)).status, 200, "the old one works on, for its grace");
 recording = true;
-await page.getByRole("button", { name: `Revoke the secret ending in ${shown.secret.slice(-4)}` }).click();
-await page.getByText("The secret is revoked").waitFor();
+await page.getByRole("link", { name: `Revoke the secret ending in ${shown.secret.slice(-4)}` }).click();
+await page.getByText("The other secret of Agent keeps working.").waitFor();
+await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+await page.getByText("It no longer works.").waitFor();
 equal((await requestToken(url, shown)).error, "invalid_client", "the revoked secret");
 equal((await requestToken(url, rotated)).status, 200, "the other one still works");
-await page.getByRole("button", { name: "Disable" }).click();
-await page.getByText("The client is disabled").waitFor();
+// Its only working secret: the sheet says so in numbers, and offers the safer way.
+await page.getByRole("link", { name: `Revoke the secret ending in ${rotated.secret.slice(-4)}` }).click();
+await page.getByText(/It is the only working secret of Agent: \d+ tokens in the last 24 hours/).waitFor();
+await page.getByRole("link", { name: "Rotate instead" }).click();
+await page.getByRole("dialog").getByRole("link", { name: "Cancel" }).click();
+await page.getByRole("link", { name: "Disable" }).click();
+await page.getByText(/\d+ tokens in the last 24 hours/).waitFor();
+await page.getByRole("dialog").getByRole("button", { name: "Disable" }).click();
+await page.getByText("Agent is disabled").waitFor();
 equal((await requestToken(url, rotated)).error, "invalid_client", "a disabled client");
-await page.getByRole("button", { name: "Enable" }).click();
-await page.getByText("The client is enabled").waitFor();
+await page.getByRole("button", { name: "Undo" }).click();
+await page.getByText("Agent is enabled").waitFor();
+await page.reload();
+equal(await page.getByText("Agent is enabled").count(), 0, "what was done is told once");
 equal((await requestToken(url, rotated)).status, 200, "an enabled client");
 
 // A second grant, on another server.
@@ -109,34 +150,40 @@ await page.getByText("Add a grant on another MCP server").click();
 await page.getByRole("button", { name: "Choose its scopes" }).click();
 await page.getByRole("dialog").getByLabel("notes:read").check();
 await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
-await page.getByText("Saved.").waitFor();
+await page.getByText("Agent can use Notes: notes:read.").waitFor();
 equal((await requestToken(url, rotated)).status, 200, "without a resource, the default MCP server");
 equal((await requestToken(url, rotated, { resource: "https://notes.example.com/mcp" })).scope, "notes:read", "the second grant");
 await page.getByRole("group").filter({ hasText: "notes:read" }).locator("summary").click();
 await page.getByRole("button", { name: "Make Notes the default" }).click();
-await page.getByText("Saved.").waitFor();
+await page.getByText("Notes is the default").waitFor();
 equal((await requestToken(url, rotated)).scope, "notes:read", "the new default");
 await page.getByRole("group").filter({ hasText: "notes:read" }).locator("summary").click();
-await page.getByRole("button", { name: "Take the grant back" }).last().click();
-await page.getByText("The grant is taken back.").waitFor();
+await page.getByRole("link", { name: "Remove access" }).last().click();
+await page.getByText("It is the default").waitFor();
+await page.getByRole("dialog").getByRole("button", { name: "Remove access" }).click();
+await page.getByText("Agent can no longer use Notes.").waitFor();
+await page.getByRole("button", { name: "Undo" }).click();
+await page.getByText("Agent can use Notes: notes:read.").waitFor();
+await page.getByRole("button", { name: "Undo" }).click();
+await page.getByText("Agent can no longer use Notes.").waitFor();
 equal((await requestToken(url, rotated)).status, 200, "one grant again");
 
 // A page that somebody else overtook: nothing is overwritten, what was ticked stays, and saving again works.
 const other = await open(context);
 await page.goto(`${url}/dashboard/clients/${shown.id}`);
 await other.goto(page.url());
-for (const [one, box, outcome] of [[other, "todo:write", "Saved."], [page, "todo:read", "Someone else changed this"], [page, "", "Saved."]]) {
+for (const [one, box, outcome] of [[other, "todo:write", "Scopes on Todo saved"], [page, "todo:read", "Ada Admin changed this"], [page, "anyway", "Scopes on Todo saved"]]) {
   const group = one.getByRole("group").filter({ hasText: "todo:read" });
   if (!(await group.locator("form").first().isVisible())) await group.locator("summary").click();
-  if (box) await group.getByLabel(box).click();
-  await group.getByRole("button", { name: "Save" }).click();
+  if (box !== "anyway") await group.getByLabel(box).click();
+  await group.getByRole("button", { name: box === "anyway" ? "Save anyway" : "Save" }).click();
   await one.getByText(outcome).waitFor();
 }
 equal((await requestToken(url, rotated)).scope, "todo:write", "what was ticked last");
 await page.getByRole("group").filter({ hasText: "todo:read" }).locator("summary").click();
 await page.getByRole("group").filter({ hasText: "todo:read" }).getByLabel("todo:read").check();
 await page.getByRole("group").filter({ hasText: "todo:read" }).getByRole("button", { name: "Save" }).click();
-await page.getByText("Saved.").waitFor();
+await page.getByText("Scopes on Todo saved").waitFor();
 await other.close();
 
 // Try it: the same rules, nothing issued.
@@ -171,10 +218,24 @@ equal(await page.locator("#checks .status.bad").count(), 0, "checks that failed"
 // Rotating a signing key publishes the next one and changes nothing for tokens.
 const before = (await (await fetch(`${url}/keys`)).json()).keys.length;
 await page.getByRole("link", { name: "Signing keys" }).first().click();
-await page.getByRole("button", { name: "Rotate RS256 now" }).click();
-await page.getByText("The next key is published.").waitFor();
+await page.getByRole("button", { name: "Rotate RS256" }).click();
+await page.getByText("is published. It starts signing in 24 hours.").waitFor();
 equal((await (await fetch(`${url}/keys`)).json()).keys.length, before + 1, "published keys");
 equal((await requestToken(url, rotated)).status, 200, "tokens are issued as before");
+// The next key can be withdrawn, and one that leaked replaced at once.
+await page.getByRole("link", { name: /^Withdraw/ }).click();
+await page.getByRole("dialog").getByRole("button", { name: "Withdraw" }).click();
+await page.getByText("It never signed.").waitFor();
+equal((await (await fetch(`${url}/keys`)).json()).keys.length, before, "published keys after withdrawing");
+await page.getByRole("link", { name: "Replace now the RS256 key" }).click();
+await page.getByText(/MCP servers? uses? RS256/).waitFor();
+await page.getByLabel("To confirm, type RS256").fill("ES256");
+await page.getByRole("button", { name: "Replace the RS256 key now" }).click();
+await page.getByText("Nothing was replaced").waitFor();
+await page.getByLabel("To confirm, type RS256").fill("RS256");
+await page.getByRole("button", { name: "Replace the RS256 key now" }).click();
+await page.getByText("RS256 tokens are signed with").waitFor();
+equal((await requestToken(url, rotated)).status, 200, "tokens are issued with the new key");
 
 // A viewer joins by a link, sees everything and finds nothing to change.
 await page.getByRole("link", { name: "Settings", exact: true }).first().click();
@@ -186,14 +247,16 @@ const viewer = await open(await browser.newContext({ javaScriptEnabled }));
 await setUp(viewer, invitation, { name: "Vera Viewer", email: "vera@example.com" });
 for (const path of ["/dashboard/mcp-servers", `/dashboard/clients/${shown.id}`, "/dashboard/signing-keys", "/dashboard/settings"]) {
   await viewer.goto(url + path);
-  for (const words of ["Create Client", "Add MCP server", "Rotate", "Revoke", "Disable", "Delete", "Invite"]) {
-    equal(await viewer.getByRole("button", { name: words }).count(), 0, `${words} on ${path} for a viewer`);
+  for (const words of ["Create Client", "Add MCP server", "Rotate", "Revoke", "Disable", "Delete", "Invite", "Replace", "Remove access"]) {
+    equal(await viewer.locator("main").getByRole("button", { name: words }).or(viewer.locator("main").getByRole("link", { name: words })).count(), 0, `${words} on ${path} for a viewer`);
   }
 }
 
 // Deleting asks for the name.
 await page.goto(`${url}/dashboard/clients/${shown.id}/settings`);
-await page.getByLabel("To delete it, type its name").fill("agent");
+await page.getByRole("link", { name: "Delete Agent" }).click();
+await page.getByRole("link", { name: "Disable instead" }).waitFor();
+await page.getByLabel("To confirm, type Agent").fill("agent");
 await page.getByRole("button", { name: "Delete Agent" }).click();
 await page.getByText("Nothing was deleted").waitFor();
 equal((await requestToken(url, rotated)).status, 200, "nothing was deleted");

@@ -382,7 +382,7 @@ async fn a_form_with_a_mistake_is_not_shown_again_as_if_it_were_made_from_what_i
     // Nor does a secret count as seen that was made in between.
     let path = format!("/dashboard{}", world.client_path());
     let rotate = format!("{path}/secrets/rotate");
-    let form = world.admin.form(&path, &rotate).await;
+    let form = world.admin.form(&rotate, &rotate).await;
     let secrets = format!("{}/secrets", world.client_path());
     world.operator.post(&secrets, json!({})).await;
     let fields = [&form.seen()[..], &[("grace", "soon")]].concat();
@@ -417,15 +417,11 @@ async fn a_secret_that_was_not_seen_does_not_expire_by_a_rotation() {
     let world = World::new().await;
     let path = format!("/dashboard{}", world.client_path());
     let rotate = format!("{path}/secrets/rotate");
-    let page = world.admin.page(&path).await;
+    let page = world.admin.page(&rotate).await;
     let seen = hidden_field(&page, &rotate, "seen");
     let secrets = format!("{}/secrets", world.client_path());
     world.operator.post(&secrets, json!({})).await;
-    let fields = [
-        ("seen", seen.as_str()),
-        ("grace", "1"),
-        ("grace_unit", "hours"),
-    ];
+    let fields = [("seen", seen.as_str()), ("grace", "1h")];
     let answer = world.admin.post(&rotate, &fields).await;
     assert_eq!(answer.status(), 422);
     let list = world.operator.get(&secrets).await;

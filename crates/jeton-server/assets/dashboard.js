@@ -1,4 +1,4 @@
-// What HTML cannot do: copying, refreshing what is live, one more row of scopes, no double submits.
+// What HTML cannot do: copying, refreshing what is live, asking before work is lost, no double submits.
 document.documentElement.classList.add("js");
 
 const announce = (words) => {
@@ -23,12 +23,6 @@ document.addEventListener("click", async (event) => {
       getSelection().selectAllChildren(source);
       announce("Selected; press Ctrl+C to copy");
     }
-  } else if (button.matches("[data-add-row]")) {
-    const rows = document.getElementById(button.dataset.addRow);
-    const row = rows.lastElementChild.cloneNode(true);
-    for (const input of row.querySelectorAll("input")) input.value = "";
-    rows.append(row);
-    row.querySelector("input").focus();
   }
 });
 
@@ -41,11 +35,160 @@ document.addEventListener("submit", (event) => {
   addEventListener("pageshow", () => { delete form.dataset.sent; }, { once: true });
 });
 
-// Escape closes the sheet, by following its own link.
-document.addEventListener("keydown", (event) => {
-  const close = document.querySelector(".sheet [data-close]");
-  if (event.key === "Escape" && close) close.click();
+/* Sheets, forms, toasts */
+
+// One more row of scopes; without this script the button sends the form and gets more rows.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-add-row]");
+  if (!button) return;
+  event.preventDefault();
+  const rows = document.getElementById(button.dataset.addRow);
+  const row = rows.lastElementChild.cloneNode(true);
+  row.querySelector(".field-error")?.remove();
+  for (const input of row.querySelectorAll("input")) {
+    input.value = "";
+    for (const name of ["id", "aria-invalid", "aria-describedby", "autofocus"]) input.removeAttribute(name);
+  }
+  rows.append(row);
+  row.querySelector("input").focus();
 });
+
+// What was typed and not sent, and a secret that was shown and not copied.
+const sheet = document.querySelector("dialog.sheet");
+const hasInput = (form) => form.matches("[data-typed]") || [...form.elements].some((field) =>
+  field.matches("input[type=checkbox], input[type=radio]") ? field.checked !== field.defaultChecked
+    : field.matches("input:not([type=hidden], [type=search]), textarea") ? field.value !== field.defaultValue
+    : field.matches("select") && [...field.options].some((option) => option.selected !== option.defaultSelected) && field.selectedIndex > 0);
+const typedForms = () => [...document.querySelectorAll("form.fields")].filter((form) => form.method === "post" && !form.matches("[data-ask=no]") && hasInput(form));
+const uncopied = () => document.querySelector("[data-secret]");
+let isSending = false;
+addEventListener("beforeunload", (event) => {
+  if (!isSending && (uncopied() || typedForms().length)) event.preventDefault();
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  isSending = true;
+  // Coming back by the browser's history, or a download instead of a page.
+  addEventListener("pageshow", () => { isSending = false; }, { once: true });
+});
+
+const copied = () => {
+  const shown = uncopied();
+  if (!shown) return;
+  shown.removeAttribute("data-secret");
+  const field = shown.querySelector("input[name=copied]");
+  if (field) field.value = "yes";
+};
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button.copy");
+  const secret = document.querySelector("[data-secret] #client-secret, [data-secret] #invitation-link");
+  const source = button && (document.getElementById(button.dataset.copy) ?? button.parentElement.querySelector("code, pre"));
+  if (secret && source?.textContent.includes(secret.textContent)) copied();
+});
+document.addEventListener("copy", () => {
+  const secret = document.querySelector("[data-secret] #client-secret, [data-secret] #invitation-link");
+  if (secret && getSelection().toString().includes(secret.textContent)) copied();
+});
+// A page that the browser kept in memory shows no secret again.
+addEventListener("pageshow", (event) => { if (event.persisted && document.querySelector("#client-secret, #invitation-link")) location.reload(); });
+
+// Asks before what was typed is thrown away.
+const askToDiscard = (leave) => {
+  const dialog = document.createElement("dialog");
+  dialog.className = "ask";
+  dialog.setAttribute("aria-labelledby", "ask-title");
+  dialog.innerHTML = '<h2 id="ask-title">Discard what you entered?</h2><div class="actions"><button type="button" class="danger">Discard</button><button type="button" autofocus>Keep editing</button></div>';
+  const [discard, keep] = dialog.querySelectorAll("button");
+  const before = document.activeElement;
+  const end = () => { dialog.remove(); before?.focus(); };
+  discard.addEventListener("click", () => { isSending = true; end(); leave(); });
+  keep.addEventListener("click", end);
+  dialog.addEventListener("close", end);
+  document.body.append(dialog);
+  dialog.showModal();
+};
+const closeSheet = () => document.querySelector("dialog.sheet [data-close]")?.click();
+if (sheet) {
+  const wrong = sheet.querySelector("[aria-invalid=true]");
+  if (wrong) wrong.focus();
+  else if (!sheet.contains(document.activeElement)) (sheet.querySelector("[autofocus]") ?? sheet).focus();
+  sheet.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (!link || link.target || !new URL(link.href).pathname || link.getAttribute("href").startsWith("#") || !typedForms().length) return;
+    event.preventDefault();
+    askToDiscard(() => { location.href = link.href; });
+  });
+  document.querySelector(".backdrop")?.addEventListener("click", closeSheet);
+  sessionStorage.setItem("sheet", "open");
+} else {
+  document.querySelector("[aria-invalid=true]")?.focus();
+  // Focus goes back to what opened the sheet.
+  const opener = sessionStorage.getItem("sheet") && sessionStorage.getItem("opener");
+  for (const name of ["sheet", "opener"]) sessionStorage.removeItem(name);
+  if (opener) {
+    const link = [...document.querySelectorAll("main a[href]")].find((one) => one.getAttribute("href") === opener);
+    if (link && document.activeElement === document.body) link.focus();
+  }
+}
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("main a[href]");
+  if (link) sessionStorage.setItem("opener", link.getAttribute("href"));
+  if (event.target.closest("[data-dismiss]")) event.target.closest(".toast").remove();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog.ask")) return;
+  if (sheet) { event.preventDefault(); closeSheet(); } else document.querySelector(".toast")?.remove();
+});
+// Words that are there from the beginning are not read out; those that come are.
+const told = document.querySelector(".toast p");
+if (told) {
+  const words = told.textContent;
+  told.textContent = "";
+  setTimeout(() => { told.textContent = words; }, 50);
+}
+
+// Long lists of scopes: filter, all, none, how many.
+for (const list of document.querySelectorAll("[data-scopes]")) {
+  const boxes = [...list.querySelectorAll(".check")];
+  const count = list.querySelector("[data-scope-count]");
+  if (!count) continue;
+  const box = (row) => row.querySelector("input");
+  const tell = () => { count.textContent = `${boxes.filter((row) => box(row).checked).length} of ${boxes.length} selected`; };
+  const filter = list.querySelector("[data-scope-filter]");
+  const sift = () => {
+    const wanted = filter.value.trim().toLowerCase();
+    for (const row of boxes) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    for (const group of list.querySelectorAll(".scope-group")) {
+      let row = group.nextElementSibling;
+      let isEmpty = true;
+      for (; row?.matches(".check"); row = row.nextElementSibling) isEmpty &&= row.hidden;
+      group.hidden = isEmpty;
+    }
+  };
+  filter.addEventListener("input", sift);
+  filter.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+  const set = (checked) => { for (const row of boxes) if (!row.hidden) box(row).checked = checked; tell(); };
+  list.querySelector("[data-scope-all]").addEventListener("click", () => set(true));
+  list.querySelector("[data-scope-none]").addEventListener("click", () => set(false));
+  list.addEventListener("change", tell);
+  tell();
+}
+
+// A page that goes on looking live after its session ended would be wrong.
+const sessionEnded = () => {
+  if (document.getElementById("session-ended")) return;
+  const toast = document.createElement("div");
+  toast.id = "session-ended";
+  toast.className = "toast bad";
+  toast.setAttribute("role", "alert");
+  const words = document.createElement("p");
+  words.textContent = "Your session ended. This page is no longer updated.";
+  const link = document.createElement("a");
+  link.href = location.href;
+  link.textContent = "Sign in again";
+  toast.append(words, link);
+  document.body.append(toast);
+};
 
 // What is marked live is fetched anew and replaced, unless somebody is reading or typing in it.
 for (const live of document.querySelectorAll("[data-live]")) {
@@ -54,6 +197,7 @@ for (const live of document.querySelectorAll("[data-live]")) {
     if (document.hidden || current.contains(document.activeElement) || !getSelection().isCollapsed) return;
     try {
       const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (response.redirected) sessionEnded();
       if (!response.ok || response.redirected) return;
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const fresh = page.getElementById(live.id);

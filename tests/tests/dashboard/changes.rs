@@ -136,15 +136,11 @@ async fn fields_that_cannot_be_used_are_refused_with_a_sentence_and_kept() {
         ("signing_alg", "RS256"),
     ];
     for (field, value, sentence) in [
-        ("name", "", "must not be empty"),
+        ("name", "", "not be empty"),
         ("name", long.as_str(), "101 characters"),
         ("name", "a\u{7}b", "control character U+0007"),
-        (
-            "url",
-            "javascript:alert(1)",
-            "expected an http or https URL",
-        ),
-        ("url", "data:text/html,x", "expected an http or https URL"),
+        ("url", "javascript:alert(1)", "xpected an http or https URL"),
+        ("url", "data:text/html,x", "xpected an http or https URL"),
         ("url", "http://localhost:1/mcp", "registered already"),
         ("token_ttl", "25", "86400"),
         ("token_ttl", "-1", "above zero"),

@@ -25,7 +25,7 @@ const OF_A_VERSION: [&str; 14] = [
 ];
 
 /// Forms that add something, or take access away: it is never too late for these, whatever changed since.
-const OF_ANY_VERSION: [&str; 15] = [
+const OF_ANY_VERSION: [&str; 16] = [
     "clients/{id}/disable",
     "clients/{id}/revoke-tokens",
     "clients/{id}/secrets",
@@ -41,6 +41,8 @@ const OF_ANY_VERSION: [&str; 15] = [
     "settings/password",
     // Where the next key is waiting already, this is refused.
     "signing-keys/rotate",
+    // It asks for the algorithm's name.
+    "signing-keys/replace",
     "sign-out",
     "sign-out-everywhere",
 ];

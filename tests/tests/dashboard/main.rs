@@ -9,5 +9,6 @@ mod operating;
 mod overview;
 mod search;
 mod sessions;
+mod sheets;
 mod snippets;
 mod world;

@@ -76,7 +76,7 @@ impl World {
                 vec![("mcp_server_id", other)],
             ),
             (at_client(&format!("/grants/{server}/delete")), vec![]),
-            (at_client("/secrets/rotate"), vec![]),
+            (at_client("/secrets/rotate"), vec![("grace", "24h".into())]),
             (at_client("/secrets"), vec![]),
             (format!("/dashboard/secrets/{secret}/revoke"), vec![]),
             (at_client("/settings"), name("Changed")),
@@ -94,6 +94,10 @@ impl World {
                 vec![("algorithm", "ES256".into())],
             ),
             (
+                "/dashboard/signing-keys/replace".into(),
+                vec![("algorithm", "ES256".into()), ("confirm", "ES256".into())],
+            ),
+            (
                 "/dashboard/settings/invitations".into(),
                 vec![("note", "Eve".into()), ("role", "admin".into())],
             ),
@@ -102,6 +106,14 @@ impl World {
             at_client(""),
             at_client("/settings"),
             at_client(&format!("/grants/new?mcp_server={server}")),
+            at_client("/disable"),
+            at_client("/revoke-tokens"),
+            at_client("/delete"),
+            at_client("/secrets/rotate"),
+            at_client(&format!("/grants/{server}/delete")),
+            format!("/dashboard/secrets/{secret}/revoke"),
+            at_server("/revoke-tokens"),
+            at_server("/delete"),
             at_server("/scopes"),
             at_server("/clients"),
             at_server("/clients/new"),
@@ -110,6 +122,7 @@ impl World {
             "/dashboard/mcp-servers".into(),
             "/dashboard/mcp-servers/new".into(),
             "/dashboard/signing-keys".into(),
+            "/dashboard/signing-keys/replace?algorithm=ES256".into(),
             "/dashboard/settings".into(),
         ];
         Self {

@@ -16,7 +16,7 @@ use super::page::notice_for;
 use super::session::{
     EarlyForm, OwnChange, cookie, csrf_token, early_cookie, see, session_cookie, set_cookie,
 };
-use super::{Errors, PageError, PageResult, html, remember};
+use super::{Errors, PageError, PageResult, html, kept_form, remember};
 use crate::app::App;
 use crate::service::admins::NewAdmin;
 use crate::service::sessions::{ABSOLUTE, Presented, SignInError};
@@ -34,6 +34,8 @@ struct SignInPage {
     first_run: bool,
     /// The name of the provider through which one may sign in as well.
     provider: Option<String>,
+    /// A form that was sent after its session had ended, sealed.
+    kept_form: String,
 }
 
 /// Where to go after signing in, and what was just done.
@@ -59,6 +61,7 @@ pub(crate) async fn sign_in_page(
         problem: None,
         first_run: app.store.admins().await?.is_empty(),
         provider: provider(&app),
+        kept_form: String::new(),
     };
     Ok(with_cookie(html(StatusCode::OK, &page)?, fresh))
 }
@@ -74,7 +77,14 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
     };
     let outcome = sessions::sign_in(&app, &early.context, presented).await;
     let (status, wait, problem) = match outcome {
-        Ok((admin, token)) => return begin(&app, admin.id, &token, &local_path(&next)),
+        Ok((admin, token)) => {
+            let kept = kept_form::read(&app, &early.held, early.form.text("kept_form"));
+            let page = match kept {
+                Some(kept) => kept_form::give_back(kept, token.expose())?,
+                None => see(&local_path(&next)),
+            };
+            return with_session(&app, admin.id, &token, page);
+        }
         Err(SignInError::Service(error)) => return Err(error.into()),
         Err(error @ SignInError::Wrong) => (StatusCode::UNAUTHORIZED, None, sentence(&error)),
         Err(error @ SignInError::Throttled(wait)) => {
@@ -90,6 +100,7 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
         problem: Some(problem),
         first_run: false,
         provider: provider(&app),
+        kept_form: early.form.text("kept_form").to_owned(),
     };
     let mut response = html(status, &page)?;
     if let Some(wait) = wait {
@@ -100,12 +111,41 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
     Ok(response)
 }
 
+/// The form, for somebody whose session ended: `seal` keeps what they sent for the cookie of this form.
+pub(super) async fn sign_in_again(
+    app: &App,
+    headers: &HeaderMap,
+    next: String,
+    seal: impl Fn(&str) -> Result<String, PageError>,
+) -> PageResult {
+    let (held, fresh) = early_token(app, headers)?;
+    let page = SignInPage {
+        version: VERSION.as_str(),
+        csrf: csrf_token(&held),
+        next,
+        email: String::new(),
+        notice: None,
+        problem: Some(
+            "Your session has ended. Sign in again: what you entered is kept and comes back, without secrets.".into(),
+        ),
+        first_run: false,
+        // Its way back cannot carry the form.
+        provider: None,
+        kept_form: seal(&held)?,
+    };
+    Ok(with_cookie(html(StatusCode::UNAUTHORIZED, &page)?, fresh))
+}
+
 fn provider(app: &App) -> Option<String> {
     app.oidc.as_ref().map(|oidc| oidc.config.name.clone())
 }
 
 /// Sets the cookies of a session that just began, and of the browser it began in.
 pub(super) fn begin(app: &App, admin: AdminId, token: &PlainSecret, path: &str) -> PageResult {
+    with_session(app, admin, token, see(path))
+}
+
+fn with_session(app: &App, admin: AdminId, token: &PlainSecret, page: Response) -> PageResult {
     let device = remember::of_session(app, admin, token)?;
     let cookie = set_cookie(
         app,
@@ -113,10 +153,7 @@ pub(super) fn begin(app: &App, admin: AdminId, token: &PlainSecret, path: &str) 
         token.expose(),
         ABSOLUTE.as_secs(),
     )?;
-    Ok(with_cookie(
-        with_cookie(see(path), Some(cookie)),
-        Some(device),
-    ))
+    Ok(with_cookie(with_cookie(page, Some(cookie)), Some(device)))
 }
 
 /// Only a page of the dashboard's own: nobody is sent to another site after signing in.
@@ -237,13 +274,18 @@ pub(crate) async fn join(
 
 /// The CSRF token of a form before sign-in, and the cookie that it belongs to, if it is new.
 fn early_csrf(app: &App, headers: &HeaderMap) -> Result<(String, Option<HeaderValue>), PageError> {
+    let (held, fresh) = early_token(app, headers)?;
+    Ok((csrf_token(&held), fresh))
+}
+
+fn early_token(app: &App, headers: &HeaderMap) -> Result<(String, Option<HeaderValue>), PageError> {
     let name = early_cookie(app);
     if let Some(held) = cookie(headers, &name) {
-        return Ok((csrf_token(&held), None));
+        return Ok((held, None));
     }
     let made = PlainSecret::generate(app.entropy.as_ref())?;
     let header = set_cookie(app, &name, made.expose(), 24 * 60 * 60)?;
-    Ok((csrf_token(made.expose()), Some(header)))
+    Ok((made.expose().to_owned(), Some(header)))
 }
 
 fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {

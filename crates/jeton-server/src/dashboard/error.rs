@@ -1,14 +1,20 @@
 //! The one place where a page's failure becomes a response.
 
+use std::sync::Arc;
+
 use askama::Template;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_LENGTH, REFERER, RETRY_AFTER};
+use http::{HeaderMap, Method, StatusCode};
 use jeton_core::EntropyError;
 use jeton_store::StoreError;
 
+use super::account::local_path;
 use super::assets::VERSION;
 use super::page::{html, protect};
+use crate::app::App;
 use crate::service::ServiceError;
 use crate::telemetry::with_causes;
 
@@ -17,6 +23,8 @@ use crate::telemetry::with_causes;
 pub(crate) enum PageError {
     /// Nobody is signed in; where they wanted to go.
     NotSignedIn(String),
+    /// The session of a form ended; this page asks to sign in and keeps what was typed.
+    SignInAgain(Box<Response>),
     /// A viewer cannot do this.
     Viewer,
     /// The form's token is missing or another session's.
@@ -51,18 +59,20 @@ impl From<EntropyError> for PageError {
     }
 }
 
-#[derive(Template)]
+#[derive(Template, Clone)]
 #[template(path = "error.html")]
 struct ErrorPage {
     title: &'static str,
     text: String,
     version: &'static str,
+    /// The page with the form that was sent.
+    back: Option<String>,
 }
 
 impl PageError {
     fn words(self) -> (StatusCode, &'static str, String) {
         match self {
-            Self::NotSignedIn(_) => (
+            Self::NotSignedIn(_) | Self::SignInAgain(_) => (
                 StatusCode::UNAUTHORIZED,
                 "Sign in first",
                 "Nobody is signed in.".into(),
@@ -166,13 +176,18 @@ impl IntoResponse for PageError {
             protect(response.headers_mut());
             return response;
         }
+        if let Self::SignInAgain(page) = self {
+            return *page;
+        }
         let (status, title, text) = self.words();
         let page = ErrorPage {
             title,
             text,
             version: VERSION.as_str(),
+            back: None,
         };
         let mut response = html(status, &page).unwrap_or_else(|_| status.into_response());
+        response.extensions_mut().insert(page);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
@@ -180,6 +195,43 @@ impl IntoResponse for PageError {
         }
         response
     }
+}
+
+/// A form that could not be carried out leads back to its page.
+pub(crate) async fn way_back(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let back = match *request.method() {
+        Method::POST => came_from(&app, request.headers()),
+        _ => None,
+    };
+    let mut response = next.run(request).await;
+    let page = response.extensions_mut().remove::<ErrorPage>();
+    if let (Some(page), Some(back)) = (page, back) {
+        let page = ErrorPage {
+            back: Some(back),
+            ..page
+        };
+        if let Ok(text) = page.render() {
+            *response.body_mut() = text.into();
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+    }
+    response
+}
+
+/// The page of the dashboard on which a form was sent, as browsers say it of their own site.
+pub(super) fn came_from(app: &App, headers: &HeaderMap) -> Option<String> {
+    let referer = headers.get(REFERER)?.to_str().ok()?;
+    let url = url::Url::parse(referer).ok()?;
+    let path = url.path().strip_prefix(app.issuer.path())?;
+    let query = url
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let page = format!("{path}{query}");
+    (local_path(&page) == page).then_some(page)
 }
 
 /// The answer to a path of the dashboard that is not there.

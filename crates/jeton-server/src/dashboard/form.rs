@@ -1,6 +1,5 @@
 //! A posted form, and what is wrong with it, field by field.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -11,6 +10,7 @@ use url::form_urlencoded;
 
 use super::PageError;
 use super::error::sentence;
+use super::kept_form::GIVEN_BACK;
 use crate::http::{BodyError, has_media_type, read_body};
 use crate::service::{Confirmation, ServiceError};
 
@@ -67,6 +67,17 @@ impl PostedForm {
             .map_or("", |(_, value)| value)
     }
 
+    /// All fields, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.0.iter();
+        fields.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether it only comes back after its session had ended, to be shown and not to be saved.
+    pub(crate) fn is_given_back(&self) -> bool {
+        self.is_ticked("given_back")
+    }
+
     /// All fields of this name.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
@@ -112,10 +123,12 @@ impl PostedForm {
     }
 }
 
-/// What is wrong with a form: a sentence for a field.
+/// What is wrong with a form: a sentence for a field, in the order in which they were found.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Errors {
-    fields: BTreeMap<String, String>,
+    fields: Vec<(String, String)>,
+    /// Who saved something since the form was opened, and when.
+    pub(crate) changed_by: Option<String>,
     /// What somebody else saved since the form was opened, where that differs from the form.
     pub(crate) saved_since: Vec<Saved>,
     /// What has to be confirmed before the form is saved.
@@ -130,11 +143,12 @@ pub(crate) struct Saved {
 }
 
 impl Errors {
-    /// Notes what is wrong with a field.
+    /// Notes what is wrong with a field, if nothing is noted yet.
     pub(crate) fn add(&mut self, field: &str, problem: impl Display) {
-        self.fields
-            .entry(field.to_owned())
-            .or_insert_with(|| problem.to_string());
+        if self.get(field).is_none() {
+            let problem = sentence(&problem.to_string());
+            self.fields.push((field.to_owned(), problem));
+        }
     }
 
     /// A value, or a note of what is wrong with it.
@@ -189,7 +203,7 @@ impl Errors {
         self.add(
             "",
             "Someone else changed this after you opened the page. Nothing was saved. Compare your form with \
-             what is saved now, then save again.",
+             what is saved now, then save anyway.",
         );
         self.saved_since = fields
             .into_iter()
@@ -203,6 +217,13 @@ impl Errors {
                 },
             })
             .collect();
+    }
+
+    /// Of a form that comes back after its session had ended.
+    pub(crate) fn given_back() -> Self {
+        let mut errors = Self::default();
+        errors.add("", GIVEN_BACK);
+        errors
     }
 
     /// The status of the page that shows the form again.
@@ -221,16 +242,95 @@ impl Errors {
 
     /// A field, and what is wrong with it.
     pub(crate) fn first(&self) -> Option<(&String, &String)> {
-        self.fields.first_key_value()
+        let mut fields = self.fields.iter();
+        fields.next().map(|(field, problem)| (field, problem))
     }
 
     /// What is wrong with a field, for a template.
     pub(crate) fn get(&self, field: &str) -> Option<&String> {
-        self.fields.get(field)
+        let mut fields = self.fields.iter();
+        fields
+            .find(|(found, _)| found == field)
+            .map(|(_, problem)| problem)
     }
 
     /// What is wrong with no field in particular.
     pub(crate) fn general(&self) -> Option<&String> {
-        self.fields.get("")
+        self.get("")
+    }
+
+    /// Whether somebody else saved something since the form was opened.
+    pub(crate) fn is_stale(&self) -> bool {
+        !self.saved_since.is_empty() || self.changed_by.is_some()
+    }
+
+    /// Each field that is wrong: where it is on the page, what people call it, and what is wrong.
+    pub(crate) fn summary(&self) -> impl Iterator<Item = Problem<'_>> {
+        let of_fields = self.fields.iter().filter(|(field, _)| !field.is_empty());
+        of_fields.map(|(field, problem)| Problem {
+            field,
+            label: label(field),
+            problem,
+        })
+    }
+}
+
+/// An entry of the summary above a form.
+pub(crate) struct Problem<'a> {
+    pub(crate) field: &'a str,
+    pub(crate) label: String,
+    pub(crate) problem: &'a str,
+}
+
+/// What a form calls a field.
+fn label(field: &str) -> String {
+    let words = match field {
+        "url" => "URL",
+        "ttl" | "token_ttl" => "Token lifetime",
+        "secret_expiry" | "expiry" => "Secret expires in",
+        "to" => "New name",
+        "from" => "Scope",
+        "confirm" => "Confirmation",
+        "note" => "Who is it for?",
+        "old_password" => "Current password",
+        "password" => "Password",
+        other => {
+            return match other.strip_prefix("scope-row-") {
+                Some(row) => format!("Scope {row}"),
+                None => {
+                    let mut label = sentence(&other.replace('_', " "));
+                    label.pop();
+                    label
+                }
+            };
+        }
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_that_is_wrong_is_listed_once_in_order_and_named_as_on_the_page() {
+        let mut errors = Errors::default();
+        errors.add("url", "expected an http or https URL");
+        errors.add("", "Nothing was saved.");
+        errors.add("scope-row-4", "a scope needs at least one character");
+        errors.add("url", "something else");
+        errors.add("custom_claims", "expected a JSON object");
+        let listed: Vec<_> = errors
+            .summary()
+            .map(|one| format!("{}: {}", one.label, one.problem))
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                "URL: Expected an http or https URL.",
+                "Scope 4: A scope needs at least one character.",
+                "Custom claims: Expected a JSON object."
+            ]
+        );
     }
 }

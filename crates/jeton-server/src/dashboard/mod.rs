@@ -11,10 +11,14 @@ pub(crate) mod assets;
 pub(crate) mod audit_log;
 mod chart;
 pub(crate) mod clients;
+mod confirm;
 pub(crate) mod error;
 mod form;
+mod form_key;
 mod format;
 mod host_snippets;
+mod kept_form;
+mod last_change;
 pub(crate) mod links;
 pub(crate) mod mcp_servers;
 pub(crate) mod oidc;
@@ -28,6 +32,7 @@ pub(crate) mod settings;
 pub(crate) mod signing_keys;
 mod snippet;
 mod snippets;
+pub(crate) mod toast;
 pub(crate) mod try_it;
 mod view;
 
@@ -37,11 +42,13 @@ use axum::extract::State;
 
 use crate::app::App;
 
+pub(crate) use confirm::{Choice, Confirm};
 pub(crate) use error::PageError;
 pub(crate) use form::{Errors, PostedForm};
 pub(crate) use page::{Crumb, Nav, Page, html};
 pub(crate) use query::PageQuery;
 pub(crate) use session::{Change, SignedIn};
+pub(crate) use toast::Toast;
 pub(crate) use try_it::TokenRules;
 
 /// What a page handler gives.

@@ -9,8 +9,11 @@ use http::header::{
 use http::{HeaderValue, StatusCode};
 
 use super::assets::VERSION;
+use super::confirm::Confirm;
 use super::error::PageError;
+use super::form::Errors;
 use super::session::SignedIn;
+use super::toast::Toast;
 
 /// The places in the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,11 @@ pub(crate) struct Page {
     pub(crate) csrf: String,
     /// Something that was just done, from the address.
     pub(crate) notice: Option<&'static str>,
+    /// The same, in words of its own.
+    pub(crate) toast: Option<Toast>,
+    /// What is asked before it is done.
+    pub(crate) confirm: Option<Confirm>,
+    /// Whether a sheet is open: the rest of the page is inert then.
     pub(crate) has_sheet: bool,
     /// Of the assets.
     pub(crate) version: &'static str,
@@ -76,6 +84,8 @@ impl Page {
             may_change: signed_in.may_change(),
             csrf: signed_in.csrf.clone(),
             notice: signed_in.done.as_deref().and_then(notice),
+            toast: signed_in.toast.clone(),
+            confirm: None,
             has_sheet: false,
             version: VERSION.as_str(),
         }
@@ -93,6 +103,12 @@ impl Page {
         self
     }
 
+    /// Opens a sheet that asks.
+    pub(crate) fn ask(&mut self, confirm: Confirm) {
+        self.has_sheet = true;
+        self.confirm = Some(confirm);
+    }
+
     /// The navigation: address, name, whether it is here.
     pub(crate) fn navigation(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
         let here = self.nav;
@@ -101,9 +117,10 @@ impl Page {
             .map(move |(nav, href, name)| (href, name, nav == here))
     }
 
-    /// Of the field for a name: where the form is all there is to do, one begins there.
-    pub(crate) fn name_attributes(&self) -> &'static str {
-        if self.has_sheet {
+    /// Of the field for a name: where the form is all there is to do, one begins there, unless another field is
+    /// wrong.
+    pub(crate) fn name_attributes(&self, errors: &Errors) -> &'static str {
+        if self.has_sheet && self.confirm.is_none() && errors.is_empty() {
             " required maxlength=\"100\" autofocus"
         } else {
             " required maxlength=\"100\""
@@ -116,19 +133,19 @@ fn notice(done: &str) -> Option<&'static str> {
     Some(match done {
         "saved" => "Saved.",
         "created" => "Created.",
-        "server-deleted" => "The MCP server and its grants are deleted.",
-        "client-deleted" => "The client, its secrets and its grants are deleted.",
+        "server-deleted" => "The MCP server and its grants were deleted.",
+        "client-deleted" => "The client, its secrets and its grants were deleted.",
         "disabled" => "The client is disabled: it gets no more tokens.",
         "enabled" => "The client is enabled and gets tokens again.",
-        "grant-deleted" => "The grant is taken back.",
+        "grant-deleted" => "Access was removed.",
         "tokens-revoked" => "The tokens are revoked: they are inactive at introspection.",
-        "scope-renamed" => "The scope is renamed, also in the grants.",
-        "url-released" => "The URL is released.",
-        "revoked" => "The secret is revoked and works no more.",
-        "rotating" => "The next key is published. It begins to sign in 24 hours.",
+        "scope-renamed" => "The scope was renamed, also in the grants.",
+        "url-released" => "The URL was released.",
+        "revoked" => "The secret was revoked. It no longer works.",
+        "rotating" => "The next key is published. It starts signing in 24 hours.",
         "invitation-revoked" => "The invitation was cancelled.",
-        "admin-removed" => "The admin is removed and signed out everywhere.",
-        "password" => "Your password is changed. Sign in again with the new one.",
+        "admin-removed" => "The admin was removed and signed out everywhere.",
+        "password" => "Your password was changed. Sign in again with the new one.",
         "signed-out" => "You are signed out.",
         "signed-out-everywhere" => "You are signed out on all devices.",
         _ => return None,

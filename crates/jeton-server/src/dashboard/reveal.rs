@@ -4,6 +4,9 @@
 //! the two answers the secret travels in a cookie, sealed for this session and
 //! this page, for a minute; the page that shows it takes the cookie away. Nothing is kept on the
 //! server, so any replica may answer.
+//!
+//! A sheet that shows a secret and has buttons of its own keeps it, sealed, in its form: the answer to such a
+//! button can show it again. Whoever has left that page has no such form any more.
 
 use std::time::Duration;
 
@@ -27,6 +30,9 @@ fn context(signed_in: &SignedIn, place: &str) -> String {
     )
 }
 
+/// A sheet with a new secret may stay open for so long.
+const KEPT_FOR: Duration = Duration::from_secs(12 * 60 * 60);
+
 /// Redirects to `path`, where the secret will be shown. `place` is what the secret belongs to.
 pub(super) fn redirect(
     app: &App,
@@ -35,21 +41,49 @@ pub(super) fn redirect(
     path: &str,
     secret: &PlainSecret,
 ) -> Result<Response, PageError> {
-    let until = app.clock.now().plus(SHOWN_WITHIN).as_millis();
-    let text = zeroize::Zeroizing::new(format!("{until} {}", secret.expose()));
-    let sealed = Purpose::Reveal
-        .sealing_key(&app.master_keys.current)
-        .and_then(|key| {
-            let context = context(signed_in, place);
-            key.seal(text.as_bytes(), &context, app.entropy.as_ref())
-        })
-        .map_err(|error| PageError::Render(error.to_string()))?;
     let mut response = see(path);
+    carry(app, signed_in, place, secret, &mut response)?;
+    Ok(response)
+}
+
+/// The same for a redirect that is there already.
+pub(super) fn carry(
+    app: &App,
+    signed_in: &SignedIn,
+    place: &str,
+    secret: &PlainSecret,
+    response: &mut Response,
+) -> Result<(), PageError> {
+    let sealed = seal(app, &context(signed_in, place), secret, SHOWN_WITHIN)?;
     response.headers_mut().append(
         SET_COOKIE,
         set_cookie(app, &reveal_cookie(app), &sealed, SHOWN_WITHIN.as_secs())?,
     );
-    Ok(response)
+    Ok(())
+}
+
+fn seal(
+    app: &App,
+    context: &str,
+    secret: &PlainSecret,
+    within: Duration,
+) -> Result<String, PageError> {
+    let until = app.clock.now().plus(within).as_millis();
+    let text = zeroize::Zeroizing::new(format!("{until} {}", secret.expose()));
+    Purpose::Reveal
+        .sealing_key(&app.master_keys.current)
+        .and_then(|key| key.seal(text.as_bytes(), context, app.entropy.as_ref()))
+        .map_err(|error| PageError::Render(error.to_string()))
+}
+
+fn open(app: &App, context: &str, sealed: &str) -> Option<PlainSecret> {
+    let text = app
+        .master_keys
+        .open(Purpose::Reveal, sealed, context)
+        .ok()?;
+    let (until, secret) = std::str::from_utf8(&text).ok()?.split_once(' ')?;
+    let until = Timestamp::from_millis(until.parse().ok()?);
+    (app.clock.now() < until).then(|| PlainSecret::presented(secret.to_owned()))
 }
 
 /// The secret to show here, if there is one.
@@ -60,14 +94,29 @@ pub(super) fn take(
     place: &str,
 ) -> Option<PlainSecret> {
     let sealed = cookie(headers, &reveal_cookie(app))?;
-    let text = app
-        .master_keys
-        .open(Purpose::Reveal, &sealed, &context(signed_in, place))
-        .ok()?;
-    let (until, secret) = std::str::from_utf8(&text).ok()?.split_once(' ')?;
-    let until = Timestamp::from_millis(until.parse().ok()?);
-    (app.clock.now() < until && signed_in.may_change())
-        .then(|| PlainSecret::presented(secret.to_owned()))
+    let secret = open(app, &context(signed_in, place), &sealed)?;
+    signed_in.may_change().then_some(secret)
+}
+
+/// For a field of the sheet that shows the secret.
+pub(super) fn keep(
+    app: &App,
+    signed_in: &SignedIn,
+    place: &str,
+    secret: &PlainSecret,
+) -> Result<String, PageError> {
+    let context = format!("kept {}", context(signed_in, place));
+    seal(app, &context, secret, KEPT_FOR)
+}
+
+/// The secret that a sheet kept.
+pub(super) fn kept(
+    app: &App,
+    signed_in: &SignedIn,
+    place: &str,
+    field: &str,
+) -> Option<PlainSecret> {
+    open(app, &format!("kept {}", context(signed_in, place)), field)
 }
 
 /// A page as an answer; one that shows a secret takes the cookie away.

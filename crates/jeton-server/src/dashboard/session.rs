@@ -9,8 +9,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jeton_core::{Admin, PlainSecret, Role, hex};
 
+use super::error::came_from;
 use super::form::PostedForm;
+use super::kept_form;
 use super::remember::Seen;
+use super::toast::{self, Toast};
 use super::{PageError, page};
 use crate::app::App;
 use crate::request_context::RequestContext;
@@ -26,6 +29,8 @@ pub(crate) struct SignedIn {
     pub(crate) csrf: String,
     /// What was just done, from the address.
     pub(crate) done: Option<String>,
+    /// What was just done, from the answer before.
+    pub(crate) toast: Option<Toast>,
 }
 
 impl SignedIn {
@@ -84,6 +89,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
                 context,
             },
             csrf: csrf_token(token.expose()),
+            toast: toast::find(app, &token, &parts.headers),
             admin,
             token,
             done,
@@ -97,9 +103,17 @@ impl FromRequest<Arc<App>> for OwnChange {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, PageError> {
         let (mut parts, body) = request.into_parts();
         refuse_foreign(&parts.headers)?;
-        let signed_in = SignedIn::from_request_parts(&mut parts, app).await?;
+        let signed_in = match SignedIn::from_request_parts(&mut parts, app).await {
+            Err(PageError::NotSignedIn(next)) => {
+                return Err(session_ended(app, &parts, body, next).await);
+            }
+            signed_in => signed_in?,
+        };
         let form = PostedForm::read(&parts.headers, body).await?;
         require_csrf(&form, &signed_in.csrf)?;
+        if form.is_given_back() && !kept_form::can_give_back(parts.uri.path()) {
+            return Err(PageError::NotFound);
+        }
         Ok(Self(Change { signed_in, form }))
     }
 }
@@ -117,6 +131,24 @@ impl FromRequest<Arc<App>> for Change {
     }
 }
 
+/// What somebody typed into a form is kept until they have signed in again; else they come back to its page.
+async fn session_ended(
+    app: &Arc<App>,
+    parts: &Parts,
+    body: axum::body::Body,
+    next: String,
+) -> PageError {
+    let kept = match PostedForm::read(&parts.headers, body).await {
+        Ok(form) => kept_form::keep(app, &parts.headers, (parts.uri.path(), &form)).await,
+        Err(_) => Ok(None),
+    };
+    match kept {
+        Ok(Some(page)) => PageError::SignInAgain(Box::new(page)),
+        Ok(None) => PageError::NotSignedIn(came_from(app, &parts.headers).unwrap_or(next)),
+        Err(error) => error,
+    }
+}
+
 /// A form that is sent before anybody is signed in: signing in, accepting an invitation. Its CSRF
 /// token belongs to a cookie that the page with the form set.
 #[derive(Debug)]
@@ -125,6 +157,8 @@ pub(crate) struct EarlyForm {
     pub(crate) form: PostedForm,
     /// The device cookies.
     pub(crate) devices: Vec<String>,
+    /// The cookie that the form belongs to.
+    pub(crate) held: String,
 }
 
 impl FromRequest<Arc<App>> for EarlyForm {
@@ -139,6 +173,7 @@ impl FromRequest<Arc<App>> for EarlyForm {
         Ok(Self {
             context: context(&parts)?,
             devices: cookies(&parts.headers, &device_cookie(app), DEVICES),
+            held,
             form,
         })
     }
@@ -215,6 +250,10 @@ pub(super) fn oidc_cookie(app: &App) -> String {
 
 pub(super) fn reveal_cookie(app: &App) -> String {
     named(app, "jeton_reveal")
+}
+
+pub(super) fn toast_cookie(app: &App) -> String {
+    named(app, "jeton_toast")
 }
 
 /// A cookie's value.

@@ -1,18 +1,22 @@
-//! The signing keys: each one's state and dates, and rotating.
+//! The signing keys: each one's state and dates; rotating, replacing at once, withdrawing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use http::StatusCode;
-use jeton_core::{KeyState, SigningAlgorithm};
+use jeton_core::{KeyId, KeyState, SigningAlgorithm};
 use jeton_store::StoredKey;
+use serde::Deserialize;
 
-use super::format::{When, when};
-use super::session::see;
-use super::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html};
+use super::format::{When, grouped, lifetime, when};
+use super::view::id;
+use super::{
+    Change, Confirm, Nav, Page, PageError, PageQuery, PageResult, SignedIn, Toast, html, toast,
+};
 use crate::app::App;
-use crate::service::signing_keys;
+use crate::service::{signing_keys, statistics};
 
 #[derive(Template)]
 #[template(path = "signing_keys.html")]
@@ -37,13 +41,19 @@ struct KeyRow {
     signs: Option<When>,
     retired: Option<When>,
     published_until: Option<When>,
+    /// Whether it can be taken back.
+    pending: bool,
 }
 
 /// `/dashboard/signing-keys`
 pub(crate) async fn show(State(app): State<Arc<App>>, signed_in: SignedIn) -> PageResult {
+    html(StatusCode::OK, &assemble(&app, &signed_in).await?)
+}
+
+async fn assemble(app: &App, signed_in: &SignedIn) -> Result<KeysPage, PageError> {
     let stored = app.store.signing_keys().await?;
-    let page = KeysPage {
-        page: Page::new(&signed_in, Nav::SigningKeys, "Signing keys"),
+    Ok(KeysPage {
+        page: Page::new(signed_in, Nav::SigningKeys, "Signing keys"),
         keys_url: format!("{}/keys", app.issuer),
         algorithms: SigningAlgorithm::ALL
             .into_iter()
@@ -56,12 +66,11 @@ pub(crate) async fn show(State(app): State<Arc<App>>, signed_in: SignedIn) -> Pa
                 AlgorithmView {
                     name: algorithm.as_str(),
                     waiting: keys.iter().any(|key| key.state == KeyState::Pending),
-                    keys: keys.into_iter().map(|key| row(&app, key)).collect(),
+                    keys: keys.into_iter().map(|key| row(app, key)).collect(),
                 }
             })
             .collect(),
-    };
-    html(StatusCode::OK, &page)
+    })
 }
 
 fn row(app: &App, key: &StoredKey) -> KeyRow {
@@ -83,19 +92,156 @@ fn row(app: &App, key: &StoredKey) -> KeyRow {
         signs: then(key.activated_at),
         retired: then(key.retired_at),
         published_until: then(key.published_until),
+        pending: key.state == KeyState::Pending,
     }
 }
 
 /// Makes the next key of an algorithm.
 pub(crate) async fn rotate(State(app): State<Arc<App>>, change: Change) -> PageResult {
-    let mut errors = Errors::default();
-    let algorithm = change
-        .form
-        .parse::<SigningAlgorithm>("algorithm", &mut errors)
-        .ok_or(PageError::Refused(
+    let algorithm = algorithm(change.form.text("algorithm"))?;
+    let key = signing_keys::rotate(&app, &change.signed_in.operator, algorithm).await?;
+    let toast = Toast::new(format!(
+        "The next {algorithm} key, {}, is published. It starts signing in 24 hours.",
+        key.id
+    ));
+    toast::redirect(&app, &change.signed_in, PATH, toast)
+}
+
+const PATH: &str = "/dashboard/signing-keys";
+
+fn algorithm(text: &str) -> Result<SigningAlgorithm, PageError> {
+    text.parse().map_err(|_| {
+        PageError::Refused(
             StatusCode::UNPROCESSABLE_ENTITY,
             "Keys are made for RS256, ES256 and EdDSA.",
-        ))?;
-    signing_keys::rotate(&app, &change.signed_in.operator, algorithm).await?;
-    Ok(see("/dashboard/signing-keys?done=rotating"))
+        )
+    })
+}
+
+/// Which algorithm.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AlgorithmQuery {
+    algorithm: String,
+}
+
+/// Asks before the keys of an algorithm are replaced at once.
+pub(crate) async fn ask_replace(
+    State(app): State<Arc<App>>,
+    PageQuery(query): PageQuery<AlgorithmQuery>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let algorithm = algorithm(&query.algorithm)?;
+    let confirm = replacing(&app, algorithm).await?;
+    ask(&app, &signed_in, confirm, StatusCode::OK).await
+}
+
+async fn replacing(app: &App, algorithm: SigningAlgorithm) -> Result<Confirm, PageError> {
+    statistics::catch_up(app).await?;
+    let servers = app.directory.mcp_servers();
+    let signed = servers
+        .iter()
+        .filter(|server| server.signing_alg == algorithm);
+    let longest = signed.clone().map(|server| server.token_ttl.as_seconds());
+    let longest = lifetime(longest.max().unwrap_or(3_600));
+    let affected: Vec<String> = signed.map(|server| server.name.to_string()).collect();
+    let now = app.clock.now();
+    let day = now.minus(Duration::from_secs(24 * 60 * 60));
+    let spans = app.store.tokens_by_span(day, 60).await?;
+    let issued: i64 = spans.iter().map(|(_, count)| count.issued).sum();
+    let servers = match affected.as_slice() {
+        [] => format!("No MCP server uses {algorithm}: nothing breaks."),
+        [one] => format!("1 MCP server uses {algorithm}: {one}."),
+        [one, two] => format!("2 MCP servers use {algorithm}: {one} and {two}."),
+        [one, two, others @ ..] => format!(
+            "{} MCP servers use {algorithm}: {one}, {two} and {} more.",
+            affected.len(),
+            others.len()
+        ),
+    };
+    Ok(Confirm {
+        title: format!("Replace the {algorithm} key now?"),
+        consequences: vec![
+            "For a key that leaked. A new key signs from now on, and the current keys are withdrawn immediately.".into(),
+            format!("{servers} Jeton issued {} tokens with all algorithms in the last 24 hours.", grouped(issued)),
+            format!(
+                "Tokens signed so far are refused wherever keys are fetched again: agents have to get new ones. MCP \
+                 servers that cached the keys refuse new tokens until they fetch them again, and accept old ones for up \
+                 to {longest}, until they expire. Restart those that cache keys for long."
+            ),
+        ],
+        action: format!("{PATH}/replace"),
+        fields: vec![("algorithm", algorithm.to_string())],
+        typed: Some(algorithm.to_string()),
+        button: format!("Replace the {algorithm} key now"),
+        is_danger: true,
+        safer: None,
+        cancel: PATH.into(),
+        ..Confirm::default()
+    })
+}
+
+/// Replaces the keys of an algorithm at once, if its name was typed.
+pub(crate) async fn replace(State(app): State<Arc<App>>, change: Change) -> PageResult {
+    let algorithm = algorithm(change.form.text("algorithm"))?;
+    if change.form.text("confirm").trim() != algorithm.as_str() {
+        let mut confirm = replacing(&app, algorithm).await?;
+        confirm.problem = Some(format!("Nothing was replaced: this is not {algorithm}."));
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return ask(&app, &change.signed_in, confirm, status).await;
+    }
+    let operator = &change.signed_in.operator;
+    let key = signing_keys::rotate_now(&app, operator, algorithm).await?;
+    let toast = Toast::new(format!(
+        "{algorithm} tokens are signed with {} from now on. The keys before it are withdrawn.",
+        key.id
+    ));
+    toast::redirect(&app, &change.signed_in, PATH, toast)
+}
+
+/// Asks before a key that has not signed yet is withdrawn.
+pub(crate) async fn ask_withdraw(
+    State(app): State<Arc<App>>,
+    Path(key): Path<String>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let key: KeyId = id(&key)?;
+    let stored = app.store.signing_keys().await?;
+    let mut waiting = stored.iter().filter(|key| key.state == KeyState::Pending);
+    let found = waiting
+        .find(|one| one.id == key)
+        .ok_or(PageError::NotFound)?;
+    let confirm = Confirm {
+        title: format!("Withdraw the next {} key?", found.algorithm),
+        consequences: vec![format!(
+            "{key} has not signed anything: no token breaks. It is no longer published, and the current key goes on \
+             signing."
+        )],
+        action: format!("{PATH}/{key}/withdraw"),
+        button: "Withdraw".into(),
+        is_danger: true,
+        cancel: PATH.into(),
+        ..Confirm::default()
+    };
+    ask(&app, &signed_in, confirm, StatusCode::OK).await
+}
+
+/// Withdraws a key that has not signed yet.
+pub(crate) async fn withdraw(
+    State(app): State<Arc<App>>,
+    Path(key): Path<String>,
+    change: Change,
+) -> PageResult {
+    let key: KeyId = id(&key)?;
+    signing_keys::withdraw(&app, &change.signed_in.operator, key).await?;
+    let toast = Toast::new(format!("{key} was withdrawn. It never signed."));
+    toast::redirect(&app, &change.signed_in, PATH, toast)
+}
+
+async fn ask(app: &App, signed_in: &SignedIn, confirm: Confirm, status: StatusCode) -> PageResult {
+    let mut page = assemble(app, signed_in).await?;
+    if signed_in.may_change() {
+        page.page.ask(confirm);
+    }
+    html(status, &page)
 }

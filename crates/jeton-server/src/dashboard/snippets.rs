@@ -151,6 +151,20 @@ fn typescript_server(
     }
 }
 
+/// A file of variables, as the `jeton` commands and most programs read them. Values are as they are: not every
+/// reader knows quotation marks, and none of these needs them.
+pub(super) fn environment(server: &McpServer, issuer: &str, id: &str, secret: &str) -> String {
+    let insecure = if is_trustworthy_url(issuer) {
+        ""
+    } else {
+        "JETON_INSECURE_HTTP=true\n"
+    };
+    format!(
+        "JETON_URL={issuer}\nJETON_ISSUER={issuer}\n{insecure}JETON_CLIENT_ID={id}\nJETON_CLIENT_SECRET={secret}\nJETON_RESOURCE={}\n",
+        server.url.as_given()
+    )
+}
+
 /// How a client gets a token and calls a tool.
 pub(super) fn get_token(
     server: &McpServer,

@@ -51,6 +51,51 @@ pub(crate) struct ScopeView {
     /// Names with spaces between them.
     pub(crate) implies: String,
     pub(crate) checked: bool,
+    /// What is wrong with it, in a form.
+    pub(crate) problem: Option<String>,
+}
+
+/// Scopes whose names begin alike.
+pub(crate) struct ScopeGroup<'a> {
+    /// Empty where a list is short enough to need no groups.
+    pub(crate) prefix: String,
+    pub(crate) scopes: Vec<(usize, &'a ScopeView)>,
+}
+
+/// A list of more scopes than this is shown in groups, with a filter.
+const MANY_SCOPES: usize = 12;
+
+/// Whether a list is so long that one looks for scopes rather than reading it.
+pub(crate) fn has_many(scopes: &[ScopeView]) -> bool {
+    scopes.len() > MANY_SCOPES
+}
+
+/// How many of them are ticked.
+pub(crate) fn count_checked(scopes: &[ScopeView]) -> usize {
+    scopes.iter().filter(|scope| scope.checked).count()
+}
+
+/// In groups by what comes before the first separator of their names, in order of appearance.
+pub(crate) fn scope_groups(scopes: &[ScopeView]) -> Vec<ScopeGroup<'_>> {
+    let mut groups: Vec<ScopeGroup<'_>> = Vec::new();
+    for (index, scope) in scopes.iter().enumerate() {
+        let prefix = if has_many(scopes) {
+            let separators = [':', '.', '/'];
+            let prefix = scope.name.split_once(separators);
+            prefix.map_or("", |(prefix, _)| prefix)
+        } else {
+            ""
+        };
+        let mut known = groups.iter_mut();
+        match known.find(|group| group.prefix == prefix) {
+            Some(group) => group.scopes.push((index + 1, scope)),
+            None => groups.push(ScopeGroup {
+                prefix: prefix.to_owned(),
+                scopes: vec![(index + 1, scope)],
+            }),
+        }
+    }
+    groups
 }
 
 /// The scopes of a server, those in `chosen` ticked.
@@ -63,6 +108,7 @@ pub(super) fn scope_choices(server: &McpServer, chosen: &ScopeSet) -> Vec<ScopeV
             description: scope.description.to_string(),
             implies: names(&scope.implies),
             checked: chosen.contains(&scope.name),
+            problem: None,
         })
         .collect()
 }

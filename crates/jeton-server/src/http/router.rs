@@ -146,11 +146,21 @@ fn dashboard(app: &Arc<App>) -> Router<Arc<App>> {
             Arc::clone(app),
             dashboard::remember::remember,
         ))
+        .layer(from_fn_with_state(
+            Arc::clone(app),
+            dashboard::toast::forget,
+        ))
+        .layer(from_fn_with_state(
+            Arc::clone(app),
+            dashboard::error::way_back,
+        ))
         .layer(Extension(dashboard::TokenRules(oauth::token::preview)))
 }
 
 fn dashboard_mcp_servers(server: &str) -> Router<Arc<App>> {
-    use dashboard::mcp_servers::{activity, clients, list, metadata, overview, scopes, settings};
+    use dashboard::mcp_servers::{
+        activity, clients, created_client, list, metadata, overview, scopes, settings,
+    };
     Router::new()
         .route("/dashboard/mcp-servers", get(list::list).post(list::create))
         .route("/dashboard/mcp-servers/new", get(list::new))
@@ -162,11 +172,11 @@ fn dashboard_mcp_servers(server: &str) -> Router<Arc<App>> {
         .route(&format!("{server}/clients/new"), get(clients::new))
         .route(
             &format!("{server}/clients/{{client_id}}/created"),
-            get(clients::created),
+            get(created_client::show).post(created_client::leave),
         )
         .route(
             &format!("{server}/clients/{{client_id}}/scopes"),
-            post(clients::save_scopes),
+            post(created_client::save_scopes),
         )
         .route(
             &format!("{server}/scopes"),
@@ -175,7 +185,7 @@ fn dashboard_mcp_servers(server: &str) -> Router<Arc<App>> {
         .route(&format!("{server}/scopes/rename"), post(scopes::rename))
         .route(
             &format!("{server}/revoke-tokens"),
-            post(settings::revoke_tokens),
+            get(settings::ask_revoke_tokens).post(settings::revoke_tokens),
         )
         .route("/dashboard/retired-urls/release", post(list::release))
         .route(&format!("{server}/metadata"), get(metadata::metadata))
@@ -185,7 +195,10 @@ fn dashboard_mcp_servers(server: &str) -> Router<Arc<App>> {
             get(settings::show).post(settings::save),
         )
         .route(&format!("{server}/secrets"), post(settings::create_secret))
-        .route(&format!("{server}/delete"), post(settings::delete))
+        .route(
+            &format!("{server}/delete"),
+            get(settings::ask_delete).post(settings::delete),
+        )
 }
 
 fn dashboard_clients(client: &str) -> Router<Arc<App>> {
@@ -201,13 +214,16 @@ fn dashboard_clients(client: &str) -> Router<Arc<App>> {
         )
         .route(
             &format!("{client}/grants/{{server_id}}/delete"),
-            post(grants::delete),
+            get(grants::ask_delete).post(grants::delete),
         )
         .route(&format!("{client}/secrets"), post(secrets::create))
-        .route(&format!("{client}/secrets/rotate"), post(secrets::rotate))
+        .route(
+            &format!("{client}/secrets/rotate"),
+            get(secrets::ask_rotate).post(secrets::rotate),
+        )
         .route(
             "/dashboard/secrets/{secret_id}/revoke",
-            post(secrets::revoke),
+            get(secrets::ask_revoke).post(secrets::revoke),
         )
         .route(&format!("{client}/try"), get(dashboard::try_it::try_it))
         .route(&format!("{client}/activity"), get(activity::activity))
@@ -217,11 +233,17 @@ fn dashboard_clients(client: &str) -> Router<Arc<App>> {
         )
         .route(
             &format!("{client}/revoke-tokens"),
-            post(settings::revoke_tokens),
+            get(settings::ask_revoke_tokens).post(settings::revoke_tokens),
         )
-        .route(&format!("{client}/disable"), post(settings::disable))
+        .route(
+            &format!("{client}/disable"),
+            get(settings::ask_disable).post(settings::disable),
+        )
         .route(&format!("{client}/enable"), post(settings::enable))
-        .route(&format!("{client}/delete"), post(settings::delete))
+        .route(
+            &format!("{client}/delete"),
+            get(settings::ask_delete).post(settings::delete),
+        )
 }
 
 fn dashboard_operations() -> Router<Arc<App>> {
@@ -236,6 +258,14 @@ fn dashboard_operations() -> Router<Arc<App>> {
         .route("/dashboard/audit/export.csv", get(audit_log::export_csv))
         .route("/dashboard/signing-keys", get(signing_keys::show))
         .route("/dashboard/signing-keys/rotate", post(signing_keys::rotate))
+        .route(
+            "/dashboard/signing-keys/replace",
+            get(signing_keys::ask_replace).post(signing_keys::replace),
+        )
+        .route(
+            "/dashboard/signing-keys/{key_id}/withdraw",
+            get(signing_keys::ask_withdraw).post(signing_keys::withdraw),
+        )
         .route("/dashboard/settings", get(settings::show))
         .route("/dashboard/settings/invitations", post(settings::invite))
         .route(

@@ -60,6 +60,8 @@ pub(crate) enum Purpose {
     AuditMemory,
     /// A new secret on its way to the page that shows it once.
     Reveal,
+    /// Words about a change on their way to the page that shows them.
+    Toast,
     /// Cookies of browsers in which an admin signed in.
     DeviceCookie,
     /// A sign-in that is under way at an `OpenID` Connect provider.
@@ -73,6 +75,7 @@ impl Purpose {
             Self::AuditKeys => "audit keys",
             Self::AuditMemory => "audit memory",
             Self::Reveal => "reveal",
+            Self::Toast => "toast",
             Self::DeviceCookie => "device cookie",
             Self::OidcSignIn => "oidc sign-in",
         }

@@ -20,6 +20,8 @@ use crate::app::App;
 /// A client to register.
 #[derive(Debug)]
 pub(crate) struct NewClient {
+    /// Its ID, where the form that creates it has one so that it creates no second client.
+    pub(crate) id: Option<ClientId>,
     /// Where its first grant is.
     pub(crate) mcp_server_id: McpServerId,
     /// What it may there; absent means every scope that the MCP server defines.
@@ -69,10 +71,19 @@ pub(crate) async fn create(
 ) -> Result<CreatedClient, ServiceError> {
     let _in_order = app.directory.changing_mcp_servers().await?;
     let server = mcp_servers::find_now(app, new.mcp_server_id).await?;
+    let chosen = new.id;
     let (created, event) = prepare(app, operator, &server, new)?;
+    // Should there have been a client of this ID that was deleted, its tokens do not come back.
+    let void = match chosen {
+        Some(id) => Some(ToVoid::so_far(app, TokensOf::Client(id), Some(id)).await?),
+        None => None,
+    };
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.insert_client(&created.client).await?;
+        if let Some(void) = &void {
+            void.declare(&mut tx).await?;
+        }
         tx.put_grant(&created.grant).await?;
         tx.insert_secret(&created.secret).await?;
         tx.record(&event).await?;
@@ -137,7 +148,10 @@ fn prepare(
     default_server::check(default, &[server.id])?;
     let now = app.clock.now();
     let client = Client {
-        id: ClientId::generate(now, app.entropy.as_ref())?,
+        id: match new.id {
+            Some(id) => id,
+            None => ClientId::generate(now, app.entropy.as_ref())?,
+        },
         name: new.name,
         description: new.description,
         status: ClientStatus::Enabled,

@@ -60,31 +60,33 @@ pub(crate) async fn create(
     Ok((secret, plain))
 }
 
-/// Makes a new secret, and lets those that work now expire after `grace`. `seen` are the secrets that the
-/// operator saw, or nothing where all are meant: another would expire unseen.
+/// Makes a new secret, and lets those that work now expire after `grace`, if one is given. `seen` are the secrets that
+/// the operator saw, or nothing where all are meant: another would expire unseen.
 pub(crate) async fn rotate(
     app: &App,
     operator: &Operator,
     client_id: ClientId,
-    grace: Duration,
+    grace: Option<Duration>,
     seen: Option<&[SecretId]>,
 ) -> Result<(ClientSecret, PlainSecret), ServiceError> {
     let owner = SecretOwner::Client(client_id);
     require_owner(app, owner).await?;
     let (secret, plain) = make_secret(app, owner, None)?;
-    let old_expire_at = app.clock.now().plus(grace);
+    let old_expire_at = grace.map(|grace| app.clock.now().plus(grace));
     let mut event = about(operator.event(app, AuditKind::SecretRotated)?, &secret);
-    event.detail.insert(
-        "old_secrets_expire_at".into(),
-        old_expire_at.to_string().into(),
-    );
+    if let Some(at) = old_expire_at {
+        let at = at.to_string().into();
+        event.detail.insert("old_secrets_expire_at".into(), at);
+    }
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         let active = refuse_too_many(app, &mut tx, owner).await?;
         if seen.is_some_and(|seen| active.iter().any(|id| !seen.contains(id))) {
             return Err(ServiceError::Stale);
         }
-        tx.expire_secrets(owner, old_expire_at).await?;
+        if let Some(at) = old_expire_at {
+            tx.expire_secrets(owner, at).await?;
+        }
         tx.insert_secret(&secret).await?;
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jeton_core::{Actor, AuditEvent, AuditKind, KeyState, SigningAlgorithm};
+use jeton_core::{Actor, AuditEvent, AuditKind, KeyId, KeyState, SigningAlgorithm};
 use jeton_store::{Lock, StoredKey, retry_on_conflict};
 
 use super::clock::{self, Trust};
@@ -100,6 +100,51 @@ pub(crate) async fn rotate_now(
     .await?;
     reload(app).await?;
     Ok(key)
+}
+
+/// Takes back a key that is published and has not signed yet. Nobody has a token that it signed.
+pub(crate) async fn withdraw(
+    app: &Arc<App>,
+    operator: &Operator,
+    id: KeyId,
+) -> Result<(), ServiceError> {
+    let _in_order = app.rotating.lock().await;
+    let _elsewhere = app.store.lock(Lock::SigningKeys).await?;
+    let keys = app.store.signing_keys().await?;
+    let key = keys
+        .into_iter()
+        .find(|key| key.id == id)
+        .ok_or_else(|| ServiceError::not_found("signing key", &id))?;
+    refuse_outside(app, key.algorithm)?;
+    if key.state != KeyState::Pending {
+        return Err(ServiceError::Conflict(format!(
+            "{id} is {}: only a key that has not signed yet can be withdrawn",
+            match key.state {
+                KeyState::Active => "signing",
+                KeyState::Pending | KeyState::Retired => "retired",
+            }
+        )));
+    }
+    let now = app.clock.now();
+    let withdrawn = StoredKey {
+        state: KeyState::Retired,
+        activated_at: None,
+        retired_at: Some(now),
+        published_until: Some(now),
+        ..key
+    };
+    let mut event = about(operator.event(app, AuditKind::KeyRetired)?, &withdrawn);
+    event.detail.insert("withdrawn".into(), true.into());
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if !tx.update_signing_key(&withdrawn, KeyState::Pending).await? {
+            return Err(ServiceError::Stale);
+        }
+        tx.record(&event).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await?;
+    reload(app).await
 }
 
 /// Seals every private key under the current master key; gives how many were under the one before.

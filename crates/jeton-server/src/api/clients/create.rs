@@ -84,6 +84,7 @@ pub(crate) async fn create(
 impl CreateClient {
     pub(super) fn parse(self) -> Result<NewClient, Problem> {
         Ok(NewClient {
+            id: None,
             mcp_server_id: self.mcp_server_id,
             scopes: self.scopes.map(|scopes| scopes.into_iter().collect()),
             default_mcp_server: self.default_mcp_server_id,

@@ -69,7 +69,7 @@ pub(crate) async fn of_client(
         "the IDs of the client's secrets as GET …/secrets lists them",
     )?;
     let (secret, plain) =
-        secrets::rotate(&app, &operator, client_id, grace, seen.as_deref()).await?;
+        secrets::rotate(&app, &operator, client_id, Some(grace), seen.as_deref()).await?;
     let view = CreatedSecretView::of(&secret, &plain, app.clock.now());
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -24,6 +24,8 @@ pub(crate) struct ClientForm {
     pub(crate) secret_expiry: String,
     pub(crate) secret_expiry_unit: String,
     pub(crate) scopes: Vec<ScopeView>,
+    /// The sealed ID of the client that it will create.
+    pub(crate) key: String,
     pub(crate) errors: Errors,
 }
 
@@ -46,6 +48,7 @@ impl ClientForm {
             secret_expiry: String::new(),
             secret_expiry_unit: "days".into(),
             scopes,
+            key: String::new(),
             errors: Errors::default(),
         }
     }
@@ -64,6 +67,17 @@ impl ClientForm {
                 serde_json::to_string_pretty(&client.custom_claims).unwrap_or_default();
         }
         form
+    }
+
+    /// Whether something is in the fields that most clients leave empty.
+    pub(crate) fn has_more(&self) -> bool {
+        let fields = [
+            &self.description,
+            &self.token_ttl,
+            &self.custom_claims,
+            &self.secret_expiry,
+        ];
+        fields.iter().any(|field| !field.is_empty())
     }
 
     /// Notes what somebody else saved since this was opened.
@@ -106,6 +120,7 @@ impl ClientForm {
             secret_expiry: text("secret_expiry"),
             secret_expiry_unit: text("secret_expiry_unit"),
             scopes,
+            key: text("form_key"),
             errors,
         }
     }

@@ -7,13 +7,17 @@ use http::StatusCode;
 use jeton_core::{ClientId, McpServerId, ScopeSet};
 use serde::Deserialize;
 
+use super::consequences::{self, STALE, ask};
 use super::form::required_scopes;
 use super::show::{GrantView, assemble};
 use super::{find, path};
 use crate::app::App;
-use crate::dashboard::session::see;
 use crate::dashboard::view::id;
-use crate::dashboard::{Change, PageError, PageQuery, PageResult, SignedIn, html, mcp_servers};
+use crate::dashboard::{
+    Change, Errors, PageError, PageQuery, PageResult, SignedIn, Toast, html, last_change,
+    mcp_servers, toast,
+};
+use crate::directory::ClientEntry;
 use crate::service::ServiceError;
 use crate::service::grants::{self, Seen};
 
@@ -50,15 +54,65 @@ pub(crate) async fn put(
     let entry = find(&app, &client_id).await?;
     let server_id: McpServerId = id(change.form.text("mcp_server_id"))?;
     let scopes = required_scopes(&change.form)?;
+    if change.form.is_given_back() {
+        return again(&app, &change, (entry.client.id, server_id), &scopes).await;
+    }
+    let before = scopes_on(&entry, server_id);
     let operator = &change.signed_in.operator;
     let between = (entry.client.id, server_id);
     match grants::put(&app, operator, between, scopes.clone(), seen(&change)?).await {
         Err(ServiceError::Stale) => stale(&app, &change, between, &scopes).await,
         put => {
-            put?;
-            Ok(see(&format!("{}?done=saved", path(&client_id))))
+            let put = put?;
+            let name = server_name(&app, server_id);
+            let text = match (&before, put.scopes.is_empty()) {
+                (_, true) => format!(
+                    "{} has no scopes on {name} and gets no tokens for it.",
+                    entry.client.name
+                ),
+                (Some(_), false) => format!("Scopes on {name} saved: {}.", put.scopes),
+                (None, false) => format!("{} can use {name}: {}.", entry.client.name, put.scopes),
+            };
+            let toast = Toast::new(text);
+            let toast = match before {
+                Some(before) => toast.undo(
+                    format!("{}/grants", path(&client_id)),
+                    grant_fields(server_id, put.version, &before),
+                ),
+                None => toast.undo(
+                    format!("{}/grants/{server_id}/delete", path(&client_id)),
+                    [("version", put.version.to_string())],
+                ),
+            };
+            toast::redirect(&app, &change.signed_in, &path(&client_id), toast)
         }
     }
+}
+
+/// The form that gives a grant these scopes.
+fn grant_fields(
+    server: McpServerId,
+    version: i64,
+    scopes: &ScopeSet,
+) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("mcp_server_id", server.to_string()),
+        ("version", version.to_string()),
+    ];
+    fields.extend(scopes.iter().map(|scope| ("scope", scope.to_string())));
+    fields
+}
+
+fn server_name(app: &App, id: McpServerId) -> String {
+    app.directory
+        .find_mcp_server(id)
+        .map_or_else(|| id.to_string(), |server| server.name.to_string())
+}
+
+fn scopes_on(entry: &ClientEntry, server: McpServerId) -> Option<ScopeSet> {
+    let mut grants = entry.grants.iter();
+    let grant = grants.find(|grant| grant.mcp_server_id == server)?;
+    Some(grant.scopes.clone())
 }
 
 /// The version of a form for a grant that there is not yet.
@@ -70,6 +124,27 @@ pub(in crate::dashboard) fn seen(change: &Change) -> Result<Seen, PageError> {
         NONE => Seen::Nothing,
         version => Seen::Version(version),
     })
+}
+
+/// The client's page with what was ticked before the session ended.
+async fn again(
+    app: &App,
+    change: &Change,
+    (client_id, server_id): (ClientId, McpServerId),
+    ticked: &ScopeSet,
+) -> PageResult {
+    let entry = find(app, &client_id.to_string()).await?;
+    let server = mcp_servers::find(app, &server_id.to_string()).await?;
+    let mut page = assemble(app, &change.signed_in, &entry).await?;
+    let mut view = GrantView::new(&server, ticked, change.form.version()?);
+    view.errors = Errors::given_back();
+    if scopes_on(&entry, server_id).is_some() {
+        page.replace_grant(view);
+    } else {
+        page.new_grant = Some(view);
+        page.page.has_sheet = true;
+    }
+    html(StatusCode::OK, &page)
 }
 
 /// The client's page with what was ticked, beside what somebody else saved.
@@ -93,6 +168,7 @@ pub(in crate::dashboard) async fn stale(
     );
     view.errors
         .note_stale([("Scopes", ticked.to_string(), saved)]);
+    view.errors.changed_by = last_change::of_client(app, client_id).await?;
     if there.is_some() {
         page.replace_grant(view);
     } else {
@@ -102,14 +178,41 @@ pub(in crate::dashboard) async fn stale(
     html(StatusCode::CONFLICT, &page)
 }
 
+/// Asks before a grant is removed.
+pub(crate) async fn ask_delete(
+    State(app): State<Arc<App>>,
+    Path((client_id, server_id)): Path<(String, String)>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let entry = find(&app, &client_id).await?;
+    let confirm = consequences::removing_access(&app, &entry, id(&server_id)?).await?;
+    ask(&app, &signed_in, &entry, confirm).await
+}
+
 /// Removes a grant.
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path((client_id, server_id)): Path<(String, String)>,
     change: Change,
 ) -> PageResult {
+    let entry = find(&app, &client_id).await?;
+    let server_id: McpServerId = id(&server_id)?;
     let operator = &change.signed_in.operator;
-    let between = (id(&client_id)?, id(&server_id)?);
-    grants::delete(&app, operator, between, seen(&change)?).await?;
-    Ok(see(&format!("{}?done=grant-deleted", path(&client_id))))
+    let between = (entry.client.id, server_id);
+    match grants::delete(&app, operator, between, seen(&change)?).await {
+        Err(ServiceError::Stale) => {
+            let entry = find(&app, &client_id).await?;
+            let mut confirm = consequences::removing_access(&app, &entry, server_id).await?;
+            confirm.problem = Some(STALE.into());
+            return ask(&app, &change.signed_in, &entry, confirm).await;
+        }
+        deleted => deleted?,
+    }
+    let name = server_name(&app, server_id);
+    let mut toast = Toast::new(format!("{} can no longer use {name}.", entry.client.name));
+    if let Some(before) = scopes_on(&entry, server_id) {
+        let action = format!("{}/grants", path(&client_id));
+        toast = toast.undo(action, grant_fields(server_id, NONE, &before));
+    }
+    toast::redirect(&app, &change.signed_in, &path(&client_id), toast)
 }

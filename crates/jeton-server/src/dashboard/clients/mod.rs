@@ -1,6 +1,7 @@
 //! Clients: the list, and a client's page with its tabs.
 
 pub(crate) mod activity;
+pub(in crate::dashboard) mod consequences;
 pub(super) mod form;
 pub(crate) mod grants;
 pub(crate) mod list;

@@ -7,12 +7,15 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use jeton_core::{Client, ClientId, ClientStatus};
 
+use super::consequences::{self, STALE, ask};
 use super::form::{ClientForm, fields};
+use super::show::assemble;
 use super::{ClientView, Tab, find, page, path};
 use crate::app::App;
-use crate::dashboard::session::see;
 use crate::dashboard::view::id;
-use crate::dashboard::{Change, Errors, Page, PageResult, SignedIn, html};
+use crate::dashboard::{
+    Change, Confirm, Errors, Page, PageError, PageResult, SignedIn, Toast, html, last_change, toast,
+};
 use crate::service::clients::{self, ClientChange};
 use crate::service::{ServiceError, void_tokens};
 
@@ -43,6 +46,10 @@ pub(crate) async fn save(
 ) -> PageResult {
     let entry = find(&app, &id).await?;
     let version = change.form.version()?;
+    if change.form.is_given_back() {
+        let form = ClientForm::again(&change.form, Vec::new(), Errors::given_back());
+        return render_sent(&change, &entry.client, form, StatusCode::OK);
+    }
     // Also before the form is shown again with what is wrong: the page would say the version of now.
     if version < entry.client.version {
         return stale(&app, &change, entry.client.id).await;
@@ -63,12 +70,27 @@ pub(crate) async fn save(
             return stale(&app, &change, entry.client.id).await;
         }
         if errors.accept(saved)?.is_some() {
-            return Ok(see(&format!("{}/settings?done=saved", path(&id))));
+            let to = format!("{}/settings", path(&id));
+            let toast = Toast::new("Settings saved.");
+            return toast::redirect(&app, &change.signed_in, &to, toast);
         }
     }
     let form = ClientForm::again(&change.form, Vec::new(), errors);
     let status = StatusCode::UNPROCESSABLE_ENTITY;
-    render(&change.signed_in, &entry.client, form, status)
+    render_sent(&change, &entry.client, form, status)
+}
+
+/// The form as it was sent, of the version that it was made from: what somebody else saved since is told when it is
+/// saved.
+fn render_sent(
+    change: &Change,
+    client: &Client,
+    form: ClientForm,
+    status: StatusCode,
+) -> PageResult {
+    let mut page = settings_page(&change.signed_in, client, form);
+    page.client.version = change.form.version()?;
+    html(status, &page)
 }
 
 /// The form as it was sent, beside what somebody else saved.
@@ -76,17 +98,65 @@ async fn stale(app: &App, change: &Change, id: ClientId) -> PageResult {
     let client = clients::find(app, id).await?;
     let mut form = ClientForm::again(&change.form, Vec::new(), Errors::default());
     form.note_stale(&client);
+    form.errors.changed_by = last_change::of_client(app, id).await?;
     render(&change.signed_in, &client, form, StatusCode::CONFLICT)
 }
 
-/// Stops it, at once.
-pub(crate) async fn disable(app: State<Arc<App>>, id: Path<String>, change: Change) -> PageResult {
-    set_status(&app, &id, &change, ClientStatus::Disabled, "disabled").await
+/// Asks before it is stopped.
+pub(crate) async fn ask_disable(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    let confirm = consequences::disabling(&app, &entry).await?;
+    ask(&app, &signed_in, &entry, confirm).await
 }
 
-/// Lets it go on.
-pub(crate) async fn enable(app: State<Arc<App>>, id: Path<String>, change: Change) -> PageResult {
-    set_status(&app, &id, &change, ClientStatus::Enabled, "enabled").await
+/// Stops it, at once.
+pub(crate) async fn disable(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    // Taking away is never too late.
+    let client = set_status(&app, &id, &change, ClientStatus::Disabled, None).await?;
+    let text = format!("{} is disabled and gets no more tokens.", client.name);
+    let toast = Toast::new(text).undo(
+        format!("{}/enable", path(&id)),
+        [("version", client.version.to_string())],
+    );
+    toast::redirect(&app, &change.signed_in, &path(&id), toast)
+}
+
+/// Lets it go on, if nobody took more away since.
+pub(crate) async fn enable(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let version = change.form.version()?;
+    let enabled = set_status(&app, &id, &change, ClientStatus::Enabled, Some(version)).await;
+    if matches!(enabled, Err(PageError::Service(ServiceError::Stale))) {
+        return overtaken(&app, &change, &id).await;
+    }
+    let toast = Toast::new(format!(
+        "{} is enabled and can get tokens again.",
+        enabled?.name
+    ));
+    toast::redirect(&app, &change.signed_in, &path(&id), toast)
+}
+
+/// The client's page as it is now, where somebody else was faster.
+async fn overtaken(app: &App, change: &Change, id: &str) -> PageResult {
+    let entry = find(app, id).await?;
+    let mut page = assemble(app, &change.signed_in, &entry).await?;
+    let mut text = STALE.to_owned();
+    if let Some(who) = last_change::of_client(app, entry.client.id).await? {
+        text = format!("{who} {text}");
+    }
+    page.page.toast = Some(Toast::problem(text));
+    html(StatusCode::CONFLICT, &page)
 }
 
 async fn set_status(
@@ -94,21 +164,15 @@ async fn set_status(
     id: &str,
     change: &Change,
     status: ClientStatus,
-    done: &str,
-) -> PageResult {
+    version: Option<i64>,
+) -> Result<Client, PageError> {
     let entry = find(app, id).await?;
     let update = ClientChange {
         status: Some(status),
         ..ClientChange::default()
     };
     let operator = &change.signed_in.operator;
-    // Taking away is never too late; giving back is, if somebody took it away since.
-    let version = match status {
-        ClientStatus::Disabled => None,
-        ClientStatus::Enabled => Some(change.form.version()?),
-    };
-    clients::update(app, operator, entry.client.id, update, version).await?;
-    Ok(see(&format!("{}?done={done}", path(&id))))
+    Ok(clients::update(app, operator, entry.client.id, update, version).await?)
 }
 
 /// Chooses the MCP server that a token is for where a request names none.
@@ -124,8 +188,42 @@ pub(crate) async fn set_default(
     };
     let operator = &change.signed_in.operator;
     let version = change.form.version()?;
-    clients::update(&app, operator, entry.client.id, update, Some(version)).await?;
-    Ok(see(&format!("{}?done=saved", path(&client_id))))
+    let updated = clients::update(&app, operator, entry.client.id, update, Some(version));
+    let toast = match updated.await {
+        Err(ServiceError::Stale) => return overtaken(&app, &change, &client_id).await,
+        updated => made_default(&app, &entry.client, &updated?),
+    };
+    toast::redirect(&app, &change.signed_in, &path(&client_id), toast)
+}
+
+fn made_default(app: &App, before: &Client, after: &Client) -> Toast {
+    let server = after.default_mcp_server;
+    let server = server.and_then(|id| app.directory.find_mcp_server(id));
+    let name = server.map_or_else(String::new, |server| server.name.to_string());
+    let toast = Toast::new(format!(
+        "{name} is the default: requests that name no resource are for it."
+    ));
+    match before.default_mcp_server {
+        Some(before) => toast.undo(
+            format!("{}/default-mcp-server", path(&after.id)),
+            [
+                ("mcp_server_id", before.to_string()),
+                ("version", after.version.to_string()),
+            ],
+        ),
+        None => toast,
+    }
+}
+
+/// Asks before all its tokens are revoked.
+pub(crate) async fn ask_revoke_tokens(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    let confirm = consequences::revoking_tokens(&app, &entry).await?;
+    ask_on_settings(&signed_in, &entry.client, confirm)
 }
 
 /// Revokes all tokens that it got so far.
@@ -134,11 +232,25 @@ pub(crate) async fn revoke_tokens(
     Path(client_id): Path<String>,
     change: Change,
 ) -> PageResult {
-    void_tokens::of_client(&app, &change.signed_in.operator, id(&client_id)?).await?;
-    Ok(see(&format!(
-        "{}/settings?done=tokens-revoked",
-        path(&client_id)
-    )))
+    let entry = find(&app, &client_id).await?;
+    void_tokens::of_client(&app, &change.signed_in.operator, entry.client.id).await?;
+    let to = format!("{}/settings", path(&client_id));
+    let toast = Toast::new(format!(
+        "The tokens of {} are revoked: they are inactive at introspection.",
+        entry.client.name
+    ));
+    toast::redirect(&app, &change.signed_in, &to, toast)
+}
+
+/// Asks before it is deleted.
+pub(crate) async fn ask_delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    let confirm = consequences::deleting(&app, &entry).await?;
+    ask_on_settings(&signed_in, &entry.client, confirm)
 }
 
 /// Deletes it, if its name was typed.
@@ -149,16 +261,45 @@ pub(crate) async fn delete(
 ) -> PageResult {
     let entry = find(&app, &id).await?;
     let client = &entry.client;
-    if change.form.text("confirm").trim() == client.name.as_str() {
+    let problem = if change.form.text("confirm").trim() == client.name.as_str() {
         let version = change.form.version()?;
-        clients::delete(&app, &change.signed_in.operator, client.id, Some(version)).await?;
-        return Ok(see("/dashboard/clients?done=client-deleted"));
+        match clients::delete(&app, &change.signed_in.operator, client.id, Some(version)).await {
+            Err(ServiceError::Stale) => {
+                let entry = find(&app, &id).await?;
+                let mut confirm = consequences::deleting(&app, &entry).await?;
+                confirm.problem = Some(STALE.into());
+                let mut answer = ask_on_settings(&change.signed_in, &entry.client, confirm)?;
+                *answer.status_mut() = StatusCode::CONFLICT;
+                return Ok(answer);
+            }
+            deleted => {
+                deleted?;
+                let toast = Toast::new(format!(
+                    "{} was deleted with its secrets and grants.",
+                    client.name
+                ));
+                return toast::redirect(&app, &change.signed_in, "/dashboard/clients", toast);
+            }
+        }
+    } else {
+        format!("Nothing was deleted: this is not the name {}.", client.name)
+    };
+    let entry = find(&app, &id).await?;
+    let mut confirm = consequences::deleting(&app, &entry).await?;
+    confirm.problem = Some(problem);
+    ask_on_settings(&change.signed_in, &entry.client, confirm)
+}
+
+fn ask_on_settings(signed_in: &SignedIn, client: &Client, confirm: Confirm) -> PageResult {
+    let status = match confirm.problem {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let mut page = settings_page(signed_in, client, ClientForm::of(client));
+    if signed_in.may_change() {
+        page.page.ask(confirm);
     }
-    let mut form = ClientForm::of(client);
-    let problem = format!("Nothing was deleted: this is not the name {}", client.name);
-    form.errors.add("confirm", problem);
-    let status = StatusCode::UNPROCESSABLE_ENTITY;
-    render(&change.signed_in, client, form, status)
+    html(status, &page)
 }
 
 fn render(
@@ -167,10 +308,13 @@ fn render(
     form: ClientForm,
     status: StatusCode,
 ) -> PageResult {
-    let page = SettingsPage {
+    html(status, &settings_page(signed_in, client, form))
+}
+
+fn settings_page(signed_in: &SignedIn, client: &Client, form: ClientForm) -> SettingsPage {
+    SettingsPage {
         page: page(signed_in, client),
         client: ClientView::new(client, Tab::Settings),
         form,
-    };
-    html(status, &page)
+    }
 }

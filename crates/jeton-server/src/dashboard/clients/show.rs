@@ -37,7 +37,6 @@ pub(super) struct ShowPage {
     default_server: Option<String>,
     other_servers: Vec<Named>,
     secrets: Vec<SecretRow>,
-    pub(super) seen_secrets: Vec<String>,
     pub(super) form: SecretForm,
     pub(super) new_grant: Option<GrantView>,
 }
@@ -57,8 +56,6 @@ impl ShowPage {
 
 /// What the forms for secrets hold.
 pub(super) struct SecretForm {
-    pub(super) grace: String,
-    pub(super) grace_unit: String,
     pub(super) expiry: String,
     pub(super) expiry_unit: String,
     pub(super) errors: Errors,
@@ -67,8 +64,6 @@ pub(super) struct SecretForm {
 impl SecretForm {
     pub(super) fn empty() -> Self {
         Self {
-            grace: "24".into(),
-            grace_unit: "hours".into(),
             expiry: String::new(),
             expiry_unit: "days".into(),
             errors: Errors::default(),
@@ -173,11 +168,6 @@ pub(super) async fn assemble(
             .iter()
             .filter(|server| !granted(server.id))
             .map(|server| Named::server(server))
-            .collect(),
-        seen_secrets: secrets
-            .iter()
-            .filter(|secret| secret.revoked_at.is_none())
-            .map(|secret| secret.id.to_string())
             .collect(),
         secrets: secret_rows(secrets, now),
         form: SecretForm::empty(),

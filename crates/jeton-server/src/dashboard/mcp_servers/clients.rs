@@ -4,44 +4,33 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use http::{HeaderMap, StatusCode};
-use jeton_core::{ClientId, McpServer, ScopeSet};
-use jeton_store::ClientFilter;
+use axum::response::Response;
+use http::StatusCode;
+use jeton_core::{ClientId, DisplayName, McpServer, ScopeSet};
+use jeton_store::{ClientFilter, PageRequest};
 
+use super::created_client::CreatedClient;
 use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
-use crate::dashboard::clients::form::{
-    ClientForm, fields, optional_lifetime, required_scopes, ticked_scopes,
-};
-use crate::dashboard::clients::grants::{seen, stale};
+use crate::dashboard::clients::form::{ClientForm, fields, optional_lifetime, ticked_scopes};
 use crate::dashboard::clients::table::{ClientTable, TableQuery, client_table};
-use crate::dashboard::reveal;
+use crate::dashboard::format::when;
 use crate::dashboard::session::see;
-use crate::dashboard::snippet::Snippet;
-use crate::dashboard::snippets::get_token;
-use crate::dashboard::view::{ScopeView, id, scope_choices};
-use crate::dashboard::{Change, Errors, Page, PageError, PageQuery, PageResult, SignedIn, html};
+use crate::dashboard::view::scope_choices;
+use crate::dashboard::{
+    Change, Errors, Page, PageError, PageQuery, PageResult, SignedIn, form_key, html, reveal,
+};
 use crate::service::clients::{self, NewClient};
-use crate::service::{ServiceError, grants};
+use crate::service::{Confirmation, Loss, ServiceError};
 
 #[derive(Template)]
 #[template(path = "mcp_server_clients.html")]
-struct ClientsPage {
-    page: Page,
+pub(super) struct ClientsPage {
+    pub(super) page: Page,
     server: ServerView,
     table: ClientTable,
     form: Option<ClientForm>,
-    made: Option<Made>,
-}
-
-/// A client just made.
-struct Made {
-    grant_version: i64,
-    id: String,
-    name: String,
-    secret: Option<String>,
-    scopes: Vec<ScopeView>,
-    snippets: Vec<Snippet>,
+    pub(super) created: Option<CreatedClient>,
 }
 
 /// `/dashboard/mcp-servers/{id}/clients`
@@ -65,10 +54,10 @@ pub(crate) async fn new(
     let server = find(&app, &id).await?;
     let mut page = assemble(&app, &signed_in, &server, &TableQuery::default()).await?;
     if signed_in.may_change() {
-        page.form = Some(ClientForm::empty(scope_choices(
-            &server,
-            &ScopeSet::empty(),
-        )));
+        let mut form = ClientForm::empty(scope_choices(&server, &ScopeSet::empty()));
+        let id = ClientId::generate(app.clock.now(), app.entropy.as_ref())?;
+        form.key = form_key::make(&app, &signed_in, &id)?;
+        page.form = Some(form);
         page.page.has_sheet = true;
     }
     html(StatusCode::OK, &page)
@@ -81,12 +70,23 @@ pub(crate) async fn create(
     change: Change,
 ) -> PageResult {
     let server = find(&app, &id).await?;
+    let key: Option<ClientId> = form_key::read(&app, &change);
+    if let Some(again) = created_already(&app, &server, key).await? {
+        return Ok(again);
+    }
     let mut errors = Errors::default();
+    if change.form.is_given_back() {
+        errors = Errors::given_back();
+        let ticked = ticked_scopes(&change.form, &mut errors).unwrap_or_default();
+        return again(&app, &change, (&server, &ticked), errors).await;
+    }
     let scopes = ticked_scopes(&change.form, &mut errors);
     let expiry = optional_lifetime(&change.form, "secret_expiry", &mut errors);
     let fields = fields(&change.form, &mut errors);
     if let (Some(fields), Some(scopes), Some(secret_expiry)) = (fields, scopes.clone(), expiry) {
+        errors.confirmation = same_name(&app, &change, &fields.name).await?;
         let new = NewClient {
+            id: key,
             mcp_server_id: server.id,
             scopes: Some(scopes),
             default_mcp_server: None,
@@ -96,77 +96,102 @@ pub(crate) async fn create(
             custom_claims: fields.custom_claims,
             secret_expiry,
         };
-        let made = clients::create(&app, &change.signed_in.operator, new).await;
-        if let Some(made) = errors.accept(made)? {
-            let client_id = made.client.id.to_string();
-            let made_path = format!("{}/clients/{client_id}/created", path(&server.id));
-            let signed_in = &change.signed_in;
-            return reveal::redirect(&app, signed_in, &client_id, &made_path, &made.plain);
+        if errors.confirmation.is_none() {
+            let made = clients::create(&app, &change.signed_in.operator, new).await;
+            if matches!(made, Err(ServiceError::Store(_)))
+                && let Some(again) = created_already(&app, &server, key).await?
+            {
+                // Sent twice at the same time.
+                return Ok(again);
+            }
+            if let Some(made) = errors.accept(made)? {
+                let client_id = made.client.id.to_string();
+                let made_path = created_path(&server, made.client.id);
+                let signed_in = &change.signed_in;
+                return reveal::redirect(&app, signed_in, &client_id, &made_path, &made.plain);
+            }
         }
     }
-    let choices = scope_choices(&server, &scopes.unwrap_or_default());
+    again(
+        &app,
+        &change,
+        (&server, &scopes.unwrap_or_default()),
+        errors,
+    )
+    .await
+}
+
+/// The sheet with what was typed, and what is wrong with it.
+async fn again(
+    app: &App,
+    change: &Change,
+    (server, ticked): (&McpServer, &ScopeSet),
+    errors: Errors,
+) -> PageResult {
     let query = TableQuery::default();
-    let mut page = assemble(&app, &change.signed_in, &server, &query).await?;
-    page.form = Some(ClientForm::again(&change.form, choices, errors));
-    page.page.has_sheet = true;
-    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
-}
-
-/// `/dashboard/mcp-servers/{id}/clients/{client_id}/created`: the sheet with what was made.
-pub(crate) async fn created(
-    State(app): State<Arc<App>>,
-    Path((id, client_id)): Path<(String, String)>,
-    headers: HeaderMap,
-    signed_in: SignedIn,
-) -> PageResult {
-    let server = find(&app, &id).await?;
-    let entry = app
-        .directory
-        .find_client(self::id(&client_id)?)
-        .await?
-        .ok_or(PageError::NotFound)?;
-    let grant = entry
-        .grants
-        .iter()
-        .find(|grant| grant.mcp_server_id == server.id);
-    let chosen = grant.map(|grant| grant.scopes.clone()).unwrap_or_default();
-    let secret = reveal::take(&app, &signed_in, &headers, &client_id);
-    let plain = secret.as_ref().map(|secret| secret.expose().to_owned());
-    let mut page = assemble(&app, &signed_in, &server, &TableQuery::default()).await?;
-    page.page.has_sheet = true;
-    page.made = Some(Made {
-        grant_version: grant.map_or(0, |grant| grant.version),
-        name: entry.client.name.to_string(),
-        scopes: scope_choices(&server, &chosen),
-        snippets: match &plain {
-            Some(plain) => get_token(&server, app.issuer.as_str(), &client_id, plain, &chosen),
-            None => Vec::new(),
-        },
-        id: client_id,
-        secret: plain,
-    });
-    reveal::html(&app, secret.as_ref(), &page)
-}
-
-/// Save on that sheet: the scopes.
-pub(crate) async fn save_scopes(
-    State(app): State<Arc<App>>,
-    Path((server_id, client_id)): Path<(String, String)>,
-    change: Change,
-) -> PageResult {
-    let server = find(&app, &server_id).await?;
-    let client_id: ClientId = id(&client_id)?;
-    let scopes = required_scopes(&change.form)?;
-    let operator = &change.signed_in.operator;
-    let between = (client_id, server.id);
-    match grants::put(&app, operator, between, scopes.clone(), seen(&change)?).await {
-        Err(ServiceError::Stale) => return stale(&app, &change, between, &scopes).await,
-        put => put?,
+    let mut page = assemble(app, &change.signed_in, server, &query).await?;
+    let status = if change.form.is_given_back() {
+        StatusCode::OK
+    } else {
+        errors.status()
     };
-    Ok(see(&format!("{}/clients?done=saved", path(&server.id))))
+    let mut form = ClientForm::again(&change.form, scope_choices(server, ticked), errors);
+    if form.key.is_empty() {
+        let id = ClientId::generate(app.clock.now(), app.entropy.as_ref())?;
+        form.key = form_key::make(app, &change.signed_in, &id)?;
+    }
+    page.form = Some(form);
+    page.page.has_sheet = true;
+    html(status, &page)
 }
 
-async fn assemble(
+fn created_path(server: &McpServer, client: ClientId) -> String {
+    format!("{}/clients/{client}/created", path(&server.id))
+}
+
+/// The answer to a form that has created its client before.
+async fn created_already(
+    app: &App,
+    server: &McpServer,
+    key: Option<ClientId>,
+) -> Result<Option<Response>, PageError> {
+    let Some(id) = key else {
+        return Ok(None);
+    };
+    let there = app.store.find_client(id).await?;
+    Ok(there.map(|client| see(&created_path(server, client.id))))
+}
+
+/// What has to be confirmed where another client has the name already.
+async fn same_name(
+    app: &App,
+    change: &Change,
+    name: &DisplayName,
+) -> Result<Option<Confirmation>, PageError> {
+    if change.form.is_ticked("confirmed") {
+        return Ok(None);
+    }
+    let newest = PageRequest {
+        after: None,
+        limit: 1,
+    };
+    let found = app.store.clients_named(name.as_str(), newest).await?;
+    let Some(client) = found.items.into_iter().next() else {
+        return Ok(None);
+    };
+    let created = when(client.created_at, app.clock.now()).words;
+    Ok(Some(Confirmation {
+        detail: format!("There is a client named {name} already, created {created}."),
+        clients: 1,
+        losses: vec![Loss {
+            client_id: client.id,
+            name: client.name.to_string(),
+            scopes: ScopeSet::empty(),
+        }],
+    }))
+}
+
+pub(super) async fn assemble(
     app: &App,
     signed_in: &SignedIn,
     server: &McpServer,
@@ -182,6 +207,6 @@ async fn assemble(
         table: client_table(app, filter, query, table_path).await?,
         server: ServerView::new(server, Tab::Clients),
         form: None,
-        made: None,
+        created: None,
     })
 }

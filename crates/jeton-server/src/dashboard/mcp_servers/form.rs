@@ -75,6 +75,15 @@ impl ServerForm {
         }
     }
 
+    /// Whether something differs in the fields that most servers leave as they are.
+    pub(crate) fn has_more(&self) -> bool {
+        let usual = Self::empty();
+        !self.aliases.is_empty()
+            || !self.description.is_empty()
+            || (&self.token_ttl, &self.token_ttl_unit) != (&usual.token_ttl, &usual.token_ttl_unit)
+            || self.signing_alg != usual.signing_alg
+    }
+
     /// Notes what somebody else saved since this was opened.
     pub(super) fn note_stale(&mut self, saved: &McpServer) {
         let saved = Self::of(saved);
@@ -100,7 +109,7 @@ impl ServerForm {
                 self.token_profile.clone(),
                 saved.token_profile.clone(),
             ),
-            ("Its own issuer", own_issuer(self), own_issuer(&saved)),
+            ("Separate issuer", own_issuer(self), own_issuer(&saved)),
         ];
         self.errors.note_stale(fields);
     }
@@ -108,12 +117,14 @@ impl ServerForm {
     /// What somebody sent, to be shown again with what is wrong.
     pub(super) fn again(form: &PostedForm, errors: Errors) -> Self {
         let text = |name| form.text(name).to_owned();
-        let scopes = scope_rows(form).map(|row| ScopeView {
+        let scopes = (1..).zip(scope_rows(form)).map(|(number, row)| ScopeView {
             name: row.name.to_owned(),
             description: row.description.to_owned(),
             implies: row.implies.unwrap_or_default().to_owned(),
             checked: true,
+            problem: errors.get(&row_field(number)).cloned(),
         });
+        let scopes = with_empty_rows(scopes.collect());
         Self {
             name: text("name"),
             url: text("url"),
@@ -124,7 +135,7 @@ impl ServerForm {
             signing_alg: text("signing_alg"),
             token_profile: text("token_profile"),
             own_issuer: form.is_ticked("own_issuer"),
-            scopes: with_empty_rows(scopes.collect()),
+            scopes,
             errors,
         }
     }
@@ -167,35 +178,51 @@ pub(super) fn scope_rows(form: &PostedForm) -> impl Iterator<Item = ScopeRow<'_>
         })
 }
 
-/// The scopes that a form defines.
-pub(super) fn scopes(form: &PostedForm, errors: &mut Errors) -> Option<Vec<DeclaredScope>> {
-    let mut scopes = Vec::new();
-    for row in scope_rows(form) {
-        let name = scope(row.name, errors)?;
-        let implies = row.implies.map(|names| {
-            let names = names.split_whitespace();
-            names
-                .map(|name| scope(name, errors))
-                .collect::<Option<Vec<_>>>()
-        });
-        scopes.push(DeclaredScope {
-            name,
-            implies: match implies {
-                Some(names) => Some(names?),
-                None => None,
-            },
-            description: errors.take("scopes", row.description.parse::<Description>())?,
-        });
-    }
-    Some(scopes)
+/// What errors call a row of the list of scopes, counted from one.
+pub(super) fn row_field(number: usize) -> String {
+    format!("scope-row-{number}")
 }
 
-fn scope(name: &str, errors: &mut Errors) -> Option<Scope> {
-    let parsed = name.parse();
-    errors.take(
-        "scopes",
-        parsed.map_err(|error| format!("{name:?}: {error}")),
-    )
+/// The scopes that a form defines. Every row that is wrong is noted.
+pub(super) fn scopes(form: &PostedForm, errors: &mut Errors) -> Option<Vec<DeclaredScope>> {
+    let rows = (1..).zip(scope_rows(form));
+    let scopes: Vec<_> = rows
+        .map(|(number, row)| match scope(row) {
+            Ok(scope) => Some(scope),
+            Err(problem) => {
+                errors.add(&row_field(number), problem);
+                None
+            }
+        })
+        .collect();
+    scopes.into_iter().collect()
+}
+
+fn scope(row: ScopeRow<'_>) -> Result<DeclaredScope, String> {
+    let name: Scope = row.name.parse().map_err(|_| SCOPE_RULE.to_owned())?;
+    let parse_implied = |names: &str| {
+        let names = names.split_whitespace();
+        names
+            .map(|name| name.parse().map_err(|_| format!("{name}: {SCOPE_RULE}")))
+            .collect::<Result<Vec<Scope>, String>>()
+    };
+    Ok(DeclaredScope {
+        name,
+        implies: row.implies.map(parse_implied).transpose()?,
+        description: row
+            .description
+            .parse::<Description>()
+            .map_err(|error| format!("Description: {error}"))?,
+    })
+}
+
+/// RFC 6749 §3.3, in the one way in which forms say it.
+pub(super) const SCOPE_RULE: &str = "A scope name has 1 to 128 letters, digits and punctuation marks, without spaces, \
+                                     double quotes and backslashes.";
+
+/// Whether the form only asks for more rows.
+pub(super) fn wants_rows(form: &PostedForm) -> bool {
+    form.is_ticked("more_rows")
 }
 
 /// The fields but for the scopes, of a server that is there or of a new one.

@@ -8,14 +8,13 @@ use http::StatusCode;
 use jeton_core::{McpServer, McpServerId, ResourceUri, TokenProfile, search_text};
 use serde::Deserialize;
 
-use super::form::{ServerForm, fields, scopes};
+use super::form::{ServerForm, fields, scopes, wants_rows};
 use super::path;
 use crate::app::App;
 use crate::dashboard::format::{When, grouped, when};
-use crate::dashboard::session::see;
 use crate::dashboard::view::{ScopeView, address, page_of_rows, scope_choices};
 use crate::dashboard::{
-    Change, Errors, Nav, Page, PageError, PageQuery, PageResult, SignedIn, html,
+    Change, Errors, Nav, Page, PageError, PageQuery, PageResult, SignedIn, Toast, html, toast,
 };
 use crate::service::mcp_servers::{self, NewMcpServer};
 use crate::service::{Operator, retired_urls};
@@ -75,6 +74,14 @@ pub(crate) async fn new(State(app): State<Arc<App>>, signed_in: SignedIn) -> Pag
 /// The sheet, sent.
 pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageResult {
     let mut errors = Errors::default();
+    if change.form.is_given_back() {
+        errors = Errors::given_back();
+    }
+    if wants_rows(&change.form) || change.form.is_given_back() {
+        let form = ServerForm::again(&change.form, errors);
+        let query = ListQuery::default();
+        return render(&app, &change.signed_in, query, Some(form), StatusCode::OK).await;
+    }
     let (fields, scopes) = (
         fields(&change.form, None, &mut errors),
         scopes(&change.form, &mut errors),
@@ -94,7 +101,11 @@ pub(crate) async fn create(State(app): State<Arc<App>>, change: Change) -> PageR
         let operator: &Operator = &change.signed_in.operator;
         let made = mcp_servers::create(&app, operator, new).await;
         if let Some(server) = errors.accept_with_conflict("url", made)? {
-            return Ok(see(&format!("{}?done=created", path(&server.id))));
+            let to = path(&server.id);
+            let create = format!("{to}/clients/new");
+            let toast = Toast::new(format!("{} was added.", server.name))
+                .next("Create its first client", create);
+            return toast::redirect(&app, &change.signed_in, &to, toast);
         }
     }
     let form = ServerForm::again(&change.form, errors);
@@ -110,7 +121,8 @@ pub(crate) async fn release(State(app): State<Arc<App>>, change: Change) -> Page
     let retired_at = change.form.seen("retired_at")?;
     let operator = &change.signed_in.operator;
     retired_urls::release(&app, operator, &url, Some(retired_at)).await?;
-    Ok(see("/dashboard/mcp-servers?done=url-released"))
+    let toast = Toast::new(format!("{url} was released."));
+    toast::redirect(&app, &change.signed_in, "/dashboard/mcp-servers", toast)
 }
 
 async fn render(

@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod clients;
+pub(crate) mod created_client;
 mod form;
 pub(crate) mod list;
 pub(crate) mod metadata;

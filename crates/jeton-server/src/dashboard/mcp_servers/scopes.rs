@@ -10,13 +10,15 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use jeton_core::{McpServer, Scope};
 
-use super::form::{ScopeRow, scope_rows, scopes};
+use super::form::{ScopeRow, row_field, scope_rows, scopes, wants_rows};
 use super::settings::consent;
 use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
-use crate::dashboard::session::see;
 use crate::dashboard::view::{ScopeView, scope_choices};
-use crate::dashboard::{Change, Errors, Page, PageError, PageResult, PostedForm, SignedIn, html};
+use crate::dashboard::{
+    Change, Errors, Page, PageError, PageResult, PostedForm, SignedIn, Toast, html, last_change,
+    toast,
+};
 use crate::service::mcp_servers::{self, McpServerChange};
 use crate::service::{DeclaredScope, ScopeRename, ServiceError};
 
@@ -69,6 +71,13 @@ pub(crate) async fn save(
     let mut server = find(&app, &id).await?;
     let mut errors = Errors::default();
     let consent = consent(&change)?;
+    if change.form.is_given_back() {
+        errors = Errors::given_back();
+    }
+    if wants_rows(&change.form) || change.form.is_given_back() {
+        let page = assemble(&change.signed_in, &server, &change.form, errors);
+        return html(StatusCode::OK, &page);
+    }
     let posted = scopes(&change.form, &mut errors);
     let update = posted.and_then(|posted| edited(&server, posted, &change.form, &mut errors));
     let operator = &change.signed_in.operator;
@@ -81,10 +90,13 @@ pub(crate) async fn save(
     if matches!(saved, Some(Err(ServiceError::Stale))) {
         server = now(&app, &server).await?;
         errors.note_stale([("Scopes", String::new(), server.scope_set().to_string())]);
+        errors.changed_by = last_change::of_mcp_server(&app, server.id).await?;
     } else if let Some(saved) = saved
         && errors.accept(saved)?.is_some()
     {
-        return Ok(see(&format!("{}/scopes?done=saved", path(&server.id))));
+        let to = format!("{}/scopes", path(&server.id));
+        let toast = Toast::new(format!("Scopes of {} saved.", server.name));
+        return toast::redirect(&app, &change.signed_in, &to, toast);
     }
     let status = errors.status();
     let page = assemble(&change.signed_in, &server, &change.form, errors);
@@ -112,12 +124,15 @@ pub(crate) async fn rename(
             Err(ServiceError::Stale) => {
                 server = now(&app, &server).await?;
                 errors.note_stale([("Scopes", String::new(), server.scope_set().to_string())]);
+                errors.changed_by = last_change::of_mcp_server(&app, server.id).await?;
             }
             Err(ServiceError::Invalid { detail, .. }) => errors.add("to", detail),
             saved => {
                 saved?;
-                let done = format!("{}/scopes?done=scope-renamed", path(&server.id));
-                return Ok(see(&done));
+                let to = format!("{}/scopes", path(&server.id));
+                let text = change.form.text("to");
+                let toast = Toast::new(format!("The scope is now {text}, also in the grants."));
+                return toast::redirect(&app, &change.signed_in, &to, toast);
             }
         }
     }
@@ -172,8 +187,9 @@ fn edited(
     Some(change)
 }
 
-fn row(typed: ScopeRow<'_>) -> ScopeView {
+fn row(errors: &Errors, (number, typed): (usize, ScopeRow<'_>)) -> ScopeView {
     ScopeView {
+        problem: errors.get(&row_field(number)).cloned(),
         name: typed.name.to_owned(),
         description: typed.description.to_owned(),
         implies: typed.implies.unwrap_or_default().to_owned(),
@@ -187,10 +203,11 @@ fn assemble(
     form: &PostedForm,
     errors: Errors,
 ) -> ScopesPage {
+    let rows = || (1..).zip(scope_rows(form));
     let defined = scope_choices(server, &server.scope_set()).into_iter();
     let defined = defined.map(|scope| {
-        let typed = scope_rows(form).find(|row| row.name == scope.name);
-        let typed = typed.map_or_else(|| scope.clone(), row);
+        let typed = rows().find(|(_, row)| row.name == scope.name);
+        let typed = typed.map_or_else(|| scope.clone(), |typed| row(&errors, typed));
         ScopeView {
             checked: form
                 .all("remove_scope")
@@ -202,16 +219,24 @@ fn assemble(
         let mut defined = server.scopes.iter();
         defined.all(|scope| scope.name.as_str() != name)
     };
-    let typed = scope_rows(form).filter(|typed| is_new(typed.name));
+    let typed = rows().filter(|(_, typed)| is_new(typed.name));
+    let typed = typed.map(|typed| row(&errors, typed));
     let empty = (0..EMPTY_ROWS).map(|_| ScopeView::default());
     ScopesPage {
         page: page(signed_in, server),
         defined: defined.collect(),
         form: NewScopes {
-            scopes: typed.map(row).chain(empty).collect(),
-            errors,
+            scopes: typed.chain(empty).collect(),
+            errors: errors.clone(),
         },
         rename: Renaming::default(),
-        server: ServerView::new(server, Tab::Scopes),
+        server: match form.version() {
+            // What somebody else saved since is told when this is saved.
+            Ok(version) if !errors.is_stale() => ServerView {
+                version,
+                ..ServerView::new(server, Tab::Scopes)
+            },
+            _ => ServerView::new(server, Tab::Scopes),
+        },
     }
 }

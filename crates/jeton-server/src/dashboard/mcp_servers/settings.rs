@@ -5,16 +5,18 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use jeton_core::{McpServer, McpServerId, SecretOwner};
+use jeton_core::{ClientSecret, McpServer, McpServerId, SecretOwner, SecretState};
 
 use super::form::{ServerForm, fields};
 use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
+use crate::dashboard::clients::consequences::STALE;
 use crate::dashboard::format::grouped;
 use crate::dashboard::reveal;
-use crate::dashboard::session::see;
-use crate::dashboard::view::{Named, SecretRow, secret_rows};
-use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn, html};
+use crate::dashboard::view::{SecretRow, secret_rows};
+use crate::dashboard::{
+    Change, Confirm, Errors, Page, PageError, PageResult, SignedIn, Toast, html, last_change, toast,
+};
 use crate::service::mcp_servers::{self, Consent, McpServerChange};
 use crate::service::server_urls::UrlChange;
 use crate::service::{ServiceError, secrets, void_tokens};
@@ -23,12 +25,10 @@ use crate::service::{ServiceError, secrets, void_tokens};
 #[template(path = "mcp_server_settings.html")]
 struct SettingsPage {
     page: Page,
-    /// The MCP server to which the URL would belong without this one.
-    parent: Option<Named>,
     server: ServerView,
     form: ServerForm,
     own_issuer: String,
-    clients: String,
+    issuer: String,
     secrets: Vec<SecretRow>,
     secret: Option<String>,
 }
@@ -56,6 +56,10 @@ pub(crate) async fn save(
     let server = find(&app, &id).await?;
     let form = &change.form;
     let consent = consent(&change)?;
+    if form.is_given_back() {
+        let form = ServerForm::again(form, Errors::given_back());
+        return render_sent(&app, &change, (&server, form), StatusCode::OK).await;
+    }
     // Also before the form is shown again with what is wrong: the page would say the version of now.
     if consent.is_older_than(server.version) {
         return stale(&app, &change, server.id).await;
@@ -85,7 +89,9 @@ pub(crate) async fn save(
             return stale(&app, &change, server.id).await;
         }
         if errors.accept_with_conflict("", saved)?.is_some() {
-            return Ok(see(&format!("{}/settings?done=saved", path(&server.id))));
+            let to = format!("{}/settings", path(&server.id));
+            let toast = Toast::new("Settings saved.");
+            return toast::redirect(&app, &change.signed_in, &to, toast);
         }
     }
     let status = match errors.confirmation {
@@ -93,7 +99,19 @@ pub(crate) async fn save(
         None => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let form = ServerForm::again(form, errors);
-    let page = assemble(&app, &change.signed_in, &server, form).await?;
+    render_sent(&app, &change, (&server, form), status).await
+}
+
+/// The form as it was sent, of the version that it was made from: what somebody else saved since is told when it is
+/// saved.
+async fn render_sent(
+    app: &App,
+    change: &Change,
+    (server, form): (&McpServer, ServerForm),
+    status: StatusCode,
+) -> PageResult {
+    let mut page = assemble(app, &change.signed_in, server, form).await?;
+    page.server.version = change.form.version()?;
     html(status, &page)
 }
 
@@ -111,6 +129,7 @@ async fn stale(app: &App, change: &Change, id: McpServerId) -> PageResult {
     let saved = saved.ok_or(PageError::NotFound)?;
     let mut form = ServerForm::again(&change.form, Errors::default());
     form.note_stale(&saved);
+    form.errors.changed_by = last_change::of_mcp_server(app, id).await?;
     let page = assemble(app, &change.signed_in, &saved, form).await?;
     html(StatusCode::CONFLICT, &page)
 }
@@ -123,10 +142,93 @@ pub(crate) async fn revoke_tokens(
 ) -> PageResult {
     let server = find(&app, &id).await?;
     void_tokens::of_mcp_server(&app, &change.signed_in.operator, server.id).await?;
-    Ok(see(&format!(
-        "{}/settings?done=tokens-revoked",
-        path(&server.id)
-    )))
+    let to = format!("{}/settings", path(&server.id));
+    let toast = Toast::new(format!(
+        "All tokens for {} are revoked: they are inactive at introspection.",
+        server.name
+    ));
+    toast::redirect(&app, &change.signed_in, &to, toast)
+}
+
+/// Asks before all tokens for the server are revoked.
+pub(crate) async fn ask_revoke_tokens(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let server = find(&app, &id).await?;
+    let confirm = Confirm {
+        title: format!("Revoke all tokens for {}?", server.name),
+        consequences: vec![
+            affected(&app, &server).await?,
+            "Introspection refuses every token for it immediately. If it only checks signatures, it accepts them until \
+             they expire. Clients can get new tokens."
+                .into(),
+        ],
+        action: format!("{}/revoke-tokens", path(&server.id)),
+        button: "Revoke all tokens".into(),
+        is_danger: true,
+        cancel: format!("{}/settings", path(&server.id)),
+        ..Confirm::default()
+    };
+    ask(&app, &signed_in, &server, confirm).await
+}
+
+/// How many clients can use a server.
+async fn affected(app: &App, server: &McpServer) -> Result<String, PageError> {
+    Ok(match app.store.count_clients(Some(server.id)).await? {
+        0 => format!("No client can use {}.", server.name),
+        1 => format!("1 client can use {}.", server.name),
+        number => format!("{} clients can use {}.", grouped(number), server.name),
+    })
+}
+
+/// Asks before a secret of the server's own is revoked.
+pub(in crate::dashboard) async fn ask_revoke(
+    app: &App,
+    signed_in: &SignedIn,
+    id: McpServerId,
+    secret: &ClientSecret,
+) -> PageResult {
+    let server = find(app, &id.to_string()).await?;
+    let now = app.clock.now();
+    let all = secrets::list(app, SecretOwner::McpServer(id)).await?;
+    let others = all
+        .iter()
+        .filter(|one| one.id != secret.id && one.state(now) == SecretState::Active);
+    let consequence = match others.count() {
+        0 => format!(
+            "It is the only working secret of {}: the server can no longer introspect or revoke tokens.",
+            server.name
+        ),
+        1 => "Requests with it will be refused immediately. 1 other secret keeps working.".into(),
+        number => format!(
+            "Requests with it will be refused immediately. {number} other secrets keep working."
+        ),
+    };
+    let confirm = Confirm {
+        title: format!("Revoke secret …{}?", secret.suffix),
+        consequences: vec![consequence],
+        action: format!("/dashboard/secrets/{}/revoke", secret.id),
+        button: format!("Revoke …{}", secret.suffix),
+        is_danger: true,
+        cancel: format!("{}/settings", path(&server.id)),
+        ..Confirm::default()
+    };
+    ask(app, signed_in, &server, confirm).await
+}
+
+/// The page with a question.
+async fn ask(app: &App, signed_in: &SignedIn, server: &McpServer, confirm: Confirm) -> PageResult {
+    let status = match confirm.problem {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let mut page = assemble(app, signed_in, server, ServerForm::of(server)).await?;
+    if signed_in.may_change() {
+        page.page.ask(confirm);
+    }
+    html(status, &page)
 }
 
 /// New credentials of the server's own.
@@ -143,6 +245,50 @@ pub(crate) async fn create_secret(
     reveal::redirect(&app, signed_in, &server.id.to_string(), &path, &plain)
 }
 
+/// Asks before the server is deleted.
+pub(crate) async fn ask_delete(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let server = find(&app, &id).await?;
+    let confirm = deleting(&app, &server).await?;
+    ask(&app, &signed_in, &server, confirm).await
+}
+
+async fn deleting(app: &App, server: &McpServer) -> Result<Confirm, PageError> {
+    let mut consequences = vec![
+        format!(
+            "{} They get no more tokens for it; tokens issued before work until they expire. Its scopes, grants and \
+             credentials are permanently deleted; the audit log keeps what happened.",
+            affected(app, server).await?
+        ),
+        "Its URL is retired: nobody gets tokens for it until you release it on the MCP Servers page or register it \
+         again."
+            .into(),
+    ];
+    let mut fields = vec![("version", server.version.to_string())];
+    if let Some(parent) = app.directory.covering_besides(server.id, &server.url) {
+        consequences.push(format!(
+            "It lies under the URL of {}. If you release it while something still runs there, clients of {} can get \
+             tokens for it.",
+            parent.name, parent.name
+        ));
+        fields.push(("confirmed", "yes".to_owned()));
+    }
+    Ok(Confirm {
+        title: format!("Delete {}?", server.name),
+        consequences,
+        action: format!("{}/delete", path(&server.id)),
+        fields,
+        typed: Some(server.name.to_string()),
+        button: format!("Delete {}", server.name),
+        is_danger: true,
+        cancel: format!("{}/settings", path(&server.id)),
+        ..Confirm::default()
+    })
+}
+
 /// Deletes the server, if its name was typed.
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
@@ -150,16 +296,34 @@ pub(crate) async fn delete(
     change: Change,
 ) -> PageResult {
     let server = find(&app, &id).await?;
-    if change.form.text("confirm").trim() == server.name.as_str() {
+    let problem = if change.form.text("confirm").trim() == server.name.as_str() {
         let consent = consent(&change)?;
-        mcp_servers::delete(&app, &change.signed_in.operator, server.id, consent).await?;
-        return Ok(see("/dashboard/mcp-servers?done=server-deleted"));
-    }
-    let mut form = ServerForm::of(&server);
-    let problem = format!("Nothing was deleted: this is not the name {}", server.name);
-    form.errors.add("confirm", problem);
-    let page = assemble(&app, &change.signed_in, &server, form).await?;
-    html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        let operator = &change.signed_in.operator;
+        match mcp_servers::delete(&app, operator, server.id, consent).await {
+            Err(ServiceError::Stale) => {
+                let server = find(&app, &id).await?;
+                let mut confirm = deleting(&app, &server).await?;
+                confirm.problem = Some(STALE.into());
+                let mut answer = ask(&app, &change.signed_in, &server, confirm).await?;
+                *answer.status_mut() = StatusCode::CONFLICT;
+                return Ok(answer);
+            }
+            deleted => {
+                deleted?;
+                let toast = Toast::new(format!(
+                    "{} was deleted with its grants. Its URL is retired.",
+                    server.name
+                ));
+                return toast::redirect(&app, &change.signed_in, "/dashboard/mcp-servers", toast);
+            }
+        }
+    } else {
+        format!("Nothing was deleted: this is not the name {}.", server.name)
+    };
+    let server = find(&app, &id).await?;
+    let mut confirm = deleting(&app, &server).await?;
+    confirm.problem = Some(problem);
+    ask(&app, &change.signed_in, &server, confirm).await
 }
 
 async fn assemble(
@@ -169,13 +333,11 @@ async fn assemble(
     form: ServerForm,
 ) -> Result<SettingsPage, PageError> {
     let owner = SecretOwner::McpServer(server.id);
-    let parent = app.directory.covering_besides(server.id, &server.url);
     Ok(SettingsPage {
         page: page(signed_in, server),
-        parent: parent.map(|parent| Named::server(&parent)),
         form,
         own_issuer: server.own_issuer_url(app.issuer.as_str()),
-        clients: grouped(app.store.count_clients(Some(server.id)).await?),
+        issuer: app.issuer.to_string(),
         secrets: secret_rows(secrets::list(app, owner).await?, app.clock.now()),
         secret: None,
         server: ServerView::new(server, Tab::Settings),
