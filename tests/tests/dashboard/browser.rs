@@ -89,6 +89,33 @@ fn provider(port: u16, admins: &str, viewers: &str) -> String {
     )
 }
 
+async fn walk(view: [&str; 3]) {
+    let jeton = Jeton::start().await;
+    let link = format!("{}{}", jeton.url, first_admin_path(&jeton).await);
+    let arguments = [&[jeton.url.as_str(), &link], &view[..]].concat();
+    node("dashboard_walk.mjs", &arguments).await;
+}
+
+#[tokio::test]
+async fn a_browser_activates_every_control_of_every_page() {
+    walk(["javascript", "light", "1280"]).await;
+}
+
+#[tokio::test]
+async fn a_browser_activates_every_control_in_the_dark_on_a_narrow_screen() {
+    walk(["javascript", "dark", "390"]).await;
+}
+
+#[tokio::test]
+async fn a_browser_without_javascript_activates_every_control() {
+    walk(["no-javascript", "dark", "1280"]).await;
+}
+
+#[tokio::test]
+async fn a_browser_without_javascript_activates_every_control_on_a_narrow_screen() {
+    walk(["no-javascript", "light", "390"]).await;
+}
+
 #[tokio::test]
 async fn a_browser_signs_in_through_an_openid_connect_provider() {
     let folder = tempfile::TempDir::new().unwrap();
