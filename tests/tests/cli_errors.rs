@@ -313,6 +313,7 @@ const CARELESS: &[Row<'static>] = &[
     ("token --resource", 2, "a value is required"),
     ("token --client-id m2m_x --client-secret SECRET --client-secret-file f", 2, "cannot be used with"),
     ("token --client-id m2m_x --client-secret-file none", 1, "there is no such file"),
+    ("token --client-id m2m_x --client-secret-file SECRET", 1, "there is no such file"),
     ("token --client-id m2m_x --client-secret-file .", 1, "it is a directory"),
     ("token --client-id m2m_x --client-secret-command false", 1, "run it in a terminal"),
     ("call", 2, "<MCP_URL>"),
