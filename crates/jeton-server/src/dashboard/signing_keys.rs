@@ -6,11 +6,11 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use jeton_core::{KeyId, KeyState, SigningAlgorithm};
+use jeton_core::{KeyId, KeyState, SigningAlgorithm, counted};
 use jeton_store::StoredKey;
 use serde::Deserialize;
 
-use super::format::{When, grouped, lifetime, when};
+use super::format::{When, grouped_count, lifetime, when};
 use super::view::id;
 use super::{
     Change, Confirm, Nav, Page, PageError, PageQuery, PageResult, SignedIn, Toast, html, toast,
@@ -154,8 +154,8 @@ async fn replacing(app: &App, algorithm: SigningAlgorithm) -> Result<Confirm, Pa
         [one] => format!("1 MCP server uses {algorithm}: {one}."),
         [one, two] => format!("2 MCP servers use {algorithm}: {one} and {two}."),
         [one, two, others @ ..] => format!(
-            "{} MCP servers use {algorithm}: {one}, {two} and {} more.",
-            affected.len(),
+            "{} use {algorithm}: {one}, {two} and {} more.",
+            counted(affected.len(), "MCP server"),
             others.len()
         ),
     };
@@ -163,7 +163,7 @@ async fn replacing(app: &App, algorithm: SigningAlgorithm) -> Result<Confirm, Pa
         title: format!("Replace the {algorithm} key now?"),
         consequences: vec![
             "For a key that leaked. A new key signs from now on, and the current keys are withdrawn immediately.".into(),
-            format!("{servers} Jeton issued {} tokens with all algorithms in the last 24 hours.", grouped(issued)),
+            format!("{servers} Jeton issued {} with all algorithms in the last 24 hours.", grouped_count(issued, "token")),
             format!(
                 "Tokens signed so far are refused wherever keys are fetched again: agents have to get new ones. MCP \
                  servers that cached the keys refuse new tokens until they fetch them again, and accept old ones for up \

@@ -7,7 +7,7 @@ use jeton_core::{Client, McpServerId, SecretId, SecretState};
 use super::path;
 use super::show::assemble;
 use crate::app::App;
-use crate::dashboard::format::{grouped, when};
+use crate::dashboard::format::{grouped_count, when};
 use crate::dashboard::{Choice, Confirm, PageError, PageResult, SignedIn, html};
 use crate::directory::ClientEntry;
 use crate::service::{secrets, statistics};
@@ -47,10 +47,7 @@ impl Usage {
 }
 
 fn tokens(number: i64) -> String {
-    match number {
-        1 => "1 token".to_owned(),
-        number => format!("{} tokens", grouped(number)),
-    }
+    grouped_count(number, "token")
 }
 
 /// Before a secret is revoked.

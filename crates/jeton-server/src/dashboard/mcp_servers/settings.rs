@@ -11,7 +11,7 @@ use super::form::{ServerForm, fields};
 use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::clients::consequences::STALE;
-use crate::dashboard::format::grouped;
+use crate::dashboard::format::grouped_count;
 use crate::dashboard::reveal;
 use crate::dashboard::view::{SecretRow, secret_rows};
 use crate::dashboard::{
@@ -178,8 +178,11 @@ pub(crate) async fn ask_revoke_tokens(
 async fn affected(app: &App, server: &McpServer) -> Result<String, PageError> {
     Ok(match app.store.count_clients(Some(server.id)).await? {
         0 => format!("No client can use {}.", server.name),
-        1 => format!("1 client can use {}.", server.name),
-        number => format!("{} clients can use {}.", grouped(number), server.name),
+        number => format!(
+            "{} can use {}.",
+            grouped_count(number, "client"),
+            server.name
+        ),
     })
 }
 
