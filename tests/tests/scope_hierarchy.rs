@@ -203,6 +203,98 @@ async fn the_command_line_declares_implications_and_takes_them_away() {
 }
 
 #[tokio::test]
+async fn implications_and_renamed_or_removed_scopes_change_together() {
+    let world = chained(json!({})).await;
+    let id = world.todo.as_str();
+    let update = [
+        "mcp-server",
+        "update",
+        id,
+        "--rename-scope",
+        "todo:read=todo:see",
+        "--remove-scope",
+        "todo:write",
+        "--implies",
+        "todo:admin=mail:send",
+        "--implies",
+        "mail:send=todo:see",
+        "--yes",
+    ];
+    world.jeton.json(&update).await;
+    // What the removed scope implied is inherited, by its new name, beside what was added.
+    let expected = json!({
+        "todo:admin": ["todo:see", "mail:send"], "mail:send": ["todo:see"], "todo:see": [],
+    });
+    assert_eq!(implications(&world).await, expected);
+    let update = [
+        "mcp-server",
+        "update",
+        id,
+        "--rename-scope",
+        "mail:send=mail:post",
+        "--remove-implies",
+        "todo:admin=mail:post",
+        "--remove-implies",
+        "mail:post=todo:see",
+        "--yes",
+    ];
+    world.jeton.json(&update).await;
+    let expected = json!({ "todo:admin": ["todo:see"], "mail:post": [], "todo:see": [] });
+    assert_eq!(implications(&world).await, expected);
+    // The name from before the change is none of the scopes any more.
+    let update = [
+        "mcp-server",
+        "update",
+        id,
+        "--rename-scope",
+        "mail:post=mail:send",
+        "--implies",
+        "mail:post=todo:see",
+    ];
+    let refused = world.jeton.command(&update).await;
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success(), "{said}");
+    assert!(
+        said.contains("it defines: ") && said.contains("mail:send"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn an_equals_sign_in_a_name_is_written_with_a_backslash_where_it_could_be_either() {
+    let world = chained(json!({})).await;
+    // a=b=c is a and b=c, or a=b and c.
+    let names = ["a", "b=c", "a=b", "c"];
+    let odd: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
+    let all = json!({ "scopes": odd });
+    world
+        .operator
+        .patch(&format!("{}?confirm=true", world.path()), all)
+        .await;
+    let update = |implies: &'static str| {
+        ["mcp-server", "update", &world.todo, "--implies", implies].map(str::to_owned)
+    };
+    let refused = update("a=b=c");
+    let refused: Vec<_> = refused.iter().map(String::as_str).collect();
+    let refused = world.jeton.command(&refused).await;
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains(r"\="), "{said}");
+    for (implies, broader, narrower) in [(r"a=b\=c", "a", "b=c"), (r"a\=b=c", "a=b", "c")] {
+        let update = update(implies);
+        let update: Vec<_> = update.iter().map(String::as_str).collect();
+        world.jeton.json(&update).await;
+        assert_eq!(implications(&world).await[broader], json!([narrower]));
+    }
+    // What is shown can be typed again.
+    let shown = world
+        .jeton
+        .command(&["mcp-server", "show", &world.todo])
+        .await;
+    let words = String::from_utf8(shown.stdout).unwrap();
+    assert!(words.contains(r"a=b\=c a\=b=c"), "{words}");
+}
+
+#[tokio::test]
 async fn removing_a_scope_between_two_others_leaves_these_as_they_are() {
     let world = chained(json!({})).await;
     let remove = json!({ "remove_scopes": ["todo:write"] });

@@ -3,12 +3,13 @@
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
-use jeton_core::{DefinedScopes, Scope, ScopeSet};
+use jeton_core::{DefinedScopes, Scope, ScopeSet, split_scope};
 use serde_json::{Value, json};
 
 use crate::output::cell;
 
-/// Two scopes. A scope may have `=` in its name, so there may be several ways to read the text.
+/// Two scopes. A scope may have `=` in its name, so there may be several ways to read the text, unless
+/// such a `=` is written `\=`, as elsewhere on the command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Implication {
     text: String,
@@ -19,22 +20,34 @@ impl FromStr for Implication {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let readings: Vec<_> = text
-            .match_indices('=')
-            .filter_map(|(place, _)| {
-                let (broader, rest) = text.split_at_checked(place)?;
-                let narrower = rest.strip_prefix('=')?;
-                Some((broader.parse().ok()?, narrower.parse().ok()?))
-            })
-            .collect();
+        let readings = if text.contains("\\=") {
+            escaped(text).into_iter().collect()
+        } else {
+            every_reading(text)
+        };
         if readings.is_empty() {
-            return Err("expected BROADER=NARROWER, such as todo:admin=todo:write".to_owned());
+            return Err("expected BROADER=NARROWER, such as todo:admin=todo:write; write a = that is part of a name as \\=".to_owned());
         }
         Ok(Self {
             text: text.to_owned(),
             readings,
         })
     }
+}
+
+fn escaped(text: &str) -> Option<(Scope, Scope)> {
+    let (broader, narrower) = split_scope(text);
+    let narrower = narrower?.replace("\\=", "=");
+    Some((broader.parse().ok()?, narrower.parse().ok()?))
+}
+
+fn every_reading(text: &str) -> Vec<(Scope, Scope)> {
+    let splits = text.match_indices('=').filter_map(|(place, _)| {
+        let (broader, rest) = text.split_at_checked(place)?;
+        let narrower = rest.strip_prefix('=')?;
+        Some((broader.parse().ok()?, narrower.parse().ok()?))
+    });
+    splits.collect()
 }
 
 impl Implication {
@@ -53,7 +66,7 @@ impl Implication {
                 defined.join(" ")
             ),
             _ => bail!(
-                "--implies {} can be read in several ways, since scopes have = in their names; use the admin API, the dashboard or jeton apply",
+                "--implies {} can be read in several ways, since scopes have = in their names; write a = that is part of a name as \\=",
                 self.text
             ),
         }
@@ -92,8 +105,42 @@ pub(crate) fn add_to(scopes: &mut [Value], added: &[Implication]) -> anyhow::Res
     Ok(())
 }
 
+/// The scopes of `current` once the renames and removals in `body` are made, which the server makes before it
+/// adds scopes. A scope that implied a removed one implies what that implied, as on the server.
+fn renamed_and_removed(body: &Value, current: &Value) -> Vec<Value> {
+    let new_name = |old: &str| {
+        let renames = list(body, "rename_scopes");
+        let rename = renames
+            .into_iter()
+            .find(|rename| cell(rename, "from") == old);
+        rename.map_or_else(|| old.to_owned(), |rename| cell(rename, "to"))
+    };
+    let mut scopes: Vec<(String, Vec<String>)> = list(current, "scopes")
+        .map(|scope| {
+            let implies = list(scope, "implies").filter_map(Value::as_str);
+            (new_name(&name(scope)), implies.map(new_name).collect())
+        })
+        .collect();
+    for removed in list(body, "remove_scopes").filter_map(Value::as_str) {
+        let Some(place) = scopes.iter().position(|(name, _)| name == removed) else {
+            continue;
+        };
+        let (_, inherited) = scopes.remove(place);
+        for (_, implies) in &mut scopes {
+            if let Some(place) = implies.iter().position(|implied| implied == removed) {
+                implies.remove(place);
+                let new = inherited.iter().filter(|scope| !implies.contains(scope));
+                let new: Vec<_> = new.cloned().collect();
+                implies.extend(new);
+            }
+        }
+    }
+    let definition = |(name, implies)| json!({ "name": name, "implies": implies });
+    scopes.into_iter().map(definition).collect()
+}
+
 /// Adds and removes implications in `body`, a change of the server `current`: its new scopes are in
-/// `add_scopes`, or all of them in `scopes`.
+/// `add_scopes`, or all of them in `scopes`. Scopes have the names that they get with the change.
 pub(crate) fn change(
     body: &mut Value,
     current: &Value,
@@ -103,7 +150,7 @@ pub(crate) fn change(
         return Ok(());
     }
     let replaces = body.get("scopes").is_some();
-    let before: Vec<_> = list(current, "scopes").cloned().collect();
+    let before = renamed_and_removed(body, current);
     let new = list(body, if replaces { "scopes" } else { "add_scopes" });
     let mut defined = names(new);
     if !replaces {
@@ -165,10 +212,11 @@ pub(crate) fn granted(server: &Value, grant: &Value) -> impl Iterator<Item = Str
 
 /// The implications of a server, as `--implies` takes them.
 pub(crate) fn of(server: &Value) -> String {
+    let escaped = |name: &str| name.replace('=', "\\=");
     let implications: Vec<String> = list(server, "scopes")
         .flat_map(|scope| {
             let narrower = list(scope, "implies").filter_map(Value::as_str);
-            narrower.map(move |narrower| format!("{}={narrower}", name(scope)))
+            narrower.map(move |narrower| format!("{}={}", escaped(&name(scope)), escaped(narrower)))
         })
         .collect();
     implications.join(" ")

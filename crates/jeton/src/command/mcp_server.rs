@@ -103,14 +103,13 @@ pub(crate) struct Update {
     #[arg(long, value_name = "NAME[=DESCRIPTION]", conflicts_with = "scopes")]
     add_scope: Vec<ScopeDefinition>,
     /// A scope to remove, from every client's grant too; repeat it for each.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["scopes", "implies"])]
+    #[arg(long, value_name = "NAME", conflicts_with = "scopes")]
     remove_scope: Vec<Scope>,
     /// A scope to rename, in every client's grant too; repeat it for each.
-    #[arg(long, value_name = "OLD=NEW", value_parser = value::rename,
-        conflicts_with_all = ["scopes", "implies"])]
+    #[arg(long, value_name = "OLD=NEW", value_parser = value::rename, conflicts_with = "scopes")]
     rename_scope: Vec<(Scope, Scope)>,
     /// An implication to remove; repeat it for each.
-    #[arg(long, value_name = "BROADER=NARROWER", conflicts_with_all = ["rename_scope", "remove_scope"])]
+    #[arg(long, value_name = "BROADER=NARROWER")]
     remove_implies: Vec<Implication>,
     /// Take scopes away from the clients that have them; leave a URL that lies under another MCP
     /// server's.
@@ -130,7 +129,8 @@ struct Settings {
     #[arg(long = "scope", value_name = "NAME[=DESCRIPTION]")]
     scopes: Vec<ScopeDefinition>,
     /// A scope that implies another: a client with the broader one has the narrower one too.
-    /// Repeat it for each, such as todo:admin=todo:write and todo:write=todo:read.
+    /// Repeat it for each, such as todo:admin=todo:write and todo:write=todo:read. A = that is part of a
+    /// name is written \=. With update, scopes have the names that --rename-scope gives them.
     #[arg(long, value_name = "BROADER=NARROWER")]
     implies: Vec<Implication>,
     /// How long its tokens live: 60 to 86400 seconds, or with a unit like 10m or 1h [default: 3600].
