@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::post;
 use jeton_guard::{GuardBuilder, GuardLayer};
-use jeton_tests::{Admin, Credentials, Jeton, World, claims, http};
+use jeton_tests::{Admin, Credentials, FastMcp, Jeton, World, call_tool, claims, http};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -113,6 +113,35 @@ async fn a_url_belongs_to_one_server_as_identifier_or_alias() {
     assert_eq!(status, 409);
     let same = world.operator.get(&path).await;
     assert_eq!(same["aliases"], json!([]), "nothing was changed");
+}
+
+#[tokio::test]
+async fn of_many_who_take_one_url_at_once_one_gets_it() {
+    let world = aliased(json!({})).await;
+    let shared = "http://shared.internal/mcp";
+    let takers = (0..8).map(|n| {
+        let own = format!("https://s{n}.example.com/mcp");
+        // As identifier and as alias, in several spellings.
+        let body = match n % 3 {
+            0 => json!({ "name": "S", "url": shared }),
+            1 => json!({ "name": "S", "url": own, "aliases": [shared] }),
+            _ => json!({ "name": "S", "url": own, "aliases": [format!("{shared}/")] }),
+        };
+        world
+            .operator
+            .send(Method::POST, "/mcp-servers", Some(body))
+    });
+    let answers = futures_util::future::join_all(takers).await;
+    let made = answers.iter().filter(|(status, _)| *status < 300).count();
+    assert_eq!(made, 1, "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|(status, _)| *status < 300 || *status == 409),
+        "{answers:?}"
+    );
+    let listed = world.operator.get("/mcp-servers").await.to_string();
+    assert_eq!(listed.matches("shared.internal").count(), 1, "{listed}");
 }
 
 #[tokio::test]
@@ -274,6 +303,73 @@ async fn the_dashboard_shows_aliases_and_changes_them() {
     wrong[2].1 = "not a url";
     let refused = admin.submit(&settings, &settings, &wrong).await;
     assert_eq!(refused.status(), 422);
+}
+
+#[tokio::test]
+async fn the_code_on_the_servers_page_names_aliases_and_implications() {
+    let world = aliased(json!({ "scopes": [
+        { "name": "a", "implies": ["b"] }, { "name": "b", "implies": ["c"] }, { "name": "c" },
+    ] }))
+    .await;
+    let admin = Admin::first(&world.jeton).await;
+    let path = format!("/dashboard{}", world.path());
+    let page = admin.page(&path).await.replace("&#34;", "\"");
+    for line in [
+        format!(".audience(\"{INSIDE}\")"),
+        ".scope_implies(\"a\", \"b\")".to_owned(),
+        ".scope_implies(\"b\", \"c\")".to_owned(),
+        format!("audience=[\"{OUTSIDE}\", \"{INSIDE}\"]"),
+        format!("audience: [\"{OUTSIDE}\", \"{INSIDE}\"]"),
+    ] {
+        assert!(page.contains(&line), "{line}: {page}");
+    }
+    let plain = world
+        .operator
+        .mcp_server("https://plain.example.com/mcp", &["a"])
+        .await;
+    let page = admin.page(&format!("/dashboard/mcp-servers/{plain}")).await;
+    let page = page.replace("&#34;", "\"");
+    assert!(
+        page.contains("audience=\"https://plain.example.com/mcp\""),
+        "{page}"
+    );
+    for line in [".audience(", ".scope_implies("] {
+        assert!(!page.contains(line), "{line}: {page}");
+    }
+}
+
+/// FastMCP knows the one URL that it was started with.
+#[tokio::test]
+async fn fastmcp_accepts_tokens_by_an_alias_that_it_knows_itself_by() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let fast = FastMcp::start(&jeton.url).await;
+    let gateway = "https://gateway.example.com/todo";
+    let settings = json!({ "aliases": [fast.url] });
+    let server = operator
+        .mcp_server_with(gateway, &["todo:read"], settings)
+        .await;
+    let client = operator.client(&server, &["todo:read"]).await;
+    let list = async |token: &str| {
+        let answer = call_tool(&fast.url, token, "list_todos", json!({})).await;
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for profile in ["compatible", "strict"] {
+        let path = format!("/mcp-servers/{server}");
+        let change = json!({ "token_profile": profile });
+        operator.patch(&path, change).await;
+        let by_alias = [("resource", fast.url.as_str())];
+        let (status, answer) = list(&client.token(&jeton.url, &by_alias).await).await;
+        assert!(
+            status == 200 && answer.contains("todos"),
+            "{profile}: {status} {answer}"
+        );
+        // The identifier alone is not its name.
+        for other in [&[][..], &[("resource", gateway)]] {
+            let (status, answer) = list(&client.token(&jeton.url, other).await).await;
+            assert_eq!(status, 401, "{profile}: {answer}");
+        }
+    }
 }
 
 /// A protected server that is reached at its own address, whatever it is called.

@@ -62,6 +62,8 @@ async fn the_clients_page_has_configurations_that_work_as_they_are() {
     for (id, servers) in [
         ("host-claude-desktop", "mcpServers"),
         ("host-cursor", "mcpServers"),
+        ("host-claude-code", "mcpServers"),
+        ("host-zed", "context_servers"),
         ("host-other", "mcpServers"),
         ("host-vs-code", "servers"),
     ] {

@@ -17,57 +17,51 @@ pub(super) fn hosts(server: &McpServer, issuer: &str, id: &str, secret: &str) ->
     let needs_switch = !is_trustworthy_url(issuer);
     let started = |secret: &str| started(url, issuer, id, secret, needs_switch);
     let common = pretty(&json!({ "mcpServers": { name.as_str(): started(secret) } }));
-    let mut of_vs_code = started(&format!("${{input:{INPUT}}}"));
-    if let Some(members) = of_vs_code.as_object_mut() {
-        members.insert("type".to_owned(), "stdio".into());
-    }
+    let of_vs_code = with(started(&format!("${{input:{INPUT}}}")), "type", "stdio");
+    let vs_code = pretty(&json!({
+        "inputs": [{
+            "type": "promptString",
+            "id": INPUT,
+            "description": format!("Secret of the Jeton client {id}"),
+            "password": true,
+        }],
+        "servers": { name.as_str(): of_vs_code },
+    }));
+    let of_zed = with(started(secret), "source", "custom");
+    let zed = pretty(&json!({ "context_servers": { name.as_str(): of_zed } }));
     let insecure = if needs_switch {
         " JETON_INSECURE_HTTP=true"
     } else {
         ""
     };
+    let terminal = format!(
+        "export JETON_ISSUER={} JETON_CLIENT_ID={} JETON_CLIENT_SECRET={}{insecure}\n\
+         echo '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{{}},\"clientInfo\":{{\"name\":\"terminal\",\"version\":\"1\"}}}}}}' | jeton bridge {}",
+        shell(issuer),
+        shell(id),
+        shell(secret),
+        shell(url)
+    );
+    let snippet = |id, title, code| Snippet { id, title, code };
+    let claude_desktop = "Claude Desktop: claude_desktop_config.json";
+    let asks = "VS Code: .vscode/mcp.json (it asks for the secret once and keeps it)";
     vec![
-        Snippet {
-            id: "host-claude-desktop",
-            title: "Claude Desktop: claude_desktop_config.json",
-            code: common.clone(),
-        },
-        Snippet {
-            id: "host-vs-code",
-            title: "VS Code: .vscode/mcp.json (it asks for the secret once and keeps it)",
-            code: pretty(&json!({
-                "inputs": [{
-                    "type": "promptString",
-                    "id": INPUT,
-                    "description": format!("Secret of the Jeton client {id}"),
-                    "password": true,
-                }],
-                "servers": { name.as_str(): of_vs_code },
-            })),
-        },
-        Snippet {
-            id: "host-cursor",
-            title: "Cursor: ~/.cursor/mcp.json",
-            code: common.clone(),
-        },
-        Snippet {
-            id: "host-other",
-            title: "Other hosts: mcpServers",
-            code: common,
-        },
-        Snippet {
-            id: "host-terminal",
-            title: "A terminal, to try it",
-            code: format!(
-                "export JETON_ISSUER={} JETON_CLIENT_ID={} JETON_CLIENT_SECRET={}{insecure}\n\
-                 echo '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{{}},\"clientInfo\":{{\"name\":\"terminal\",\"version\":\"1\"}}}}}}' | jeton bridge {}",
-                shell(issuer),
-                shell(id),
-                shell(secret),
-                shell(url)
-            ),
-        },
+        snippet("host-claude-desktop", claude_desktop, common.clone()),
+        snippet("host-vs-code", asks, vs_code),
+        snippet("host-cursor", "Cursor: ~/.cursor/mcp.json", common.clone()),
+        snippet("host-claude-code", "Claude Code: .mcp.json", common.clone()),
+        snippet("host-zed", "Zed: settings.json", zed),
+        snippet("host-other", "Other hosts: mcpServers", common),
+        snippet("host-terminal", "A terminal, to try it", terminal),
     ]
+}
+
+/// A server's configuration with another member.
+fn with(mut server: Value, member: &str, value: &str) -> Value {
+    if let Some(members) = server.as_object_mut() {
+        members.insert(member.to_owned(), value.into());
+    }
+    server
 }
 
 /// How a host starts the bridge.

@@ -1,5 +1,7 @@
 //! Ready to paste: code with a server's and a client's real values.
 
+use std::fmt::Write as _;
+
 use jeton_core::{McpServer, ProtectedResourceMetadata, ScopeSet};
 use jeton_jose::is_trustworthy_url;
 
@@ -16,7 +18,6 @@ fn insecure_http(issuer: &str, indent: &str) -> String {
 
 /// How to protect a server.
 pub(super) fn protect_server(server: &McpServer, issuer: &str) -> Vec<Snippet> {
-    let url = server.url.as_given();
     let token_issuer = server.token_issuer(issuer);
     let list: Vec<String> = server
         .scopes
@@ -24,14 +25,37 @@ pub(super) fn protect_server(server: &McpServer, issuer: &str) -> Vec<Snippet> {
         .map(|scope| literal(scope.name.as_str()))
         .collect();
     vec![
-        rust_guard(url, &token_issuer, &list),
+        rust_guard(server, &token_issuer, &list),
         fastmcp(server, issuer, &token_issuer, &list),
         typescript_server(server, issuer, &token_issuer, &list),
     ]
 }
 
-fn rust_guard(url: &str, issuer: &str, list: &[String]) -> Snippet {
-    let insecure = insecure_http(issuer, "\n    ");
+/// Every name that a token for the server may have, besides its ID: the resource identifier, then the aliases.
+fn audiences(server: &McpServer) -> Vec<String> {
+    server.urls().map(|url| literal(url.as_given())).collect()
+}
+
+/// One audience, or a list where the server has aliases. Python and TypeScript write both the same.
+fn audience(server: &McpServer) -> String {
+    match audiences(server).as_slice() {
+        [only] => only.clone(),
+        several => format!("[{}]", several.join(", ")),
+    }
+}
+
+fn rust_guard(server: &McpServer, issuer: &str, list: &[String]) -> Snippet {
+    let mut settings = insecure_http(issuer, "\n    ");
+    for alias in audiences(server).iter().skip(1) {
+        let _ = write!(settings, "\n    .audience({alias})");
+    }
+    let _ = write!(settings, "\n    .scopes_supported([{}])", list.join(", "));
+    for broader in &*server.scopes {
+        for narrower in &broader.implies {
+            let (broader, narrower) = (literal(broader.name.as_str()), literal(narrower.as_str()));
+            let _ = write!(settings, "\n    .scope_implies({broader}, {narrower})");
+        }
+    }
     let named = match list {
         [first, _, ..] => format!("\n    .require_for_tool(\"TOOL\", [{first}])"),
         _ => String::new(),
@@ -50,11 +74,10 @@ fn rust_guard(url: &str, issuer: &str, list: &[String]) -> Snippet {
         title: "Rust: jeton-guard",
         code: format!(
             "use jeton_guard::GuardLayer;\n\n\
-             let guard = GuardLayer::builder({}, {}){insecure}\n    .scopes_supported([{}]){require}\n    .build()?;\n\
+             let guard = GuardLayer::builder({}, {}){settings}{require}\n    .build()?;\n\
              let app = axum::Router::new().nest_service(\"/mcp\", mcp_service).layer(guard);",
-            literal(url),
+            literal(server.url.as_given()),
             literal(issuer),
-            list.join(", ")
         ),
     }
 }
@@ -91,7 +114,7 @@ fn fastmcp(server: &McpServer, issuer: &str, token_issuer: &str, list: &[String]
              mcp = FastMCP({}, auth=auth){tool}",
             literal(&format!("{issuer}/keys")),
             literal(token_issuer),
-            literal(server.url.as_given()),
+            audience(server),
             literal(server.signing_alg.as_str()),
             literal(token_issuer),
             literal(&base(server)),
@@ -137,12 +160,13 @@ fn typescript_server(
              throw error;\n    }}\n  }},\n}};\n\n\
              const app = express();\n\
              app.get({path}, (_request, response) => response.json({{\n  \
-             resource: {audience},\n  authorization_servers: [{issuer}],\n  scopes_supported: [{scopes}],\n  \
+             resource: {resource},\n  authorization_servers: [{issuer}],\n  scopes_supported: [{scopes}],\n  \
              bearer_methods_supported: [\"header\"],\n}}));\n\
              app.use({mount}, requireBearerAuth({{ verifier, resourceMetadataUrl: {metadata_url} }}));{in_tools}",
             keys = literal(&format!("{issuer}/keys")),
             issuer = literal(token_issuer),
-            audience = literal(resource),
+            audience = audience(server),
+            resource = literal(resource),
             algorithm = literal(server.signing_alg.as_str()),
             path = literal(&well_known),
             mount = literal(path),
