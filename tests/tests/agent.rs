@@ -15,7 +15,7 @@ use jeton_agent::{
 };
 use jeton_core::{Clock as _, ManualClock, SystemClock};
 use jeton_guard::GuardLayer;
-use jeton_tests::{Credentials, Jeton, Operator, TodoServer, eventually, http};
+use jeton_tests::{Credentials, FastMcp, Jeton, Operator, TodoServer, eventually, http};
 use rmcp::model::{CallToolRequestParams, ProtocolVersion};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
@@ -167,6 +167,73 @@ async fn what_was_not_granted_stays_refused_with_the_servers_answer() {
             .unwrap();
         assert_eq!(listed.structured_content.unwrap()["todos"], json!([]));
     }
+}
+
+/// Under `rmcp`, in either lifecycle, with a client that holds one of the two scopes that both servers list.
+#[tokio::test]
+async fn with_one_of_two_scopes_it_reads_from_both_servers_and_gives_up_writing() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (rust, fast) = tokio::join!(TodoServer::start(&jeton.url), FastMcp::start(&jeton.url));
+    for url in [&rust.url, &fast.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        for asked in ["", "todo:read todo:write"] {
+            for lifecycle in [
+                ClientLifecycleMode::Initialize,
+                ClientLifecycleMode::Auto {
+                    preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+                    legacy_version: None,
+                },
+            ] {
+                let reader = operator.client(&server, &["todo:read"]).await;
+                let who = format!("asking for {asked:?} at {url}");
+                let credentials =
+                    ClientCredentials::new(&jeton.url, &reader.client_id, &reader.client_secret);
+                let mut tokens = TokenSource::builder(url, credentials);
+                if !asked.is_empty() {
+                    tokens = tokens.scope(asked.parse().unwrap());
+                }
+                let transport = StreamableHttpClientTransport::with_client(
+                    AuthorizedClient::new(tokens.build().unwrap()),
+                    StreamableHttpClientTransportConfig::with_uri(url.as_str()),
+                );
+                let client = ().serve_with_lifecycle(transport, lifecycle).await.unwrap();
+                for _ in 0..3 {
+                    let mut create = CallToolRequestParams::new("create_todo");
+                    create.arguments = json!({ "title": "No" }).as_object().cloned();
+                    let created = client.call_tool(create).await;
+                    let refused = created
+                        .as_ref()
+                        .map_or(true, |created| created.is_error == Some(true));
+                    assert!(refused, "{who}: {created:?}");
+                    let list = CallToolRequestParams::new("list_todos");
+                    let listed = client.call_tool(list).await.unwrap();
+                    let todos = &listed.structured_content.unwrap()["todos"];
+                    assert_eq!(*todos, json!([]), "{who}");
+                }
+                let _ = client.cancel().await;
+                // One for reading; one more at most, to learn that writing is not granted.
+                let query = format!("client_id={}", reader.client_id);
+                let events = operator.audit(&query).await;
+                let asked_for = events
+                    .iter()
+                    .filter(|event| event["kind"].as_str().unwrap().starts_with("token."))
+                    .count();
+                assert!((1..=2).contains(&asked_for), "{who}: {events:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn white_space_around_the_credentials_is_left_out() {
+    let world = World::new().await;
+    let surrounded = Credentials {
+        client_id: format!(" {}\n", world.writer.client_id),
+        client_secret: format!("\t{} \r\n", world.writer.client_secret),
+    };
+    let source = world.source(&surrounded).build().unwrap();
+    assert!(source.token().await.is_ok());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jeton_core::{ErrorResponse, ScopeSet, ServerMetadata, TokenResponse};
+use jeton_core::{ErrorResponse, ScopeSet, ServerMetadata, TokenResponse, redact};
 use jeton_jose::{BodyError, FetchError, HttpError, read_body};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use url::form_urlencoded;
 
 use crate::ClientCredentials;
+use crate::mcp_url::shown;
 
 /// How often a request is made in all before giving up.
 const ATTEMPTS: u32 = 4;
@@ -139,8 +140,8 @@ pub async fn request_token(
     let endpoint = &server.token_endpoint;
     if !credentials.belong_to(&server.issuer) {
         return Err(TokenError::OtherIssuer {
-            issuer: credentials.issuer().to_owned(),
-            found: server.issuer.clone(),
+            issuer: shown(credentials.issuer()),
+            found: shown(&server.issuer),
         });
     }
     let allowed = credentials.plain_http().check(endpoint);
@@ -176,7 +177,7 @@ fn uses_header(server: &ServerMetadata) -> Result<bool, TokenError> {
         Ok(false)
     } else {
         Err(TokenError::NoSecretMethod {
-            endpoint: server.token_endpoint.clone(),
+            endpoint: shown(&server.token_endpoint),
             offered: offered.clone(),
         })
     }
@@ -238,7 +239,7 @@ async fn attempt(
         request = request.header(AUTHORIZATION, authorization);
     }
     let unreachable = |source| TokenError::Unreachable {
-        endpoint: endpoint.to_owned(),
+        endpoint: shown(endpoint),
         source,
     };
     let response = request
@@ -250,11 +251,11 @@ async fn attempt(
     let body = read_body(response, MAX_BODY)
         .await
         .map_err(|error| match error {
-            BodyError::TooLarge(_) => TokenError::TooLarge(endpoint.to_owned()),
+            BodyError::TooLarge(_) => TokenError::TooLarge(shown(endpoint)),
             BodyError::Http(source) => unreachable(source),
         })?;
     let unreadable = TokenError::Unreadable {
-        endpoint: endpoint.to_owned(),
+        endpoint: shown(endpoint),
         status: status.as_u16(),
         retry_after,
     };
@@ -274,7 +275,8 @@ async fn attempt(
 
 /// The beginning of a server's text, fit for a log and a terminal.
 fn printable(text: &str) -> String {
-    text.chars()
+    redact(text)
+        .chars()
         .filter(|c| !c.is_control())
         .take(MAX_DESCRIPTION)
         .collect()

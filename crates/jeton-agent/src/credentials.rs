@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use jeton_core::McpServerId;
+use jeton_core::{McpServerId, PlainSecret, redact};
 use jeton_jose::{PlainHttp, is_same_issuer};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 /// A client ID and its secret, with the authorization server that issued them. They are sent to
@@ -18,16 +19,18 @@ pub struct ClientCredentials {
 
 impl ClientCredentials {
     /// The credentials that the operator handed out. `issuer` is the authorization server that they
-    /// belong to, as its metadata spells it: for Jeton its URL, `https://auth.example.com`.
+    /// belong to, as its metadata spells it: for Jeton its URL, `https://auth.example.com`. White space around
+    /// the ID and the secret, which a file or a variable may have added, is left out.
     pub fn new(
         issuer: impl Into<String>,
         client_id: impl Into<String>,
         client_secret: impl Into<String>,
     ) -> Self {
+        let client_secret: Zeroizing<String> = Zeroizing::new(client_secret.into());
         Self {
             issuer: issuer.into(),
-            client_id: client_id.into(),
-            client_secret: SecretString::from(client_secret.into()),
+            client_id: client_id.into().trim().to_owned(),
+            client_secret: SecretString::from(PlainSecret::trimmed(&client_secret).to_owned()),
             plain_http: PlainHttp::default(),
         }
     }
@@ -83,7 +86,7 @@ impl ClientCredentials {
 impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientCredentials")
-            .field("issuer", &self.issuer)
+            .field("issuer", &redact(&self.issuer))
             .field("client_id", &self.client_id)
             .field("client_secret", &"[redacted]")
             .field("plain_http", &self.plain_http)

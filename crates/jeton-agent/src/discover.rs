@@ -5,7 +5,7 @@ use jeton_core::{Challenge, ProtectedResourceMetadata, ScopeSet, ServerMetadata}
 use jeton_jose::{check_resolved_link, discover_named_issuer, probe_mcp_server};
 use reqwest::Client;
 
-use crate::mcp_url::McpUrl;
+use crate::mcp_url::{McpUrl, shown};
 use crate::{AgentError, ClientCredentials, resource_metadata};
 
 /// What discovery found.
@@ -80,7 +80,7 @@ fn choose_issuer<'a>(
         .map(String::as_str)
         .ok_or_else(|| AgentError::OtherIssuer {
             url: url.to_owned(),
-            issuer: credentials.issuer().to_owned(),
-            found: named.clone(),
+            issuer: shown(credentials.issuer()),
+            found: named.iter().map(|issuer| shown(issuer)).collect(),
         })
 }

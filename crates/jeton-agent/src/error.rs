@@ -7,7 +7,8 @@ use jeton_jose::{DiscoveryError, FetchError, HttpError};
 use crate::authenticate::TokenError;
 use crate::mcp_url::UrlProblem;
 
-/// Why there is no token, or why a request was not sent. No secret and no token is in it.
+/// Why there is no token, or why a request was not sent. No secret, no token and no
+/// password of a URL is in it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AgentError {
     /// The MCP server's URL cannot be used.

@@ -1,7 +1,7 @@
 //! The URL of an MCP endpoint as a person gave it: where requests go, and the resource that a token
 //! is for. A query belongs to the first and not to the second (RFC 8707 §2).
 
-use jeton_core::{ResourceUri, ResourceUriError};
+use jeton_core::{ResourceUri, ResourceUriError, redact};
 use jeton_jose::PlainHttp;
 
 use crate::AgentError;
@@ -34,7 +34,7 @@ impl McpUrl {
     /// [`AgentError::Url`].
     pub(crate) fn new(text: &str, plain_http: PlainHttp) -> Result<Self, AgentError> {
         let refused = |problem| AgentError::Url {
-            url: presentable(text),
+            url: shown(text),
             problem,
         };
         // A fragment is refused, whether it stands behind a query or not.
@@ -71,16 +71,10 @@ pub(crate) fn without_query(url: &str) -> &str {
     url.split('?').next().unwrap_or(url)
 }
 
-/// A URL for a message: without its query and its user name and password, which may be secret.
-fn presentable(url: &str) -> String {
+/// A URL as an error may repeat it: without its query and its user name and password, which may be secret.
+pub(crate) fn shown(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or(url);
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let (scheme, rest) = url.split_at_checked(start).unwrap_or(("", url));
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rfind('@') {
-        Some(at) => format!("{scheme}{}", rest.get(at + 1..).unwrap_or("")),
-        None => url.to_owned(),
-    }
+    redact(url).into_owned()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use reqwest::Client;
 
 use crate::AgentError;
 use crate::failure::causes;
-use crate::mcp_url::without_query;
+use crate::mcp_url::{shown, without_query};
 
 /// A document, and where it was found.
 type Found = (String, ProtectedResourceMetadata);
@@ -110,9 +110,9 @@ fn checked(
             })
         }
         _ => Err(AgentError::ResourceMismatch {
-            metadata_url: metadata_url.to_owned(),
+            metadata_url: shown(metadata_url),
             expected: resource.as_given().to_owned(),
-            found: document.resource,
+            found: shown(&document.resource),
         }),
     }
 }

@@ -15,7 +15,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::{Error as SseError, Sse};
 
 use crate::declare::declare;
-use crate::mcp_url::without_query;
+use crate::mcp_url::shown;
 use crate::{AccessToken, AgentError, TokenSource};
 
 /// A streamable HTTP client for `rmcp` that sends each request with a token: another one once
@@ -52,7 +52,7 @@ impl AuthorizedClient {
     {
         if !self.tokens.covers(uri) {
             return Err(failure(AgentError::OtherResource {
-                found: without_query(uri).to_owned(),
+                found: shown(uri),
                 resource: self.tokens.resource().to_owned(),
             }));
         }

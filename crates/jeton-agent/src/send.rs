@@ -5,7 +5,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Request, Response, StatusCode};
 
 use crate::failure::causes;
-use crate::mcp_url::without_query;
+use crate::mcp_url::shown;
 use crate::{AccessToken, AgentError, TokenSource};
 
 impl TokenSource {
@@ -20,7 +20,7 @@ impl TokenSource {
     pub async fn send(&self, request: Request) -> Result<Response, AgentError> {
         if !self.covers(request.url().as_str()) {
             return Err(AgentError::OtherResource {
-                found: without_query(request.url().as_str()).to_owned(),
+                found: shown(request.url().as_str()),
                 resource: self.resource().to_owned(),
             });
         }

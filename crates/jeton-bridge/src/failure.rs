@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use jeton_agent::{AgentError, ClientCredentials, TokenError, TokenSource};
-use jeton_core::ScopeSet;
+use jeton_core::{ScopeSet, redact};
 use jeton_jose::{DiscoveryError, FetchError, HttpError};
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -87,7 +87,7 @@ impl Failure {
     pub(crate) fn new(reason: Reason, words: impl Into<String>) -> Self {
         Self {
             reason,
-            words: words.into(),
+            words: redact(&words.into()).into_owned(),
             was_not_sent: false,
             own: None,
         }

@@ -49,6 +49,17 @@ impl PlainSecret {
         Self(SecretString::from(text))
     }
 
+    /// A secret without what a file or a variable adds to it: the white space around a Jeton secret, and line
+    /// breaks at the end of any other, whose own white space is kept.
+    pub fn trimmed(text: &str) -> &str {
+        let trimmed = text.trim();
+        if trimmed.is_empty() || Self::presented(trimmed.to_owned()).is_well_formed() {
+            trimmed
+        } else {
+            text.trim_end_matches(['\r', '\n'])
+        }
+    }
+
     /// Whether prefix, length and checksum are those of a Jeton secret. A secret for which this is
     /// false was never made by Jeton: a typing error, or another product's.
     pub fn is_well_formed(&self) -> bool {
@@ -213,6 +224,16 @@ mod tests {
         wrong.push(if last == 'a' { 'b' } else { 'a' });
         assert!(!PlainSecret::presented(wrong).is_well_formed());
         assert!(!PlainSecret::presented("é".repeat(27) + "x").is_well_formed());
+    }
+
+    #[test]
+    fn white_space_around_a_secret_is_no_part_of_it() {
+        let secret = PlainSecret::generate(&Seeded::new(3)).unwrap();
+        let secret = secret.expose();
+        let surrounded = format!("\t {secret} \r\n");
+        assert_eq!(PlainSecret::trimmed(&surrounded), secret);
+        assert_eq!(PlainSecret::trimmed(" \n"), "");
+        assert_eq!(PlainSecret::trimmed(" another's \r\n"), " another's ");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jeton_core::{
     Clock, ProtectedResourceMetadata, ResourceUri, ResourceUriError, Scope, ScopeCycle, ScopeError,
-    ScopeHierarchy, ScopeSet, SigningAlgorithm, SystemClock,
+    ScopeHierarchy, ScopeSet, SigningAlgorithm, SystemClock, redact,
 };
 use jeton_jose::{KeysLocation, PlainHttp, RemoteKeys, TokenVerifier, http_client_builder};
 use reqwest::ClientBuilder;
@@ -350,7 +350,7 @@ impl GuardBuilder {
                     source,
                 })?;
         if !self.plain_http.allows(&self.issuer) {
-            return Err(BuildError::Issuer(self.issuer));
+            return Err(BuildError::Issuer(redact(&self.issuer).into_owned()));
         }
         let policy = self.policy()?;
         warn_of_what_is_open(&self.resource, &policy);

@@ -4,10 +4,10 @@ use jeton_core::ServerMetadata;
 use reqwest::Client;
 use url::Url;
 
-use crate::fetch::{FetchError, fetch_json};
+use crate::fetch::{FetchError, fetch_json, shown};
 use crate::plain_http::PlainHttp;
 
-/// Why an issuer's metadata was not found.
+/// Why an issuer's metadata was not found. No user name or password of a URL is in it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DiscoveryError {
     /// The issuer is no URL.
@@ -110,19 +110,19 @@ async fn discover(
     issuer: &str,
     is_same: fn(&str, &str) -> bool,
 ) -> Result<ServerMetadata, DiscoveryError> {
-    let urls = metadata_urls(issuer).ok_or_else(|| DiscoveryError::Issuer(issuer.to_owned()))?;
+    let urls = metadata_urls(issuer).ok_or_else(|| DiscoveryError::Issuer(shown(issuer)))?;
     let mut told = None;
     for url in &urls {
         let wrong = match fetch_json::<ServerMetadata>(client, url).await {
             Ok(metadata) if is_same(&metadata.issuer, issuer) => return Ok(metadata),
             Ok(metadata) => DiscoveryError::IssuerMismatch {
                 url: url.clone(),
-                expected: issuer.to_owned(),
-                found: metadata.issuer,
+                expected: shown(issuer),
+                found: shown(&metadata.issuer),
             },
             Err(error @ FetchError::Unreachable { .. }) => return Err(error.into()),
             Err(source) => DiscoveryError::NotFound {
-                issuer: issuer.to_owned(),
+                issuer: shown(issuer),
                 tried: urls.clone(),
                 source: Box::new(source),
             },
@@ -132,7 +132,7 @@ async fn discover(
             told = Some(wrong);
         }
     }
-    Err(told.unwrap_or_else(|| DiscoveryError::Issuer(issuer.to_owned())))
+    Err(told.unwrap_or_else(|| DiscoveryError::Issuer(shown(issuer))))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::fetch::FetchError;
+use crate::fetch::{FetchError, shown};
 use crate::plain_http::PlainHttp;
 
 /// Where a host is, as its literal address says.
@@ -111,7 +111,7 @@ pub fn is_loopback_url(url: &str) -> bool {
 /// [`FetchError::NotAbsolute`], [`FetchError::Insecure`] and [`FetchError::Inward`].
 pub fn check_link(from: &str, to: &str, plain_http: PlainHttp) -> Result<(), FetchError> {
     if Url::parse(to).is_err() {
-        return Err(FetchError::NotAbsolute(to.to_owned()));
+        return Err(FetchError::NotAbsolute(shown(to)));
     }
     plain_http.check(to)?;
     let allowed = match (Url::parse(from), Url::parse(to)) {
@@ -122,8 +122,8 @@ pub fn check_link(from: &str, to: &str, plain_http: PlainHttp) -> Result<(), Fet
         return Ok(());
     }
     Err(FetchError::Inward {
-        from: from.to_owned(),
-        to: to.to_owned(),
+        from: shown(from),
+        to: shown(to),
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use crate::fetch::FetchError;
+use crate::fetch::{FetchError, shown};
 use crate::place::{Place, check_link};
 use crate::plain_http::PlainHttp;
 use crate::proxy::Proxies;
@@ -74,8 +74,8 @@ async fn check_addresses(
     match inward.find(|(_, place)| !origin.may_lead_to(*place)) {
         None => Ok(()),
         Some((address, place)) => Err(FetchError::InwardName {
-            from: from.to_owned(),
-            to: to.to_owned(),
+            from: shown(from),
+            to: shown(to),
             found: format!("{address}, {place}").into(),
         }),
     }

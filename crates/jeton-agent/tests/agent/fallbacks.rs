@@ -177,6 +177,34 @@ async fn a_challenge_that_leads_inside_is_not_followed_and_a_fallback_leads_no_f
 }
 
 #[tokio::test]
+async fn an_authorization_server_that_has_its_metadata_at_one_address_only_is_found() {
+    let right = "/.well-known/openid-configuration";
+    for elsewhere in [404, 500, 200] {
+        let world = World::new().await;
+        let auth = Site::start(move |asked: Asked| async move {
+            let origin = format!("http://{}", asked.header("host").unwrap());
+            match asked.path.as_str() {
+                path if path == right => document(&json!({
+                    "issuer": origin, "token_endpoint": format!("{origin}/oauth/token"),
+                })),
+                "/oauth/token" => document(&json!({
+                    "access_token": "token", "token_type": "Bearer", "expires_in": 3600,
+                })),
+                // With 200, a page instead of a document.
+                _ => status(elsewhere),
+            }
+        })
+        .await;
+        world
+            .mcp
+            .change(|saying| saying.issuers = vec![auth.url.clone()]);
+        let source = TokenSource::builder(world.mcp.url(), credentials(&auth.url));
+        let token = source.build().unwrap().token().await;
+        assert!(token.is_ok(), "{elsewhere}: {token:?}");
+    }
+}
+
+#[tokio::test]
 async fn metadata_of_another_issuer_does_not_hide_the_right_one() {
     let world = World::new().await;
     let auth = Site::start(|asked: Asked| async move {

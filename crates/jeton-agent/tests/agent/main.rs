@@ -14,6 +14,7 @@ mod fallbacks;
 mod issuers;
 mod limits;
 mod links;
+mod passwords;
 mod probes;
 mod renewal;
 mod resources;

@@ -109,6 +109,8 @@ async fn a_scope_that_was_left_out_is_not_asked_for_at_every_call() {
     world.auth.set(Mode::LeaveOut("b"));
     let source = world.source();
     let token = source.token().await.unwrap();
+    // The token that came is no wider, so the request is not sent again with it.
+    assert!(source.widen(&token, &wants("b")).await.unwrap().is_none());
     for _ in 0..20 {
         let wider = source.widen(&token, &wants("b")).await.unwrap();
         // One token came of it, no wider than the first: sending a request again would not help.

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::discovery::{DiscoveryError, discover_issuer};
-use crate::fetch::{FetchError, fetch_json};
+use crate::fetch::{FetchError, fetch_json, shown};
 use crate::plain_http::PlainHttp;
 use crate::resolved_link::check_resolved_link;
 use crate::{KeySet, VerifyingKey};
@@ -275,7 +275,7 @@ impl RemoteKeys {
                 let uri = discover_issuer(client, issuer, plain_http)
                     .await?
                     .jwks_uri
-                    .ok_or_else(|| RemoteKeysError::NoJwksUri(issuer.clone()))?;
+                    .ok_or_else(|| RemoteKeysError::NoJwksUri(shown(issuer)))?;
                 check_resolved_link(issuer, &uri, plain_http).await?;
                 uri
             }

@@ -27,19 +27,8 @@ impl FromStr for SecretArgument {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(SecretString::from(
-            without_line_break(text).to_owned(),
+            PlainSecret::trimmed(text).to_owned(),
         )))
-    }
-}
-
-/// What a file or a variable adds to a secret is no part of it.
-fn without_line_break(text: &str) -> &str {
-    let trimmed = text.trim();
-    let is_jetons = PlainSecret::presented(trimmed.to_owned()).is_well_formed();
-    if is_jetons || trimmed.is_empty() {
-        trimmed
-    } else {
-        text.trim_end_matches(['\r', '\n'])
     }
 }
 
@@ -215,7 +204,7 @@ pub(crate) fn issuer_in(
 pub(crate) fn from_environment() -> anyhow::Result<Option<FoundCredentials>> {
     let variable = |name| std::env::var(name).ok();
     let secret = variable("JETON_CLIENT_SECRET");
-    let secret = secret.map(|text| SecretString::from(without_line_break(&text).to_owned()));
+    let secret = secret.map(|text| SecretString::from(PlainSecret::trimmed(&text).to_owned()));
     let found = pair(variable("JETON_CLIENT_ID"), secret)?;
     Ok(found.map(|(client_id, client_secret)| FoundCredentials {
         client_id,
