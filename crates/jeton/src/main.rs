@@ -36,6 +36,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const WRONG_USAGE: u8 = 2;
 
+/// The command that hosts start.
+const BRIDGE: &str = "bridge";
+
 fn main() -> ExitCode {
     let arguments = match arguments() {
         Ok(arguments) => arguments,
@@ -76,11 +79,16 @@ fn arguments() -> Result<Arguments, ExitCode> {
         for sentence in wrong.lines() {
             output::say(&format!("error: {sentence}"));
         }
+        tell_host(matches.as_ref().ok(), &wrong.replace('\n', " "));
         return Err(ExitCode::from(WRONG_USAGE));
     }
     match (parsed, matches) {
         (Some(arguments), _) => Ok(arguments),
-        (None, Err(error)) => Err(usage::refused(&error)),
+        (None, Err(error)) => {
+            let refused = usage::refused(&error);
+            tell_host(None, &usage::sentence(&error));
+            Err(refused)
+        }
         (None, Ok(_)) => Ok(Arguments::parse()),
     }
 }
@@ -110,6 +118,21 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
             argument.allow_negative_numbers(takes_value)
         })
         .mut_subcommands(with_negative_numbers)
+}
+
+/// Answers the host that started `jeton bridge` wrongly: it shows its user an answer, and seldom what a program
+/// that ended has written.
+fn tell_host(matches: Option<&clap::ArgMatches>, problem: &str) {
+    let command = matches.and_then(clap::ArgMatches::subcommand_name);
+    let is_bridge = match command {
+        Some(command) => command == BRIDGE,
+        None => std::env::args_os()
+            .nth(1)
+            .is_some_and(|first| first == BRIDGE),
+    };
+    if is_bridge {
+        command::bridge::refuse(problem);
+    }
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {

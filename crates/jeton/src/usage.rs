@@ -58,6 +58,11 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    output::say(&words(error));
+    ExitCode::from(2)
+}
+
+fn words(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = redact(&text);
     let lines: Vec<_> = text.lines().map(shown).collect();
@@ -75,8 +80,21 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     if let Some(note) = variable_note(error) {
         text = text.replacen("\n\n", &format!("\n{note}\n\n"), 1);
     }
-    output::say(text.trim_end());
-    ExitCode::from(2)
+    text.trim_end().to_owned()
+}
+
+/// What was wrong, on one line and without the usage: for a host that shows it to its user.
+pub(crate) fn sentence(error: &clap::Error) -> String {
+    let words = words(error);
+    let problem = words
+        .split("\n\n")
+        .take_while(|part| !part.starts_with("Usage:"));
+    let lines: Vec<_> = problem.flat_map(str::lines).map(str::trim).collect();
+    let sentence = lines.join(" ");
+    sentence
+        .strip_prefix("error: ")
+        .unwrap_or(&sentence)
+        .to_owned()
 }
 
 /// The text with another tip than clap's, which goes by similar letters.

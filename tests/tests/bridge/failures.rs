@@ -261,6 +261,42 @@ async fn a_bridge_without_credentials_answers_what_is_missing() {
     }
 }
 
+/// Hosts show the answer, and nothing of what a program that ended has written.
+#[tokio::test]
+async fn a_bridge_that_is_started_wrongly_answers_why() {
+    let url = "http://127.0.0.1:1/mcp";
+    for (arguments, environment, part) in [
+        (
+            vec![url],
+            vec![("JETON_CLIENT_SECERT", "x")],
+            "Did you mean JETON_CLIENT_SECRET?",
+        ),
+        (
+            vec![url],
+            vec![("JETON_CLIENT_SECRET", " ")],
+            "JETON_CLIENT_SECRET is set, but empty",
+        ),
+        (vec![url], vec![("JETON_WAIT", "soon")], "JETON_WAIT"),
+        (vec![url, "--wiat", "1"], vec![], "--wiat"),
+        (vec![], vec![], "<MCP_URL>"),
+    ] {
+        let mut host = Host::start(&arguments, &environment);
+        for request in [initialize(), call(7)] {
+            let answer = host.ask(request).await;
+            assert!(words(&answer).contains(part), "{part}: {answer}");
+            assert!(!words(&answer).contains('\n'), "{answer}");
+            assert_eq!(answer["error"]["data"]["reason"], "configuration");
+        }
+        host.hang_up();
+        let exit = host.ended().await;
+        assert_eq!(exit.code, Some(2), "{part}");
+        assert!(exit.stderr.contains(part), "{}", exit.stderr);
+    }
+    // Another command that is called so says it at once, and reads nothing.
+    let host = Host::start_command("token", &[], &[("JETON_CLIENT_SECERT", "x")]);
+    assert_eq!(host.ended().await.code, Some(2));
+}
+
 #[tokio::test]
 async fn the_secret_comes_from_a_file_or_a_command_too() {
     let remote = Remote::start(async |asked| document(&asked.result(json!({})))).await;

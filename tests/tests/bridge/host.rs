@@ -31,13 +31,22 @@ pub(crate) struct Exit {
 
 impl Host {
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_command("bridge", arguments, environment)
+    }
+
+    /// Another command in the bridge's place.
+    pub(crate) fn start_command(
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let mut command = Command::new(binary("jeton"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("JETON_")) {
             command.env_remove(name);
         }
         let mut child = command
-            .arg("bridge")
+            .arg(name)
             .args(arguments)
             .envs(environment.iter().copied())
             .current_dir(folder.path())

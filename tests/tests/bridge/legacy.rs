@@ -143,6 +143,29 @@ async fn what_the_server_asks_the_host_is_answered() {
 }
 
 #[tokio::test]
+async fn what_the_host_notifies_of_arrives_in_order() {
+    let sessions = Sessions::default();
+    let remote = with_sessions(&sessions).await;
+    let mut host = remote.host();
+    host.initialize().await;
+    let notes: Vec<Value> = (0..5)
+        .map(|step| json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": 1, "progress": step } }))
+        .collect();
+    for note in &notes {
+        host.send(note.clone()).await;
+    }
+    eventually("all have arrived", async || {
+        remote.asked_for("notifications/progress").len() == notes.len()
+    })
+    .await;
+    let arrived = remote.asked_for("notifications/progress");
+    for (asked, note) in arrived.iter().zip(&notes) {
+        assert_eq!(asked.body, *note);
+        assert_eq!(asked.header("mcp-session-id"), Some("session-0"));
+    }
+}
+
+#[tokio::test]
 async fn cancelling_is_told_and_the_stream_is_closed() {
     let (feed, response) = Feed::new();
     let response = Arc::new(Mutex::new(Some(response)));

@@ -2,6 +2,7 @@
 
 mod failures;
 mod host;
+mod insecure_http;
 mod legacy;
 mod pages;
 mod remote;

@@ -1,6 +1,6 @@
 //! `jeton bridge`.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, IsTerminal as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -109,6 +109,22 @@ pub(crate) async fn run(bridge: Bridge, global: &Global) -> anyhow::Result<()> {
         Ended::Stopped => tracing::info!("stopped by a signal"),
     }
     Ok(())
+}
+
+/// Answers each request with `problem`, for a bridge that was not even started with arguments that can be read.
+/// Whoever typed it at a terminal has read the problem there.
+pub(crate) fn refuse(problem: &str) {
+    if io::stdin().is_terminal() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let input = Input::of(BufReader::new(io::stdin()));
+    let output = Output::to(io::stdout());
+    if let (Ok(runtime), Ok(input), Ok(output)) = (runtime, input, output) {
+        runtime.block_on(jeton_bridge::refuse(input, output, problem));
+    }
 }
 
 fn tokens(bridge: &Bridge, global: &Global) -> anyhow::Result<TokenSource> {
