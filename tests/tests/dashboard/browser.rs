@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jeton_tests::{
-    Jeton, JetonOptions, SharedHost, TodoServer, call_tool, first_admin_path, free_port, http,
-    workspace,
+    Jeton, JetonOptions, SHARED_PATH, SharedHost, TodoServer, call_tool, first_admin_path,
+    free_port, http, workspace,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -176,6 +176,33 @@ async fn a_browser_signs_in_through_an_openid_connect_provider() {
     assert!(operator.audit("kind=admin.deleted").await.is_empty());
     let ended = operator.audit("kind=admin.signed_out").await;
     assert_eq!(ended.len(), 2, "ada's, and vera's with another address");
+}
+
+#[tokio::test]
+async fn a_browser_signs_in_through_a_provider_where_the_issuer_has_a_path() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let port = free_port();
+    let config = folder.path().join("jeton.toml");
+    let lists = provider(port, "\"ada@example.com\"", "\"@example.com\"");
+    std::fs::write(&config, lists).unwrap();
+    let secret = "a secret with spaces & signs";
+    let host = SharedHost::start(JetonOptions {
+        flags: vec!["--config", config.to_str().unwrap()],
+        environment: vec![("JETON_OIDC_CLIENT_SECRET", secret)],
+        ..JetonOptions::default()
+    })
+    .await;
+    // The provider knows one redirect URI, which is below the path.
+    let url = &host.jeton.url;
+    assert!(url.ends_with(SHARED_PATH), "{url}");
+    node("dashboard_oidc.mjs", &[url, &port.to_string(), secret]).await;
+    let operator = host.jeton.operator().await;
+    assert_eq!(operator.audit("kind=admin.created").await.len(), 2);
+    let asked = host.elsewhere();
+    assert!(
+        asked.iter().all(|asked| !asked.contains("jeton_")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
