@@ -1,7 +1,8 @@
 //! The official SDKs, unmodified, get tokens from Jeton and call both todo servers.
 
 use jeton_tests::{
-    Answer, Credentials, FastMcp, Jeton, Operator, TodoServer, call_tool, http, python, workspace,
+    Answer, Credentials, FastMcp, Jeton, Operator, Process, TodoServer, call_tool, free_port, http,
+    python, workspace,
 };
 use rmcp::model::CallToolRequestParams;
 use rmcp::service::RunningService;
@@ -195,6 +196,85 @@ async fn both_typescript_sdks_call_both_servers() {
     }
 }
 
+/// FastMCP's own client.
+async fn fastmcp_client(issuer: &str, url: &str, who: &Credentials, scope: &str) -> Value {
+    let output = Command::new(python())
+        .arg(workspace().join("tests/python/fastmcp_client.py"))
+        .args([issuer, url, scope])
+        .env("CLIENT_ID", &who.client_id)
+        .env("CLIENT_SECRET", &who.client_secret)
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "FastMCP's client failed: {errors}");
+    assert!(!errors.contains(&who.client_secret));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn fastmcps_own_client_calls_both_servers_and_with_one_of_two_scopes_it_only_reads() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let (rust, fast) = tokio::join!(TodoServer::start(&jeton.url), FastMcp::start(&jeton.url));
+    for url in [&rust.url, &fast.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        for asked in ASKED {
+            let who = format!("FastMCP asking for {asked:?} at {url}");
+            let reader = operator.client(&server, &["todo:read"]).await;
+            let seen = fastmcp_client(&jeton.url, url, &reader, asked).await;
+            assert_eq!(seen["listed"]["todos"], json!([]), "{who}: {seen}");
+            let refused = seen["is_error"] == true || seen["error"].is_string();
+            assert!(refused && seen["created"].is_null(), "{who}: {seen}");
+            assert_few_tokens(&operator, &reader, &who).await;
+            let writer = operator.client(&server, &["todo:read", "todo:write"]).await;
+            let seen = fastmcp_client(&jeton.url, url, &writer, asked).await;
+            let title = &seen["created"]["todo"]["title"];
+            assert_eq!(*title, "From FastMCP", "{who}: {seen}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fastmcps_scalekit_provider_works_with_jetons_url_as_its_environment() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let port = free_port();
+    let url = format!("http://localhost:{port}/mcp");
+    let server = operator
+        .mcp_server(&url, &["todo:read", "todo:write"])
+        .await;
+    let mut serving = Process::start(
+        Command::new(python())
+            .arg(workspace().join("tests/python/scalekit_server.py"))
+            .args([&jeton.url, &server, &port.to_string()]),
+    );
+    serving.wait_for("Uvicorn running").await;
+    let issuer = format!("{}/resources/{server}", jeton.url);
+    let forwarded = format!("http://localhost:{port}/.well-known/oauth-authorization-server");
+    let forwarded = Answer::of(http().get(forwarded).send().await.unwrap()).await;
+    assert_eq!(forwarded.body["issuer"], issuer.as_str());
+    let reader = operator.client(&server, &["todo:read"]).await;
+    for own_issuer in [false, true] {
+        let change = json!({ "own_issuer": own_issuer });
+        let path = format!("/mcp-servers/{server}");
+        operator.patch(&path, change).await;
+        for asked in ASKED {
+            let seen = fastmcp_client(&issuer, &url, &reader, asked).await;
+            assert_eq!(seen["listed"]["todos"], json!([]), "{asked:?}: {seen}");
+            assert!(seen["created"].is_null(), "{asked:?}: {seen}");
+        }
+    }
+    // A token for another server is not one for this.
+    let other = operator
+        .mcp_server("http://localhost:1/mcp", &["todo:read"])
+        .await;
+    let stranger = operator.client(&other, &["todo:read"]).await;
+    let token = stranger.token(&jeton.url, &[]).await;
+    let refused = call_tool(&url, &token, "list_todos", json!({})).await;
+    assert_eq!(refused.status(), 401);
+}
+
 async fn typescript_sdk(
     jeton: &Jeton,
     package: &str,
@@ -363,5 +443,34 @@ async fn a_verifier_whose_clock_is_behind_accepts_a_token_that_was_just_issued()
                 "{behind}: {seen}"
             );
         }
+    }
+}
+
+/// It checks `iat`, which RFC 9068 §2.2 requires, and refuses one in the future.
+#[tokio::test]
+async fn pyjwt_accepts_a_token_and_wants_leeway_where_its_clock_is_behind() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let url = "http://localhost:3002/mcp";
+    let server = operator.mcp_server(url, &["a"]).await;
+    let client = operator.client(&server, &["a"]).await;
+    for (behind, leeway, accepted) in [
+        ("0", "0", true),
+        ("30", "0", false),
+        ("30", "60", true),
+        ("90", "60", false),
+    ] {
+        let token = client.token(&jeton.url, &[]).await;
+        let output = Command::new(python())
+            .arg(workspace().join("tests/python/verify_token.py"))
+            .args([&format!("{}/keys", jeton.url), &jeton.url])
+            .args([url, behind, leeway])
+            .env("TOKEN", &token)
+            .output()
+            .await
+            .unwrap();
+        let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let is_accepted = seen["client_id"] == client.client_id.as_str();
+        assert_eq!(is_accepted, accepted, "{behind} {leeway}: {seen}");
     }
 }
