@@ -26,7 +26,7 @@ impl FromStr for Implication {
             every_reading(text)
         };
         if readings.is_empty() {
-            return Err("expected BROADER=NARROWER, such as todo:admin=todo:write; write a = that is part of a name as \\=".to_owned());
+            return Err("expected BROADER=NARROWER, such as todo:admin=todo:write".to_owned());
         }
         Ok(Self {
             text: text.to_owned(),
