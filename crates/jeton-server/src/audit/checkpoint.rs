@@ -312,3 +312,6 @@ impl Chain {
         self.retired.iter().any(|retired| retired.is_same_key(key))
     }
 }
+
+#[cfg(test)]
+mod tests;

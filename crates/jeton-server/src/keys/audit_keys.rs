@@ -165,6 +165,27 @@ impl AuditKeys {
     }
 }
 
+#[cfg(test)]
+impl AuditKeys {
+    /// Keys that are kept nowhere and sign checkpoints.
+    pub(crate) fn of_checkpoints(keys: &[&[u8]]) -> Self {
+        let key = |pkcs8: &&[u8]| {
+            let now = Timestamp::from_seconds(0);
+            let verifier = NoteSigner::from_pkcs8(NAME, pkcs8).unwrap();
+            CheckpointKey {
+                id: KeyId::generate(now, &jeton_jose::OsEntropy).unwrap(),
+                created_at: now,
+                verifier: verifier.verifier().clone(),
+                pkcs8: Zeroizing::new(pkcs8.to_vec()),
+            }
+        };
+        Self {
+            checkpoint: keys.iter().map(key).collect(),
+            batch: None,
+        }
+    }
+}
+
 fn seal_context(key: &StoredAuditKey) -> String {
     format!("jeton audit key {} {}", key.id, key.purpose)
 }

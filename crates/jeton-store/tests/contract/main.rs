@@ -5,6 +5,7 @@
 mod admin;
 mod audit;
 mod audit_search;
+mod audit_walk;
 mod counting;
 mod directory;
 mod revoked_token;
