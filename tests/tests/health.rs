@@ -15,6 +15,12 @@ use tokio::time::timeout;
 /// Far more than an answer takes, and less than those take that wait for the flood to end.
 const SOON: Duration = Duration::from_secs(10);
 
+/// Questions about health in the flood.
+const QUESTIONS: usize = 25;
+/// Tokens that may be issued while one of them is answered, in the mean. On a thread of its own it takes none or a
+/// few; in the queue of the thread that issues them, about fifty.
+const QUEUE: usize = 16;
+
 async fn with_health(environment: Vec<(&str, &str)>, log: Option<&str>) -> (Jeton, String) {
     let jeton = Jeton::start_with(JetonOptions {
         flags: vec!["--health-listen", "127.0.0.1:0"],
@@ -119,7 +125,9 @@ async fn health_answers_while_the_server_starts_and_readiness_says_what_it_waits
 
 #[tokio::test]
 async fn health_answers_throughout_a_flood_of_real_requests() {
-    let (jeton, health) = with_health(Vec::new(), None).await;
+    // One thread issues the tokens, and is never idle.
+    let environment = vec![("TOKIO_WORKER_THREADS", "1")];
+    let (jeton, health) = with_health(environment, None).await;
     let client = jeton.operator().await.todo_client().await;
     let answered = Arc::new(AtomicUsize::new(0));
     let mut flood = JoinSet::new();
@@ -135,8 +143,12 @@ async fn health_answers_throughout_a_flood_of_real_requests() {
             };
             let reading = async {
                 let mut answer = [0; 16 * 1024];
-                while matches!(reader.read(&mut answer).await, Ok(bytes) if bytes > 0) {
-                    answered.fetch_add(1, Ordering::Relaxed);
+                while let Ok(bytes) = reader.read(&mut answer).await
+                    && bytes > 0
+                {
+                    let tokens = answer[..bytes].windows(15);
+                    let tokens = tokens.filter(|part| *part == b"HTTP/1.1 200 OK");
+                    answered.fetch_add(tokens.count(), Ordering::Relaxed);
                 }
             };
             tokio::select! {
@@ -149,12 +161,22 @@ async fn health_answers_throughout_a_flood_of_real_requests() {
         answered.load(Ordering::Relaxed) > 0
     })
     .await;
-    for _ in 0..20 {
-        assert_eq!(status(&format!("{health}/healthz")).await, Some(200));
+    let mut overtaken = Vec::new();
+    for _ in 0..QUESTIONS {
+        let (asked_at, answered) = (health.clone(), Arc::clone(&answered));
+        // By a thread of its own here, too.
+        let asked = tokio::task::spawn_blocking(move || {
+            let before = answered.load(Ordering::Relaxed);
+            assert!(is_alive(&asked_at));
+            answered.load(Ordering::Relaxed) - before
+        });
+        overtaken.push(asked.await.unwrap());
         // Whichever it is, it is said.
         let ready = status(&format!("{health}/readyz")).await;
         assert!(matches!(ready, Some(200 | 503)), "{ready:?}");
     }
+    let overtook: usize = overtaken.iter().sum();
+    assert!(overtook < QUESTIONS * QUEUE, "{overtaken:?}");
     assert!(flood.try_join_next().is_none(), "the flood goes on");
     flood.shutdown().await;
     eventually("it is ready", async || {
@@ -162,6 +184,19 @@ async fn health_answers_throughout_a_flood_of_real_requests() {
     })
     .await;
     assert_eq!(client.ask(&jeton.url, &[]).await.status, 200);
+}
+
+/// Asks whether the server is alive, on a connection that nothing of the test's runtime touches.
+fn is_alive(health: &str) -> bool {
+    use std::io::{Read as _, Write as _};
+    let address = health.trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: jeton\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200 OK")
 }
 
 /// So many requests for a token, one behind the other.
