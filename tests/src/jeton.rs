@@ -223,6 +223,7 @@ impl Jeton {
             .env("JETON_DATA_DIR", self.data_dir())
             .envs(environment.iter().copied())
             .current_dir(self.folder.path())
+            .stdin(std::process::Stdio::null())
             .output()
             .await
             .unwrap()
@@ -256,6 +257,7 @@ pub async fn jeton_alone(environment: &[(&str, &str)], arguments: &[&str]) -> Ou
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(folder.path())
+        .stdin(std::process::Stdio::null())
         .output()
         .await
         .unwrap()
