@@ -1,15 +1,30 @@
 #!/usr/bin/env bash
-# Takes the pictures in docs/screenshots anew: a fresh server, a todo MCP server, every page, light and
-# dark, wide and narrow. Needs chromium and tests/node/node_modules, which ./test installs.
+# Takes the pictures in docs/screenshots anew, light and dark, wide and narrow: of a fresh server with a todo MCP
+# server, and of a week of agents, three of which are broken. Needs chromium and tests/node/node_modules, which ./test
+# installs. `docs/screenshots.sh week` takes those of the week only, on port 8421.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --quiet -p jeton -p todo-server
+cargo build --quiet -p jeton -p todo-server -p jeton-bench
 data=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$data"' EXIT
-target/debug/jeton serve --data-dir "$data/data" --listen 127.0.0.1:8420 >"$data/log" 2>&1 &
-target/debug/todo-server >"$data/todo" 2>&1 &
-for _ in $(seq 100); do grep -q /dashboard/join/ "$data/log" && break; sleep 0.1; done
-link=$(grep -o 'http://[^ ]*/dashboard/join/[^ ]*' "$data/log")
-rm -rf docs/screenshots
-node tests/node/screenshots.mjs http://127.0.0.1:8420 "$link" docs/screenshots http://localhost:3002/mcp
+
+# serve NAME PORT: starts a server and sets `link` to the one for its first admin.
+serve() {
+  target/debug/jeton serve --data-dir "$data/$1" --listen "127.0.0.1:$2" --issuer "http://127.0.0.1:$2" >"$data/log" 2>&1 &
+  for _ in $(seq 100); do grep -q /dashboard/join/ "$data/log" && break; sleep 0.1; done
+  link=$(grep -o 'http://[^ ]*/dashboard/join/[^ ]*' "$data/log")
+}
+
+if [ "${1:-}" != week ]; then
+  serve fresh 8420
+  target/debug/todo-server >"$data/todo" 2>&1 &
+  rm -rf docs/screenshots
+  node tests/node/screenshots.mjs http://127.0.0.1:8420 "$link" docs/screenshots http://localhost:3002/mcp
+fi
+
+serve week 8421
+kill $! && wait $! || true
+target/debug/jeton-bench week "$data/week/jeton.db"
+serve week 8421
+node tests/node/screenshots_week.mjs http://127.0.0.1:8421 "$link" docs/screenshots
 ls docs/screenshots | wc -l

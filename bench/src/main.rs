@@ -5,11 +5,13 @@
 //! - `jeton-bench turns ALGORITHM` does so whenever it is told: for each line of its input, so many
 //!   milliseconds; it prints the signatures and the seconds that they took.
 //! - `jeton-bench seed DATABASE CLIENTS EVENTS` fills a database that `jeton serve` made.
+//! - `jeton-bench week DATABASE` adds a week of agents, of which three are broken, for pictures of the dashboard.
 //! - `jeton-bench readers [NAME]` measures the readers of outside bytes with 1, 2 and 4 MiB of their worst input.
 
 mod readers;
 mod seed;
 mod sign;
+mod week;
 
 use std::error::Error;
 use std::path::Path;
@@ -21,6 +23,7 @@ use jeton_core::SigningAlgorithm;
 const USAGE: &str = "usage: jeton-bench sign RS256|ES256|EdDSA SECONDS
        jeton-bench turns RS256|ES256|EdDSA
        jeton-bench seed DATABASE CLIENTS EVENTS
+       jeton-bench week DATABASE
        jeton-bench readers [NAME]";
 
 /// As in `jeton`.
@@ -79,6 +82,7 @@ async fn run(arguments: &[&str]) -> Result<Option<String>, Box<dyn Error>> {
                 .await
                 .map(Some)
         }
+        ["week", database] => week::seed(Path::new(database)).await.map(Some),
         ["readers"] => readers::measure("").await.map(Some),
         ["readers", name] => readers::measure(name).await.map(Some),
         _ => Ok(None),

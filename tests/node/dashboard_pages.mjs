@@ -30,6 +30,7 @@ async function inspect(name) {
       if (wide.length) problems.push(`${name} ${width}: wider than the window: ${wide.slice(0, 4).join(" | ")}`);
     }
   }
+  await page.setViewportSize({ width: 1280, height: 900 });
 }
 
 const weights = [];

@@ -1,26 +1,14 @@
 // Takes pictures of every page: node screenshots.mjs URL FIRST_ADMIN_LINK FOLDER [MCP_URL]
-import { mkdir, writeFile } from "node:fs/promises";
 import { addMcpServer, createClient, launch, open, requestToken, setUp } from "./dashboard.mjs";
+import { shooter } from "./shoot.mjs";
 
 const [url, link, folder, mcpUrl = "http://localhost:3002/mcp"] = process.argv.slice(2);
-await mkdir(folder, { recursive: true });
 const browser = await launch();
 const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
 const page = await open(context);
 const join = link;
 
-const debug = await context.newCDPSession(page);
-async function shoot(name, path) {
-  for (const [ending, width, scheme] of [["light", 1280, "light"], ["dark", 1280, "dark"], ["narrow", 390, "light"], ["narrow-dark", 390, "dark"]]) {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-    await page.setViewportSize({ width, height: 860 });
-    if (path) await page.goto(url + path);
-    await page.waitForTimeout(150);
-    const picture = await debug.send("Page.captureScreenshot", { format: "webp", quality: 75 });
-    await writeFile(`${folder}/${name}-${ending}.webp`, Buffer.from(picture.data, "base64"));
-  }
-  await page.setViewportSize({ width: 1280, height: 860 });
-}
+const shoot = await shooter(page, url, folder);
 
 await shoot("sign-in", "/dashboard/sign-in");
 await shoot("set-up", new URL(join).pathname);

@@ -152,7 +152,7 @@ async fn pruning_takes_what_is_not_declared_and_leaves_the_operator_in() {
     let everything = world.changes("{}", &["--prune"]).await;
     assert_eq!(everything.len(), 3, "{everything:?}");
     let left = world.jeton.json(&["client", "list"]).await;
-    assert_eq!(left[0]["name"], "First admin");
+    assert_eq!(left[0]["name"], "Command line (admin.json)");
 }
 
 #[tokio::test]

@@ -190,18 +190,82 @@ const sessionEnded = () => {
   document.body.append(toast);
 };
 
-// What is marked live is fetched anew and replaced, unless somebody is reading or typing in it.
-for (const live of document.querySelectorAll("[data-live]")) {
-  setInterval(async () => {
-    const current = document.getElementById(live.id);
-    if (document.hidden || current.contains(document.activeElement) || !getSelection().isCollapsed) return;
+// What is marked live is fetched anew and replaced, unless somebody selects or types in it. The page says how old it
+// is, and whether that fails.
+const ago = (seconds) => seconds < 60 ? `${seconds} seconds ago` : `${Math.floor(seconds / 60)} minute${seconds < 120 ? "" : "s"} ago`;
+
+for (const { id, dataset } of document.querySelectorAll("[data-live]")) {
+  const every = Number(dataset.live) * 1000;
+  const state = document.querySelector("[data-live-state]");
+  let updated = Date.now(), problem = "";
+  const say = () => {
+    if (!state) return;
+    const seconds = Math.round((Date.now() - updated) / 1000);
+    const age = seconds < every / 1000 + 5 ? "just now" : ago(seconds);
+    state.classList.toggle("failed", problem !== "");
+    const words = problem ? `${problem} Last updated ${age}.` : `Updated ${age}`;
+    if (state.textContent !== words) state.textContent = words;
+  };
+  const fails = (words) => {
+    if (problem !== words) announce(words);
+    problem = words;
+  };
+  const busy = (current) => !getSelection().isCollapsed || current.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+  // What is open stays open, and the keyboard stays where it is.
+  const replace = (current, fresh) => {
+    const open = [...current.querySelectorAll("details[open][id]")].map((details) => details.id);
+    const focused = current.contains(document.activeElement) ? document.activeElement : null;
+    const same = (one) => one.getAttribute("href") === focused.getAttribute("href") && (one.textContent === focused.textContent || one.closest("svg"));
+    current.replaceChildren(...fresh.childNodes);
+    for (const details of open) document.getElementById(details)?.setAttribute("open", "");
+    if (focused) [...current.querySelectorAll(focused.localName)].find(same)?.focus({ preventScroll: true });
+  };
+  const refresh = async () => {
+    const current = document.getElementById(id);
+    if (document.hidden || busy(current)) return say();
     try {
       const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (response.redirected) sessionEnded();
-      if (!response.ok || response.redirected) return;
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      const fresh = page.getElementById(live.id);
-      if (fresh && fresh.innerHTML !== current.innerHTML) current.replaceChildren(...fresh.childNodes);
-    } catch { /* The next round tries again. */ }
-  }, Number(live.dataset.live) * 1000);
+      const fresh = page.getElementById(id);
+      if (response.redirected) { fails("Not updating: your session has ended. Sign in again."); sessionEnded(); }
+      else if (!response.ok || !fresh) fails("Not updating: the server answers with an error.");
+      else {
+        if (fresh.innerHTML !== current.innerHTML) replace(current, fresh);
+        updated = Date.now();
+        problem = "";
+      }
+    } catch { fails("Not updating: the server doesn't answer."); }
+    say();
+  };
+  setInterval(refresh, every);
+  setInterval(say, 1000);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && Date.now() - updated > every) refresh(); });
+  say();
 }
+
+// A chart's bars tell their numbers by mouse, touch and keyboard. A first touch tells, a second one follows.
+const tell = (bar) => {
+  const to = document.getElementById("chart-readout");
+  if (!to || bar.classList.contains("shown")) return;
+  for (const other of document.querySelectorAll(".chart a.shown")) other.classList.remove("shown");
+  bar.classList.add("shown");
+  const link = document.createElement("a");
+  link.href = bar.getAttribute("href");
+  link.textContent = "Show in the audit log";
+  to.replaceChildren(`${bar.getAttribute("aria-label")}. `, link);
+};
+const barOf = (event) => event.target.closest?.(".chart a");
+document.addEventListener("pointerover", (event) => { const bar = barOf(event); if (bar && event.pointerType !== "touch") tell(bar); });
+document.addEventListener("focusin", (event) => { const bar = barOf(event); if (bar?.matches(":focus-visible")) tell(bar); });
+document.addEventListener("click", (event) => {
+  const bar = barOf(event);
+  if (bar && event.pointerType === "touch" && !bar.classList.contains("shown")) { event.preventDefault(); tell(bar); }
+});
+document.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1, Home: -1000, End: 1000 }[event.key];
+  const bar = barOf(event);
+  if (!bar || !step) return;
+  event.preventDefault();
+  const bars = [...bar.closest("svg").querySelectorAll("a")];
+  bars[Math.max(0, Math.min(bars.length - 1, bars.indexOf(bar) + step))].focus();
+});

@@ -31,9 +31,10 @@ use crate::keys::{
 use crate::private_file::make_private;
 use crate::propagation;
 use crate::service::clock::ClockWatch;
+use crate::service::notable_clients::NotableClients;
 use crate::service::oidc::Provider;
 use crate::service::readiness::Readiness;
-use crate::service::statistics::{Counting, OutstandingClients};
+use crate::service::statistics::Counting;
 use crate::service::{self, SecretThrottle, ServiceError, SignInThrottle};
 use crate::starting::Starting;
 use crate::telemetry::with_causes;
@@ -119,7 +120,7 @@ pub struct App {
     pub(crate) readiness: Readiness,
     pub(crate) clock_watch: ClockWatch,
     pub(crate) counting: Counting,
-    pub(crate) outstanding: OutstandingClients,
+    pub(crate) notable: NotableClients,
     pub(crate) sign_in_throttle: SignInThrottle,
     pub(crate) secret_throttle: SecretThrottle,
     /// Who else may say who somebody is.
@@ -211,7 +212,7 @@ impl App {
             key_rotation: config.key_rotation,
             rotating: Mutex::new(()),
             counting: Counting::default(),
-            outstanding: OutstandingClients::default(),
+            notable: NotableClients::default(),
             sign_in_throttle: SignInThrottle::default(),
             secret_throttle: SecretThrottle::default(),
             oidc: provider(config)?,

@@ -14,7 +14,8 @@ use crate::app::App;
 use crate::audit::forward::Forwarding;
 use crate::job;
 use crate::service::{
-    ServiceError, audit_proof, checkpoints, clock, expiry, readiness, signing_keys, statistics,
+    ServiceError, audit_proof, checkpoints, clock, expiry, notable_clients, readiness,
+    signing_keys, statistics,
 };
 use crate::telemetry::{Recurring, with_causes};
 
@@ -135,7 +136,7 @@ async fn keep_reserve(app: &App) {
 
 async fn count(app: Arc<App>) -> Result<(), ServiceError> {
     statistics::count(&app).await?;
-    statistics::refresh_outstanding_clients(&app).await
+    notable_clients::refresh(&app).await
 }
 
 /// Proving, signing and remembering the audit log.

@@ -151,7 +151,7 @@ impl FirstStart<'_> {
     async fn make_admin(&self, url: ResourceUri) -> Result<McpServer, FirstStartError> {
         let now = self.clock.now();
         let server = admin_server(McpServerId::generate(now, self.entropy)?, url, now)?;
-        let admin = NewAdminClient::make("First admin", &server, now, self.entropy)?;
+        let admin = NewAdminClient::make("Command line (admin.json)", &server, now, self.entropy)?;
         let mut event = self.event(AuditKind::ClientCreated)?;
         admin.name_in(&mut event);
         self.write_admin_file(&admin.credentials(self.issuer.as_str()))?;

@@ -3,18 +3,9 @@
 use jeton_core::{Client, ClientId, ClientStatus, McpServerId, Timestamp, TokenTtl, search_text};
 use sqlx::any::AnyRow;
 
-use crate::row::{Columns, like, to_json};
+use crate::row::{Columns, to_json};
 use crate::store::Query;
 use crate::{Change, Page, PageRequest, Store, StoreError, Transaction};
-
-/// Which clients are wanted; every condition that is set has to hold.
-#[derive(Debug, Clone, Default)]
-pub struct ClientFilter {
-    /// With a grant on this MCP server.
-    pub mcp_server_id: Option<McpServerId>,
-    /// Whose name, ID or description holds this, folded (see [`search_text`]).
-    pub text: Option<String>,
-}
 
 pub(crate) fn from_row(row: &AnyRow) -> Result<Client, StoreError> {
     let token_ttl = row
@@ -91,45 +82,6 @@ impl Store {
             .await?
             .map(|row| from_row(&row))
             .transpose()
-    }
-
-    /// A page of the clients that match, newest first.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn clients(
-        &self,
-        filter: &ClientFilter,
-        page: PageRequest<ClientId>,
-    ) -> Result<Page<Client>, StoreError> {
-        let query = match filter.mcp_server_id {
-            None => sqlx::query(
-                "SELECT * FROM client WHERE ($1 IS NULL OR id < $1) \
-                 AND ($2 IS NULL OR search_text LIKE $2 ESCAPE '\\') \
-                 ORDER BY id DESC LIMIT $3",
-            ),
-            Some(_) => sqlx::query(
-                "SELECT client.* FROM client_grant \
-                 JOIN client ON client.id = client_grant.client_id \
-                 WHERE client_grant.mcp_server_id = $4 \
-                 AND ($1 IS NULL OR client_grant.client_id < $1) \
-                 AND ($2 IS NULL OR search_text LIKE $2 ESCAPE '\\') \
-                 ORDER BY client_grant.client_id DESC LIMIT $3",
-            ),
-        };
-        let mut query = query
-            .bind(page.after.map(|id| id.to_string()))
-            .bind(filter.text.as_deref().map(|text| like(&search_text(text))))
-            .bind(page.probe());
-        if let Some(server) = filter.mcp_server_id {
-            query = query.bind(server.to_string());
-        }
-        let rows = self.rows(query).await?;
-        let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
-        Ok(Page::from_probe(items, page.limit, |client: &Client| {
-            client.id
-        }))
     }
 
     /// A page of the clients with exactly this name, newest first.

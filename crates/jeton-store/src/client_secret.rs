@@ -73,7 +73,8 @@ impl Store {
         rows.iter().map(from_row).collect()
     }
 
-    /// Secrets that work now and expire before `before`, the soonest first.
+    /// Secrets that expire after `now` and before `before` and are not revoked, the soonest first. With a `now` of the
+    /// past, those that expired since.
     ///
     /// # Errors
     ///

@@ -35,6 +35,7 @@ const TABLES: &[(&str, bool)] = &[
     ("client_use", false),
     ("secret_use", false),
     ("client_refusal", false),
+    ("client_refusal_hour", false),
     ("statistics_progress", false),
     ("audit_event", true),
     ("audit_client_span", false),

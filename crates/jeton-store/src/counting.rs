@@ -37,12 +37,27 @@ pub struct Tally {
     pub secret_id: Option<SecretId>,
     /// Minutes since the Unix epoch.
     pub minute: i64,
+    /// Why they were refused, where they were.
+    pub reason: Option<String>,
     /// How many.
     pub count: TokenCount,
     /// The last one issued.
     pub last_issued_at: Option<Timestamp>,
     /// When the secret last authenticated somebody.
     pub last_used_at: Option<Timestamp>,
+    /// The first and the last refusal.
+    pub refused_between: Option<(Timestamp, Timestamp)>,
+}
+
+/// Refusals of one client for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusalCount {
+    /// How many.
+    pub refused: i64,
+    /// The first.
+    pub first_at: Timestamp,
+    /// The last.
+    pub last_at: Timestamp,
 }
 
 /// Tokens by client, gathered to be written together.
@@ -51,7 +66,11 @@ pub struct ClientTallies {
     hours: HashMap<(i64, ClientId), TokenCount>,
     last_issued: HashMap<ClientId, Timestamp>,
     last_used: HashMap<SecretId, Timestamp>,
+    refusals: HashMap<RefusalKey, RefusalCount>,
 }
+
+/// Hour, client, reason.
+type RefusalKey = (i64, ClientId, String);
 
 impl ClientTallies {
     /// Adds one.
@@ -64,6 +83,18 @@ impl ClientTallies {
             return;
         };
         let hour = tally.minute.div_euclid(HOUR / MINUTE);
+        if let Some((first_at, last_at)) = tally.refused_between {
+            let reason = tally.reason.clone().unwrap_or_default();
+            let key = (hour, client_id, reason);
+            let count = self.refusals.entry(key).or_insert(RefusalCount {
+                refused: 0,
+                first_at,
+                last_at,
+            });
+            count.refused += tally.count.refused;
+            count.first_at = first_at.min(count.first_at);
+            count.last_at = last_at.max(count.last_at);
+        }
         let count = self.hours.entry((hour, client_id)).or_default();
         count.issued += tally.count.issued;
         count.refused += tally.count.refused;
@@ -75,7 +106,8 @@ impl ClientTallies {
 
     /// How many rows there are to write.
     pub fn len(&self) -> usize {
-        self.hours.len().max(self.last_used.len())
+        let rows = self.hours.len().max(self.last_used.len());
+        rows.max(self.refusals.len())
     }
 
     /// When a secret was last used, as far as that is gathered here.
@@ -96,10 +128,13 @@ impl ClientTallies {
         last_issued.sort_unstable_by_key(|(client, _)| *client);
         let mut last_used: Vec<_> = self.last_used.into_iter().collect();
         last_used.sort_unstable_by_key(|(secret, _)| *secret);
+        let mut refusals: Vec<_> = self.refusals.into_iter().collect();
+        refusals.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let hours = parts(hours).map(ClientPart::Hours);
         hours
             .chain(parts(last_issued).map(ClientPart::LastIssued))
             .chain(parts(last_used).map(ClientPart::LastUsed))
+            .chain(parts(refusals).map(ClientPart::Refusals))
     }
 }
 
@@ -112,6 +147,8 @@ pub enum ClientPart {
     LastIssued(Vec<(ClientId, Timestamp)>),
     /// When secrets were last used.
     LastUsed(Vec<(SecretId, Timestamp)>),
+    /// Refusals by hour, client and reason.
+    Refusals(Vec<(RefusalKey, RefusalCount)>),
 }
 
 /// So many rows are written by one statement.
@@ -157,7 +194,11 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn tally(&self, after: i64, through: i64) -> Result<Vec<Tally>, StoreError> {
-        let statement = TALLY.replace("{count}", self.dialect.detail_count);
+        let [first_at, last_at] = self.dialect.detail_times;
+        let statement = TALLY
+            .replace("{count}", self.dialect.detail_count)
+            .replace("{first_at}", first_at)
+            .replace("{last_at}", last_at);
         let rows = self
             .rows(
                 sqlx::query(AssertSqlSafe(statement))
@@ -174,6 +215,10 @@ impl Store {
                     count: token_count(row)?,
                     last_issued_at: row.optional_time("last_issued_at")?,
                     last_used_at: row.optional_time("last_used_at")?,
+                    reason: row.optional_text("reason")?,
+                    refused_between: row
+                        .optional_time("first_refused_at")?
+                        .zip(row.optional_time("last_refused_at")?),
                 })
             })
             .collect()
@@ -236,7 +281,37 @@ impl Store {
                 self.put_latest("secret_use", ["secret_id", "last_used_at"], rows)
                     .await?;
             }
+            ClientPart::Refusals(rows) => self.count_refusals(through, rows).await?,
         }
+        Ok(())
+    }
+
+    async fn count_refusals(
+        &self,
+        through: i64,
+        rows: &[(RefusalKey, RefusalCount)],
+    ) -> Result<(), StoreError> {
+        let statement = format!(
+            "INSERT INTO client_refusal_hour \
+             (hour, client_id, reason, refused, first_at, last_at, counted_seq) VALUES {} \
+             ON CONFLICT (hour, client_id, reason) DO UPDATE SET \
+             refused = client_refusal_hour.refused + excluded.refused, \
+             last_at = excluded.last_at, counted_seq = excluded.counted_seq \
+             WHERE client_refusal_hour.counted_seq < excluded.counted_seq",
+            placeholders(rows.len(), 7)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for ((hour, client_id, reason), count) in rows {
+            query = query
+                .bind(*hour)
+                .bind(client_id.to_string())
+                .bind(reason)
+                .bind(count.refused)
+                .bind(count.first_at.as_millis())
+                .bind(count.last_at.as_millis())
+                .bind(through);
+        }
+        self.write(query).await?;
         Ok(())
     }
 
@@ -312,8 +387,10 @@ impl Transaction {
         }
         let refused = |tally: &Tally| tally.client_id.is_some() && tally.count.refused > 0;
         if tallies.iter().any(refused) {
-            self.execute(sqlx::query(NOTE_REFUSALS).bind(after).bind(through))
-                .await?;
+            let [_, last_at] = self.dialect.detail_times;
+            let statement = NOTE_REFUSALS.replace("{last_at}", last_at);
+            let note = sqlx::query(AssertSqlSafe(statement));
+            self.execute(note.bind(after).bind(through)).await?;
         }
         Ok(true)
     }
@@ -321,13 +398,18 @@ impl Transaction {
 
 const TALLY: &str = "\
     SELECT client_id, secret_id, at / 60000 AS minute, \
+           CASE WHEN kind = 'token.refused' THEN COALESCE(reason, '') ELSE NULL END AS reason, \
            CAST(SUM(CASE WHEN kind = 'token.issued' THEN 1 ELSE 0 END) AS BIGINT) AS issued, \
            CAST(SUM(CASE WHEN kind = 'token.refused' THEN COALESCE({count}, 1) ELSE 0 END) AS BIGINT) \
            AS refused, \
            MAX(CASE WHEN kind = 'token.issued' THEN at ELSE NULL END) AS last_issued_at, \
-           MAX(CASE WHEN actor <> 'anonymous' THEN at ELSE NULL END) AS last_used_at \
+           MAX(CASE WHEN actor <> 'anonymous' THEN at ELSE NULL END) AS last_used_at, \
+           MIN(CASE WHEN kind = 'token.refused' THEN COALESCE({first_at}, at) ELSE NULL END) \
+           AS first_refused_at, \
+           MAX(CASE WHEN kind = 'token.refused' THEN COALESCE({last_at}, at) ELSE NULL END) \
+           AS last_refused_at \
     FROM audit_event WHERE seq > $1 AND seq <= $2 AND kind IN ('token.issued', 'token.refused') \
-    GROUP BY client_id, secret_id, at / 60000";
+    GROUP BY 1, 2, 3, 4";
 
 const COUNT_MINUTE: &str = "\
     INSERT INTO token_minute (minute, issued, refused) VALUES ($1, $2, $3) \
@@ -336,7 +418,7 @@ const COUNT_MINUTE: &str = "\
 
 const NOTE_REFUSALS: &str = "\
     INSERT INTO client_refusal (client_id, at, reason) \
-    SELECT e.client_id, e.at, e.reason FROM audit_event e WHERE e.seq IN ( \
+    SELECT e.client_id, COALESCE({last_at}, e.at), e.reason FROM audit_event e WHERE e.seq IN ( \
         SELECT MAX(seq) FROM audit_event \
         WHERE seq > $1 AND seq <= $2 AND kind = 'token.refused' AND client_id IS NOT NULL \
         GROUP BY client_id) \

@@ -29,6 +29,8 @@ pub(crate) struct Dialect {
     pub(crate) lock: Option<&'static str>,
     /// How many refusals an event stands for, where it says so in its `detail`.
     pub(crate) detail_count: &'static str,
+    /// When the first and the last of them were, in milliseconds, where it says so.
+    pub(crate) detail_times: [&'static str; 2],
     /// Takes the same lock as `taken`, if it is free.
     pub(crate) try_lock: Option<&'static str>,
     /// Every table, as `name`.
@@ -49,6 +51,10 @@ pub(crate) static SQLITE: Dialect = Dialect {
     checkpoint: Some("PRAGMA wal_checkpoint(PASSIVE)"),
     lock: None,
     detail_count: "json_extract(detail, '$.count')",
+    detail_times: [
+        "CAST(ROUND((julianday(json_extract(detail, '$.first_at')) - 2440587.5) * 86400000) AS INTEGER)",
+        "CAST(ROUND((julianday(json_extract(detail, '$.last_at')) - 2440587.5) * 86400000) AS INTEGER)",
+    ],
     try_lock: None,
     tables: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
     columns: "SELECT name, CASE WHEN type = 'TEXT' THEN 1 ELSE 0 END AS is_text, pk AS key_place \
@@ -65,6 +71,10 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     notify: Some("SELECT pg_notify('jeton_changes', $1)"),
     checkpoint: None,
     detail_count: "CAST(CAST(detail AS json) ->> 'count' AS BIGINT)",
+    detail_times: [
+        "CAST(EXTRACT(EPOCH FROM CAST(CAST(detail AS json) ->> 'first_at' AS TIMESTAMPTZ)) * 1000 AS BIGINT)",
+        "CAST(EXTRACT(EPOCH FROM CAST(CAST(detail AS json) ->> 'last_at' AS TIMESTAMPTZ)) * 1000 AS BIGINT)",
+    ],
     lock: Some("SELECT 1 FROM (SELECT pg_advisory_xact_lock($1)) AS waited"),
     try_lock: Some(
         "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN CAST(1 AS BIGINT) \

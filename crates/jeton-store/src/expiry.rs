@@ -18,6 +18,8 @@ pub enum Over {
     RevokedTokens(Timestamp),
     /// Tokens counted by client and hour, before this time.
     ClientHours(Timestamp),
+    /// Refusals counted by hour, client and reason, before this time.
+    RefusalHours(Timestamp),
     /// Tokens counted by minute, before this time.
     Minutes(Timestamp),
     /// When secrets were last used that are no more.
@@ -64,6 +66,11 @@ impl Over {
             Self::ClientHours(at) => {
                 let hour = Some(at.as_millis() / HOUR);
                 place("client_hour", &["hour", "client_id"], "hour < $1", hour)
+            }
+            Self::RefusalHours(at) => {
+                let hour = Some(at.as_millis() / HOUR);
+                let key = &["hour", "client_id", "reason"];
+                place("client_refusal_hour", key, "hour < $1", hour)
             }
             Self::Minutes(at) => {
                 let minute = Some(at.as_millis() / MINUTE);

@@ -63,6 +63,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "default server and aliases",
         include_str!("../../../migrations/0011_default_server_and_aliases.sql"),
     ),
+    (
+        12,
+        "refusals by reason",
+        include_str!("../../../migrations/0012_refusals_by_reason.sql"),
+    ),
 ];
 
 /// The number of the newest migration.

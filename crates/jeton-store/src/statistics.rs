@@ -42,6 +42,21 @@ pub struct ClientActivity {
     pub last_refusal: Option<String>,
 }
 
+/// Refusals of one client for one reason, of the last days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedClient {
+    /// The client, which may have been deleted, or never have been.
+    pub client_id: ClientId,
+    /// The reason, as the audit log has it.
+    pub reason: String,
+    /// How many since each of the times that were asked about.
+    pub refused: [i64; 3],
+    /// The first one after the client's last token; nothing where there was none after it.
+    pub since: Option<Timestamp>,
+    /// The last one.
+    pub last_at: Timestamp,
+}
+
 impl Store {
     /// Tokens from `since` on, in spans of `minutes` minutes each; spans without any are left out.
     /// A span is given by its beginning.
@@ -71,6 +86,41 @@ impl Store {
                 Ok((begin, token_count(row)?))
             })
             .collect()
+    }
+
+    /// Tokens from `since` to `until`, by the minute.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn tokens_between(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<TokenCount, StoreError> {
+        let row = self
+            .one(
+                sqlx::query(
+                    "SELECT CAST(COALESCE(SUM(issued), 0) AS BIGINT) AS issued, \
+             CAST(COALESCE(SUM(refused), 0) AS BIGINT) AS refused \
+             FROM token_minute WHERE minute >= $1 AND minute < $2",
+                )
+                .bind(since.as_millis() / MINUTE)
+                .bind(until.as_millis() / MINUTE),
+            )
+            .await?;
+        token_count(&row)
+    }
+
+    /// The first minute that is counted, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn first_token_minute(&self) -> Result<Option<Timestamp>, StoreError> {
+        let query = sqlx::query("SELECT MIN(minute) AS minute FROM token_minute");
+        let minute = self.one(query).await?.optional_integer("minute")?;
+        Ok(minute.map(|minute| Timestamp::from_millis(minute * MINUTE)))
     }
 
     /// The clients with the most tokens since the hour of `since`.
@@ -131,6 +181,58 @@ impl Store {
         token_count(&row)
     }
 
+    /// Who was refused, and why, since the hours of three times, of which the first is the earliest: clients without a
+    /// token since their last refusal, which come first, and those that were refused since `lately`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn refused_clients(
+        &self,
+        times: [Timestamp; 3],
+        lately: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RefusedClient>, StoreError> {
+        let mut query = sqlx::query(REFUSED_CLIENTS);
+        for time in times {
+            query = query.bind(time.as_millis() / HOUR);
+        }
+        let query = query.bind(lately.as_millis()).bind(i64::from(limit));
+        let rows = self.rows(query).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(RefusedClient {
+                    client_id: row.parsed("client_id")?,
+                    reason: row.text("reason")?,
+                    refused: refused_since(row)?,
+                    since: row.optional_time("since")?,
+                    last_at: row.time("last_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// How many requests of known clients were refused for each reason, since the hours of three times, of which the
+    /// first is the earliest.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn refusals_by_reason(
+        &self,
+        times: [Timestamp; 3],
+        limit: u32,
+    ) -> Result<Vec<(String, [i64; 3])>, StoreError> {
+        let mut query = sqlx::query(REFUSALS_BY_REASON);
+        for time in times {
+            query = query.bind(time.as_millis() / HOUR);
+        }
+        let rows = self.rows(query.bind(i64::from(limit))).await?;
+        rows.iter()
+            .map(|row| Ok((row.text("reason")?, refused_since(row)?)))
+            .collect()
+    }
+
     /// When a client was last active.
     ///
     /// # Errors
@@ -160,3 +262,33 @@ impl Store {
         Ok(activity)
     }
 }
+
+fn refused_since(row: &AnyRow) -> Result<[i64; 3], StoreError> {
+    Ok([
+        row.integer("refused_first")?,
+        row.integer("refused_second")?,
+        row.integer("refused_third")?,
+    ])
+}
+
+const REFUSED_CLIENTS: &str = "\
+    SELECT h.client_id AS client_id, h.reason AS reason, \
+           CAST(SUM(h.refused) AS BIGINT) AS refused_first, \
+           CAST(SUM(CASE WHEN h.hour >= $2 THEN h.refused ELSE 0 END) AS BIGINT) AS refused_second, \
+           CAST(SUM(CASE WHEN h.hour >= $3 THEN h.refused ELSE 0 END) AS BIGINT) AS refused_third, \
+           MIN(CASE WHEN h.first_at > COALESCE(u.last_issued_at, 0) THEN h.first_at \
+                    WHEN h.last_at > COALESCE(u.last_issued_at, 0) THEN u.last_issued_at \
+                    ELSE NULL END) AS since, \
+           MAX(h.last_at) AS last_at \
+    FROM client_refusal_hour h LEFT JOIN client_use u ON u.client_id = h.client_id \
+    WHERE h.hour >= $1 GROUP BY h.client_id, h.reason, u.last_issued_at \
+    HAVING MAX(h.last_at) > COALESCE(u.last_issued_at, 0) OR MAX(h.last_at) >= $4 \
+    ORDER BY CASE WHEN MAX(h.last_at) > COALESCE(u.last_issued_at, 0) THEN 0 ELSE 1 END, \
+             SUM(h.refused) DESC, h.client_id, h.reason LIMIT $5";
+
+const REFUSALS_BY_REASON: &str = "\
+    SELECT reason, CAST(SUM(refused) AS BIGINT) AS refused_first, \
+           CAST(SUM(CASE WHEN hour >= $2 THEN refused ELSE 0 END) AS BIGINT) AS refused_second, \
+           CAST(SUM(CASE WHEN hour >= $3 THEN refused ELSE 0 END) AS BIGINT) AS refused_third \
+    FROM client_refusal_hour WHERE hour >= $1 GROUP BY reason \
+    ORDER BY SUM(refused) DESC, reason LIMIT $4";

@@ -1,6 +1,7 @@
 //! The dashboard: by a real browser, and by those who send what no browser would.
 
 mod admins;
+mod attention;
 mod audit_log;
 mod browser;
 mod changes;

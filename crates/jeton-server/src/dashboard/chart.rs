@@ -1,4 +1,5 @@
-//! A bar chart as SVG: tokens issued and refused over time.
+//! A bar chart as SVG: tokens issued, and below them on a scale of their own the requests refused. It has no fixed width:
+//! places across are in percent, so that letters stay as large as they are on a narrow screen.
 
 use std::fmt::Write as _;
 
@@ -6,208 +7,439 @@ use jeton_core::Timestamp;
 use jeton_store::TokenCount;
 
 use super::format::grouped;
+use crate::service::range::Range;
 
-/// How far back a chart looks.
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// What a bar may stand for, in minutes.
+const SIZES: [i64; 9] = [1, 2, 5, 10, 15, 30, 60, 120, 240];
+/// The most bars where a chart begins with its data, and the fewest.
+const MOST: i64 = 48;
+const FEWEST: i64 = 15;
+
+/// From when to when, in bars of how many minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Range {
-    Hour,
-    Day,
-    Week,
+pub(super) struct Span {
+    pub(super) begin: Timestamp,
+    pub(super) minutes: i64,
+    bars: i64,
 }
 
-impl Range {
-    pub(super) const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Week];
+impl Span {
+    /// Of a range; where the data begins later, from there on, in finer bars.
+    pub(super) fn of(range: Range, now: Timestamp, first: Option<Timestamp>) -> Self {
+        let begin = range.begin(now);
+        let first = first.unwrap_or(now);
+        if first <= begin {
+            return Self::ending(now, begin, range.minutes());
+        }
+        let age = now.as_millis() - first.as_millis();
+        let minutes = SIZES
+            .into_iter()
+            .find(|minutes| age / (minutes * MINUTE) < MOST)
+            .unwrap_or(range.minutes())
+            .min(range.minutes());
+        let earliest = now.as_millis() - (FEWEST - 1) * minutes * MINUTE;
+        let from = Timestamp::from_millis(earliest.min(first.as_millis()));
+        Self::ending(now, from.max(begin), minutes)
+    }
 
-    /// The range of an address; a day where it names none.
-    pub(super) fn parse(text: Option<&str>) -> Option<Self> {
-        match text {
-            None | Some("") => Some(Self::Day),
-            Some(text) => Self::ALL.into_iter().find(|range| range.as_str() == text),
+    fn ending(now: Timestamp, begin: Timestamp, minutes: i64) -> Self {
+        let size = minutes * MINUTE;
+        let first = begin.as_millis().div_euclid(size);
+        let last = now.as_millis().div_euclid(size);
+        Self {
+            begin: Timestamp::from_millis(first * size),
+            minutes,
+            bars: last - first + 1,
         }
     }
 
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Week => "week",
-        }
+    fn at(self, bar: i64) -> Timestamp {
+        Timestamp::from_millis(self.begin.as_millis() + bar * self.minutes * MINUTE)
     }
 
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Hour => "Hour",
-            Self::Day => "Day",
-            Self::Week => "Week",
-        }
-    }
-
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Self::Hour => "last hour",
-            Self::Day => "last 24 hours",
-            Self::Week => "last 7 days",
-        }
-    }
-
-    /// Minutes of one bar.
-    pub(super) fn minutes(self) -> i64 {
-        match self {
-            Self::Hour => 2,
-            Self::Day => 30,
-            Self::Week => 240,
-        }
-    }
-
-    /// How many bars.
-    fn bars(self) -> i64 {
-        match self {
-            Self::Hour => 30,
-            Self::Day => 48,
-            Self::Week => 42,
-        }
-    }
-
-    fn bar_millis(self) -> i64 {
-        self.minutes() * 60_000
-    }
-
-    /// The beginning of the first bar.
-    pub(super) fn begin(self, now: Timestamp) -> Timestamp {
-        let size = self.bar_millis();
-        let last = now.as_millis() / size * size;
-        Timestamp::from_millis(last - (self.bars() - 1) * size)
+    /// The whole length, in milliseconds.
+    fn length(self) -> i64 {
+        self.bars * self.minutes * MINUTE
     }
 }
 
-const WIDTH: i64 = 960;
-const HEIGHT: i64 = 180;
-const LEFT: i64 = 56;
-const BOTTOM: i64 = 26;
-const TOP: i64 = 12;
+/// A bar in words and numbers, for those who cannot see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BarRow {
+    pub(crate) href: String,
+    pub(crate) time: String,
+    pub(crate) issued: String,
+    pub(crate) refused: String,
+}
 
-/// The chart of `counts`, each given by the beginning of its span.
-pub(super) fn svg(range: Range, now: Timestamp, counts: &[(Timestamp, TokenCount)]) -> String {
-    let begin = range.begin(now);
-    let highest = counts
-        .iter()
-        .map(|(_, count)| count.issued + count.refused)
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    let plot = HEIGHT - TOP - BOTTOM;
-    let base = HEIGHT - BOTTOM;
-    let step = (WIDTH - LEFT) / range.bars();
-    let mut svg = head(range, base, highest, counts);
-    for index in 0..range.bars() {
-        let at = Timestamp::from_millis(begin.as_millis() + index * range.bar_millis());
-        let count = counts
-            .iter()
-            .find(|(found, _)| *found == at)
-            .map_or(TokenCount::default(), |(_, count)| *count);
-        let height = |n: i64| {
-            // What happened at all is at least one pixel high.
-            if n == 0 {
-                0
-            } else {
-                (n * plot / highest).max(2)
+/// What a page shows of it.
+#[derive(Debug, Default)]
+pub(crate) struct Chart {
+    /// The scale beside the chart.
+    pub(crate) scale: String,
+    pub(crate) svg: String,
+    /// The bars that are not empty, the newest first.
+    pub(crate) rows: Vec<BarRow>,
+}
+
+const HEIGHT: i64 = 262;
+/// Where the bars of issued tokens end, and how high they are at most.
+const BASE: i64 = 168;
+const PLOT: i64 = 150;
+/// The same of the refusals.
+const REFUSED_BASE: i64 = 236;
+const REFUSED_PLOT: i64 = 40;
+
+/// A scale whose ends are round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Scale {
+    top: i64,
+    step: i64,
+}
+
+impl Scale {
+    /// At most `ticks` round steps for numbers up to `highest`.
+    fn of(highest: i64, ticks: i64) -> Self {
+        let highest = highest.max(1);
+        let mut size = 1_i64;
+        loop {
+            for step in [1, 2, 5].map(|step| size.saturating_mul(step)) {
+                if step.saturating_mul(ticks) >= highest {
+                    let top = (highest + step - 1) / step * step;
+                    return Self { top, step };
+                }
             }
-        };
-        bar(
-            &mut svg,
-            Bar {
-                x: LEFT + index * step,
-                step,
-                base,
-            },
-            height,
-            (at, count),
-        );
-        if index % (range.bars() / 6) == 0 {
-            let _ = write!(
-                svg,
-                "<text x=\"{}\" y=\"{}\">{}</text>",
-                LEFT + index * step,
-                HEIGHT - 6,
-                label(range, at)
-            );
+            size = size.saturating_mul(10);
         }
     }
+
+    /// How high a number stands in `plot` pixels; what happened at all can be seen.
+    fn height(self, number: i64, plot: i64) -> i64 {
+        if number == 0 {
+            0
+        } else {
+            (number.saturating_mul(plot) / self.top).max(2)
+        }
+    }
+}
+
+/// The chart of `counts`, each given by the beginning of its bar.
+pub(super) fn chart(span: Span, counts: &[(Timestamp, TokenCount)]) -> Chart {
+    let highest = |of: fn(&TokenCount) -> i64| counts.iter().map(|(_, count)| of(count)).max();
+    let issued = Scale::of(highest(|count| count.issued).unwrap_or(0), 4);
+    let refused = Scale::of(highest(|count| count.refused).unwrap_or(0), 2);
+    let mut chart = Chart {
+        scale: scale(issued, refused),
+        svg: head(issued, counts),
+        rows: Vec::new(),
+    };
+    labels(&mut chart.svg, span);
+    let last_filled = counts.iter().map(|(at, _)| *at).max();
+    for index in 0..span.bars {
+        let at = span.at(index);
+        let found = counts.iter().find(|(found, _)| *found == at);
+        let count = found.map_or(TokenCount::default(), |(_, count)| *count);
+        let bar = Bar {
+            span,
+            index,
+            count,
+            is_entry: Some(at) == last_filled,
+        };
+        bar.draw(&mut chart.svg, issued, refused);
+        if found.is_some() {
+            chart.rows.push(bar.row());
+        }
+    }
+    chart.svg.push_str("</svg>");
+    chart.rows.reverse();
+    chart
+}
+
+fn scale(issued: Scale, refused: Scale) -> String {
+    let mut svg = format!("<svg class=\"chart-scale\" aria-hidden=\"true\" height=\"{HEIGHT}\">");
+    let mut tick = |number: i64, y: i64| {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            svg,
+            "<text x=\"100%\" y=\"{}\" text-anchor=\"end\">{}</text>",
+            y + 4,
+            grouped(number)
+        );
+    };
+    for number in (0..=issued.top / issued.step).map(|step| step * issued.step) {
+        tick(number, BASE - number * PLOT / issued.top);
+    }
+    tick(0, REFUSED_BASE);
+    tick(refused.top, REFUSED_BASE - REFUSED_PLOT);
     svg.push_str("</svg>");
     svg
 }
 
-/// The beginning, with what a screen reader says, and the axis.
-fn head(range: Range, base: i64, highest: i64, counts: &[(Timestamp, TokenCount)]) -> String {
+/// The beginning, with what a screen reader says, and the lines.
+fn head(issued: Scale, counts: &[(Timestamp, TokenCount)]) -> String {
     let total: i64 = counts.iter().map(|(_, count)| count.issued).sum();
     let refused: i64 = counts.iter().map(|(_, count)| count.refused).sum();
-    format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-label=\"Tokens in the {}: {} issued, {} refused\">\
-         <line class=\"base\" x1=\"{LEFT}\" y1=\"{base}\" x2=\"{WIDTH}\" y2=\"{base}\"/>\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\
-         <text x=\"{}\" y=\"{base}\" text-anchor=\"end\">0</text>",
-        range.words(),
+    let mut svg = format!(
+        "<svg class=\"chart\" height=\"{HEIGHT}\" role=\"group\" aria-label=\"Tokens over time: {} issued, {} \
+         refused. The arrow keys go from bar to bar.\">",
         grouped(total),
         grouped(refused),
-        LEFT - 8,
-        TOP + 10,
-        grouped(highest),
-        LEFT - 8
+    );
+    let mut line = |class: &str, y: i64| {
+        let _ = write!(
+            svg,
+            "<line class=\"{class}\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>"
+        );
+    };
+    for number in (1..=issued.top / issued.step).map(|step| step * issued.step) {
+        line("grid", BASE - number * PLOT / issued.top);
+    }
+    line("base", BASE);
+    line("grid", REFUSED_BASE - REFUSED_PLOT);
+    line("base", REFUSED_BASE);
+    svg
+}
+
+/// The times below: days at midnight, and round hours or minutes.
+fn labels(svg: &mut String, span: Span) {
+    let steps = [5, 10, 15, 30, 60, 120, 240, 360, 720, 1_440].map(|minutes| minutes * MINUTE);
+    let step = steps.into_iter().find(|step| span.length() / step <= 7);
+    let step = step.unwrap_or(DAY);
+    let begin = span.begin.as_millis();
+    let mut at = (begin + step - 1).div_euclid(step) * step;
+    while at < begin + span.length() {
+        let part = (at - begin) * 10_000 / span.length();
+        let time = Timestamp::from_millis(at);
+        let is_midnight = at.rem_euclid(DAY) == 0;
+        let text = if is_midnight {
+            narrow_day(time)
+        } else {
+            clock(time)
+        };
+        let anchor = match part {
+            0..400 => "start",
+            400..9_400 => "middle",
+            _ => "end",
+        };
+        let x = percent(part);
+        if is_midnight {
+            let _ = write!(
+                svg,
+                "<line class=\"midnight\" x1=\"{x}\" x2=\"{x}\" y1=\"8\" y2=\"{REFUSED_BASE}\"/>"
+            );
+        }
+        let _ = write!(
+            svg,
+            "<text x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{text}</text>",
+            HEIGHT - 6
+        );
+        at += step;
+    }
+}
+
+/// One bar with all that belongs to it.
+struct Bar {
+    span: Span,
+    index: i64,
+    count: TokenCount,
+    /// Whether the keyboard comes here first.
+    is_entry: bool,
+}
+
+impl Bar {
+    fn draw(&self, svg: &mut String, issued: Scale, refused: Scale) {
+        let part = |index: i64| index * 10_000 / self.span.bars;
+        let (left, right) = (part(self.index), part(self.index + 1));
+        let gap = (right - left) / 6;
+        let (x, width) = (percent(left + gap), percent(right - left - 2 * gap));
+        let row = self.row();
+        let _ = write!(
+            svg,
+            "<a href=\"{}\" tabindex=\"{}\" aria-label=\"{}\">",
+            row.href.replace('&', "&amp;"),
+            if self.is_entry { "0" } else { "-1" },
+            row.words()
+        );
+        let mut rect = |class: &str, base: i64, height: i64| {
+            if height > 0 {
+                let _ = write!(
+                    svg,
+                    "<rect class=\"{class}\" x=\"{x}\" width=\"{width}\" y=\"{}\" height=\"{height}\"/>",
+                    base - height
+                );
+            }
+        };
+        rect("issued", BASE, issued.height(self.count.issued, PLOT));
+        let height = refused.height(self.count.refused, REFUSED_PLOT);
+        rect("refused", REFUSED_BASE, height);
+        let _ = write!(
+            svg,
+            "<rect class=\"hover\" x=\"{}\" width=\"{}\" y=\"8\" height=\"{}\"><title>{}</title></rect></a>",
+            percent(left),
+            percent(right - left),
+            REFUSED_BASE - 8,
+            row.words()
+        );
+    }
+
+    fn row(&self) -> BarRow {
+        let (begin, end) = (self.span.at(self.index), self.span.at(self.index + 1));
+        BarRow {
+            href: format!(
+                "/dashboard/audit?since={}&until={}",
+                minute(begin),
+                minute(end)
+            ),
+            time: format!("{}, {}–{}", day(begin), clock(begin), clock(end)),
+            issued: grouped(self.count.issued),
+            refused: grouped(self.count.refused),
+        }
+    }
+}
+
+impl BarRow {
+    fn words(&self) -> String {
+        format!(
+            "{} UTC: {} issued, {} refused",
+            self.time, self.issued, self.refused
+        )
+    }
+}
+
+/// Hundredths of a percent, as SVG has them.
+fn percent(part: i64) -> String {
+    format!("{}.{:02}%", part / 100, part % 100)
+}
+
+/// `2026-01-31T12:30`, as the audit log's filter takes it.
+pub(super) fn minute(at: Timestamp) -> String {
+    at.to_string().get(..16).unwrap_or_default().to_owned()
+}
+
+/// `12:30`
+pub(super) fn clock(at: Timestamp) -> String {
+    at.to_string().get(11..16).unwrap_or_default().to_owned()
+}
+
+/// `Sat 31 Jan`
+pub(super) fn day(at: Timestamp) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let text = at.to_string();
+    let number = |from: usize| {
+        text.get(from..from + 2)
+            .and_then(|two| two.parse::<usize>().ok())
+    };
+    let weekday = usize::try_from(at.as_millis().div_euclid(DAY).rem_euclid(7)).unwrap_or(0);
+    let month = number(5).and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+    format!(
+        "{} {} {}",
+        DAYS.get(weekday).unwrap_or(&""),
+        number(8).unwrap_or(0),
+        month.unwrap_or(&"")
     )
 }
 
-/// Where a bar stands.
-struct Bar {
-    x: i64,
-    step: i64,
-    base: i64,
+/// The same, for a stylesheet that leaves the date out where there is little room.
+fn narrow_day(at: Timestamp) -> String {
+    match day(at).split_once(' ') {
+        Some((weekday, date)) => format!("{weekday}<tspan class=\"date\"> {date}</tspan>"),
+        None => String::new(),
+    }
 }
 
-fn bar(
-    svg: &mut String,
-    Bar { x, step, base }: Bar,
-    height: impl Fn(i64) -> i64,
-    (at, count): (Timestamp, TokenCount),
-) {
-    let (issued, refused) = (height(count.issued), height(count.refused));
-    let width = step - 3;
-    if issued > 0 {
-        let _ = write!(
-            svg,
-            "<rect class=\"issued\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{issued}\"/>",
-            base - issued
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn scales_end_with_round_numbers() {
+        for (highest, ticks, top, step) in [
+            (0, 4, 1, 1),
+            (3, 4, 3, 1),
+            (5, 4, 6, 2),
+            (1_527, 4, 2_000, 500),
+            (1_203, 2, 2_000, 1_000),
+            (5, 2, 5, 5),
+        ] {
+            assert_eq!(Scale::of(highest, ticks), Scale { top, step }, "{highest}");
+        }
+    }
+
+    #[test]
+    fn a_young_installation_begins_where_its_data_begins() {
+        let now = at("2026-11-26T22:25:31Z");
+        let bars = |range, first: &str| {
+            let span = Span::of(range, now, Some(at(first)));
+            (span.begin.to_string(), span.minutes, span.bars)
+        };
+        let begin = |text: &str| format!("2026-11-{text}:00.000Z");
+        assert_eq!(
+            bars(Range::Day, "2026-10-01T00:00:00Z"),
+            (begin("25T23:00"), 30, 47)
+        );
+        assert_eq!(
+            bars(Range::Week, "2026-10-01T00:00:00Z"),
+            (begin("20T00:00"), 240, 42)
+        );
+        // 25 minutes of data are 26 bars of a minute, not one of half an hour.
+        assert_eq!(
+            bars(Range::Day, "2026-11-26T22:00:00Z"),
+            (begin("26T22:00"), 1, 26)
+        );
+        assert_eq!(
+            bars(Range::Week, "2026-11-25T10:00:00Z"),
+            (begin("25T10:00"), 60, 37)
+        );
+        assert_eq!(
+            bars(Range::Day, "2026-11-26T22:24:00Z"),
+            (begin("26T22:11"), 1, 15)
+        );
+        assert_eq!(
+            bars(Range::Hour, "2026-11-26T21:50:00Z"),
+            (begin("26T21:50"), 1, 36)
         );
     }
-    if refused > 0 {
-        let _ = write!(
-            svg,
-            "<rect class=\"refused\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{refused}\"/>",
-            base - issued - refused
+
+    #[test]
+    fn days_are_labelled_at_midnight_and_bars_lead_to_their_time_in_the_log() {
+        let now = at("2026-11-26T22:25:31Z");
+        let span = Span::of(Range::Week, now, Some(at("2026-10-01T00:00:00Z")));
+        let count = TokenCount {
+            issued: 1_204,
+            refused: 12,
+        };
+        let chart = chart(span, &[(at("2026-11-24T08:00:00Z"), count)]);
+        for (day, date) in [("Fri", 20), ("Sat", 21), ("Sun", 22), ("Thu", 26)] {
+            let label = format!(">{day}<tspan class=\"date\"> {date} Nov</tspan></text>");
+            assert!(chart.svg.contains(&label), "{label}: {}", chart.svg);
+        }
+        assert!(
+            chart
+                .svg
+                .contains("since=2026-11-24T08:00&amp;until=2026-11-24T12:00")
         );
-    }
-    let _ = write!(
-        svg,
-        "<rect class=\"hover\" x=\"{x}\" y=\"{TOP}\" width=\"{width}\" height=\"{}\"><title>{} UTC: {} issued, {} refused</title></rect>",
-        base - TOP,
-        minute(at),
-        grouped(count.issued),
-        grouped(count.refused)
-    );
-}
-
-/// `2026-01-31 12:30`
-fn minute(at: Timestamp) -> String {
-    at.to_string()
-        .get(..16)
-        .unwrap_or_default()
-        .replace('T', " ")
-}
-
-fn label(range: Range, at: Timestamp) -> String {
-    let text = minute(at);
-    match range {
-        Range::Hour | Range::Day => text.get(11..).unwrap_or_default().to_owned(),
-        Range::Week => text.get(5..10).unwrap_or_default().to_owned(),
+        assert!(
+            chart
+                .svg
+                .contains("Tue 24 Nov, 08:00–12:00 UTC: 1,204 issued, 12 refused")
+        );
+        assert_eq!(chart.rows.len(), 1);
+        // The last bar ends where the axis ends.
+        let last = chart.svg.rsplit("class=\"hover\" x=\"").next().unwrap();
+        let (x, rest) = last.split_once("%\" width=\"").unwrap();
+        let width = rest.split('%').next().unwrap();
+        let sum = x.parse::<f64>().unwrap() + width.parse::<f64>().unwrap();
+        assert!((sum - 100.0).abs() < 0.01, "{sum}");
+        assert!(chart.scale.contains(">1,500</text>") && chart.scale.contains(">20</text>"));
     }
 }

@@ -28,6 +28,14 @@ pub(crate) fn when(at: Timestamp, now: Timestamp) -> When {
     }
 }
 
+/// How long something has lasted, with its beginning: `3 days`.
+pub(crate) fn lasting(since: Timestamp, now: Timestamp) -> When {
+    When {
+        exact: since.to_string(),
+        words: span(now.since(since)),
+    }
+}
+
 /// The largest unit that fits.
 fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -8,6 +8,7 @@
 
 pub(crate) mod account;
 pub(crate) mod assets;
+mod attention;
 pub(crate) mod audit_log;
 mod chart;
 pub(crate) mod clients;
@@ -24,6 +25,7 @@ pub(crate) mod mcp_servers;
 pub(crate) mod oidc;
 pub(crate) mod overview;
 mod page;
+mod problem;
 mod query;
 pub(crate) mod remember;
 mod reveal;

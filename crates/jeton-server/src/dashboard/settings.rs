@@ -212,7 +212,7 @@ async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageE
 async fn api_clients(app: &App) -> Result<Vec<ApiClient>, PageError> {
     let filter = ClientFilter {
         mcp_server_id: Some(app.admin_api.id),
-        text: None,
+        ..ClientFilter::default()
     };
     let request = PageRequest {
         after: None,

@@ -73,7 +73,7 @@ pub(crate) async fn try_it(
     });
     let page = TryPage {
         page: page(&signed_in, &entry.client),
-        client: ClientView::new(&entry.client, Tab::TryIt),
+        client: ClientView::of(&app, &entry, Tab::TryIt),
         resource: query.resource,
         scope: query.scope,
         preview,

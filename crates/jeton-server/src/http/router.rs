@@ -205,6 +205,7 @@ fn dashboard_clients(client: &str) -> Router<Arc<App>> {
     use dashboard::clients::{activity, grants, list, secrets, settings, show};
     Router::new()
         .route("/dashboard/clients", get(list::list))
+        .route("/dashboard/clients/new", get(list::new))
         .route(client, get(show::show))
         .route(&format!("{client}/grants"), post(grants::put))
         .route(&format!("{client}/grants/new"), get(grants::new))

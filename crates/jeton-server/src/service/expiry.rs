@@ -14,8 +14,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const ENDED: Duration = DAY.saturating_mul(30);
 /// Clocks of verifiers may be behind.
 const REVOKED: Duration = Duration::from_secs(60 * 60);
-/// Pages show the last day by client.
-const CLIENT_HOURS: Duration = DAY.saturating_mul(3);
+/// Pages show the last week by client.
+const CLIENT_HOURS: Duration = DAY.saturating_mul(8);
 /// And the last month by minute.
 const MINUTES: Duration = DAY.saturating_mul(100);
 /// Others want to write too.
@@ -34,6 +34,7 @@ pub(crate) async fn forget(app: &App, alone: &Locked) -> Result<(), ServiceError
         Over::Invitations(now.minus(ENDED)),
         Over::RevokedTokens(now.minus(REVOKED)),
         Over::ClientHours(now.minus(CLIENT_HOURS)),
+        Over::RefusalHours(now.minus(CLIENT_HOURS)),
         Over::Minutes(now.minus(MINUTES)),
         Over::UsesOfSecrets,
         Over::UsesOfClients,

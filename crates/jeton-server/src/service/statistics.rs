@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jeton_core::{Client, ClientId, ClientSecret, Timestamp};
-use jeton_store::{ClientTallies, Lock, Locked, TokenCount, retry_on_conflict};
+use jeton_core::ClientSecret;
+use jeton_store::{ClientTallies, Lock, Locked, retry_on_conflict};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -169,71 +169,6 @@ impl Gathered {
         app.store.end_counting_clients(through).await?;
         self.after = through;
         self.through = through;
-        Ok(())
-    }
-}
-
-/// Who stands out among the clients. Finding them takes next to nothing where there are few,
-/// and tens of milliseconds where there are many: the result is kept for a thousand times as long as
-/// it took, and where that is long, made anew in the background and not by a page.
-#[derive(Debug, Default)]
-pub(crate) struct OutstandingClients(Mutex<Known>);
-
-/// Clients that stand out.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Found {
-    /// Those with the most tokens in the last 24 hours.
-    pub(crate) busiest: Vec<(ClientId, TokenCount)>,
-    /// Those that are older than a day and never got a token.
-    pub(crate) never_used: Vec<Client>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    found: Found,
-    good_until: Option<Timestamp>,
-    took: Duration,
-}
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// What takes less is not done ahead of time.
-const SLOW: Duration = Duration::from_millis(20);
-const HOW_MANY: u32 = 6;
-
-/// Who stands out.
-pub(crate) async fn outstanding_clients(app: &App) -> Result<Found, ServiceError> {
-    let now = app.clock.now();
-    let mut known = app.outstanding.0.lock().await;
-    if known.took < SLOW && known.is_old(now) {
-        known.sum(app, now).await?;
-    }
-    Ok(known.found.clone())
-}
-
-/// Finds them ahead of time, where that is slow.
-pub(crate) async fn refresh_outstanding_clients(app: &App) -> Result<(), ServiceError> {
-    let now = app.clock.now();
-    let mut known = app.outstanding.0.lock().await;
-    if known.good_until.is_none() || known.took >= SLOW && known.is_old(now) {
-        known.sum(app, now).await?;
-    }
-    Ok(())
-}
-
-impl Known {
-    fn is_old(&self, now: Timestamp) -> bool {
-        self.good_until.is_none_or(|until| until <= now)
-    }
-
-    async fn sum(&mut self, app: &App, now: Timestamp) -> Result<(), ServiceError> {
-        let begin = Instant::now();
-        let a_day_ago = now.minus(DAY);
-        self.found = Found {
-            busiest: app.store.busiest_clients(a_day_ago, HOW_MANY).await?,
-            never_used: app.store.clients_never_used(a_day_ago, HOW_MANY).await?,
-        };
-        self.took = begin.elapsed();
-        self.good_until = Some(now.plus(self.took * 1_000));
         Ok(())
     }
 }

@@ -56,6 +56,7 @@ async fn count_by_client(store: &Store, marks: &[i64]) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one log, counted in every way")]
 async fn counts_follow_the_audit_log_once_in_batches_of_any_size() {
     let world = World::new().await;
     let (busy, quiet) = (client().id, client().id);
@@ -107,6 +108,37 @@ async fn counts_follow_the_audit_log_once_in_batches_of_any_size() {
         activity.last_issued_at,
         Some(hour.plus(std::time::Duration::from_secs(120)))
     );
+    // Who was refused, for what, and since when: after the last token, and never twice.
+    let refused = async |since| {
+        let refused = world.store.refused_clients([hour, next, since], now(), 10);
+        let refused = refused.await.unwrap();
+        let refused = refused
+            .into_iter()
+            .map(|one| (one.reason, one.refused, one.since));
+        refused.collect::<Vec<_>>()
+    };
+    let minute = |minute: u64| hour.plus(std::time::Duration::from_secs(minute * 60));
+    assert_eq!(
+        refused(hour).await,
+        [
+            ("first".to_owned(), [1, 0, 1], Some(minute(5))),
+            ("second".to_owned(), [1, 0, 1], Some(minute(7))),
+        ]
+    );
+    let by_reason = world.store.refusals_by_reason([hour, next, next], 10);
+    let by_reason = by_reason.await.unwrap();
+    assert_eq!(
+        by_reason,
+        [
+            ("first".to_owned(), [1, 0, 0]),
+            ("second".to_owned(), [1, 0, 0])
+        ]
+    );
+    let first = world.store.first_token_minute().await.unwrap();
+    assert_eq!(first, Some(hour));
+    let between = world.store.tokens_between(minute(1), minute(6)).await;
+    let between = between.unwrap();
+    assert_eq!((between.issued, between.refused), (20, 1));
     let tokens = async |since| {
         world
             .store
@@ -117,4 +149,47 @@ async fn counts_follow_the_audit_log_once_in_batches_of_any_size() {
     let (all, none) = (tokens(hour).await, tokens(next).await);
     assert_eq!((all.issued, all.refused), (30, 2));
     assert_eq!((none.issued, none.refused), (0, 0));
+}
+
+#[tokio::test]
+async fn refusals_recorded_together_count_for_the_time_at_which_they_were() {
+    let world = World::new().await;
+    let id = client().id;
+    let at = |seconds: i64| Timestamp::from_seconds(1_800_000_000 + seconds);
+    let mut refused = event(AuditKind::TokenRefused);
+    (refused.client_id, refused.at) = (Some(id), at(60));
+    refused.reason = Some("invalid_client: expired secret".into());
+    let mut summary = refused.clone();
+    let detail = [
+        ("count", 4.into()),
+        ("first_at", at(1).to_string().into()),
+        ("last_at", at(9).to_string().into()),
+    ];
+    for (name, value) in detail {
+        let value: serde_json::Value = value;
+        summary.detail.insert(name.into(), value);
+    }
+    // A token that was issued in between ended the trouble, though it was recorded before the refusals.
+    let mut issued = event(AuditKind::TokenIssued);
+    (issued.client_id, issued.at) = (Some(id), at(20));
+    world.store.append_audit(&[issued, summary]).await.unwrap();
+    count_by_minute(&world.store, 2).await;
+    count_by_client(&world.store, &[0, 2]).await;
+    let times = [at(0); 3];
+    let refused = async |lately| {
+        world
+            .store
+            .refused_clients(times, lately, 10)
+            .await
+            .unwrap()
+    };
+    assert_eq!(refused(at(100)).await, []);
+    let found = refused(at(0)).await;
+    let found = found.first().unwrap();
+    assert_eq!(
+        (found.refused, found.since, found.last_at),
+        ([4; 3], None, at(9))
+    );
+    let activity = world.store.client_activity(id).await.unwrap();
+    assert_eq!(activity.last_refused_at, Some(at(9)));
 }

@@ -13,7 +13,7 @@ const OTHER: [&str; 3] = ["equipe", "é_uipe", "é%"];
 async fn names(store: &Store, text: &str) -> Vec<String> {
     let filter = ClientFilter {
         text: Some(text.to_owned()),
-        mcp_server_id: None,
+        ..ClientFilter::default()
     };
     let page = store.clients(&filter, first(10)).await.unwrap();
     let names = page.items.into_iter().map(|client| client.name.to_string());

@@ -397,12 +397,21 @@ fn list(clients: &[Value], global: &Global) -> anyhow::Result<()> {
             vec![
                 cell(client, "id"),
                 cell(client, "name"),
-                cell(client, "status"),
+                status(client),
                 grants(client),
             ]
         })
         .collect();
     table(&["ID", "NAME", "STATUS", "GRANTS"], &rows)
+}
+
+/// Its status, with what keeps it from getting tokens.
+fn status(client: &Value) -> String {
+    let status = cell(client, "status");
+    match client.pointer("/problem/code").and_then(Value::as_str) {
+        Some(code) if code != status => format!("{status}: {code}"),
+        _ => status,
+    }
 }
 
 fn show(client: &Value, global: &Global) -> anyhow::Result<()> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
-use jeton_core::{CustomClaims, Description, DisplayName, McpServerId, Scope, Timestamp, TokenTtl};
+use jeton_core::{
+    ClientProblem, CustomClaims, Description, DisplayName, McpServerId, Scope, Timestamp, TokenTtl,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -99,9 +101,11 @@ impl CreateClient {
 
 impl CreatedClientView {
     pub(super) fn of(created: CreatedClient, now: Timestamp) -> Self {
+        let (secrets, grants) = ([created.secret.clone()], [created.grant]);
+        let problem = ClientProblem::of(&created.client, &secrets, &grants, |_| true, now);
         Self {
             secret: SecretView::of(&created.secret, now),
-            client: ClientView::of(created.client, &[created.grant]),
+            client: ClientView::of(created.client, &grants, problem),
             client_secret: created.plain.expose().to_owned(),
         }
     }

@@ -57,7 +57,7 @@ pub(crate) async fn list(
     }
     let filter = ClientFilter {
         mcp_server_id: query.mcp_server_id,
-        text: None,
+        ..ClientFilter::default()
     };
     let clients = app
         .store
@@ -75,8 +75,8 @@ pub(crate) async fn list(
 }
 
 async fn view(app: &App, client: Client) -> Result<ClientView, Problem> {
-    let grants = app.store.grants_of_client(client.id).await;
-    Ok(ClientView::of(client, &grants.map_err(ServiceError::from)?))
+    let view = ClientView::read(app, client).await;
+    Ok(view.map_err(ServiceError::from)?)
 }
 
 /// The clients with a name.

@@ -8,12 +8,16 @@ pub(crate) mod show;
 pub(crate) mod update;
 
 use jeton_core::{
-    Client, ClientStatus, CustomClaims, Description, DisplayName, Grant, McpServerId, Timestamp,
+    Client, ClientProblem, ClientStatus, CustomClaims, Description, DisplayName, Grant,
+    McpServerId, Timestamp,
 };
+use jeton_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::grants::GrantView;
+use crate::app::App;
+use crate::service::client_standing;
 
 /// A client.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,6 +45,8 @@ pub(crate) struct ClientView {
     default_mcp_server_id: Option<String>,
     /// What it may, and where.
     grants: Vec<GrantView>,
+    /// What keeps it from getting tokens now; null where nothing does.
+    problem: Option<ProblemView>,
     /// When it was registered.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -51,13 +57,31 @@ pub(crate) struct ClientView {
     version: i64,
 }
 
+/// Why a client can't get any token.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProblemView {
+    /// `disabled`, `no_secret`, `secret_expired`, `secret_revoked`, `no_grant`, `mcp_server_deleted` or `no_scope`.
+    code: &'static str,
+    /// When its last secret stopped working, where that is the reason.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+}
+
 impl ClientView {
+    /// A client as it is registered now.
+    pub(super) async fn read(app: &App, client: Client) -> Result<Self, StoreError> {
+        let grants = app.store.grants_of_client(client.id).await?;
+        let entry = app.directory.find_client(client.id).await?;
+        let problem = entry.and_then(|entry| client_standing::problem(app, &entry));
+        Ok(Self::of(client, &grants, problem))
+    }
+
     /// Whether it may anything on an MCP server.
     pub(super) fn has_grant_on(&self, server: McpServerId) -> bool {
         self.grants.iter().any(|grant| grant.is_on(server))
     }
 
-    pub(crate) fn of(client: Client, grants: &[Grant]) -> Self {
+    pub(crate) fn of(client: Client, grants: &[Grant], problem: Option<ClientProblem>) -> Self {
         let default = client.granted_default(grants);
         Self {
             default_mcp_server_id: default.map(|id| id.to_string()),
@@ -69,6 +93,10 @@ impl ClientView {
             token_ttl: client.token_ttl.map(jeton_core::TokenTtl::as_seconds),
             custom_claims: client.custom_claims,
             grants: grants.iter().map(GrantView::of).collect(),
+            problem: problem.map(|problem| ProblemView {
+                code: problem.code(),
+                since: problem.since(),
+            }),
             created_at: client.created_at,
             updated_at: client.updated_at,
             version: client.version,

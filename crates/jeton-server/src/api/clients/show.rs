@@ -28,14 +28,11 @@ pub(crate) async fn show(
     ApiPath(id): ApiPath<ClientId>,
 ) -> Result<Tagged<ClientView>, Problem> {
     let client = clients::find(&app, id).await?;
-    let grants = app
-        .store
-        .grants_of_client(id)
-        .await
-        .map_err(ServiceError::from)?;
     Ok(Tagged {
         status: StatusCode::OK,
         version: client.version,
-        body: ClientView::of(client, &grants),
+        body: ClientView::read(&app, client)
+            .await
+            .map_err(ServiceError::from)?,
     })
 }

@@ -83,14 +83,11 @@ pub(crate) async fn update(
         default_mcp_server: body.default_mcp_server_id,
     };
     let client = clients::update(&app, &operator, id, change, expected).await?;
-    let grants = app
-        .store
-        .grants_of_client(id)
-        .await
-        .map_err(ServiceError::from)?;
     Ok(Tagged {
         status: StatusCode::OK,
         version: client.version,
-        body: ClientView::of(client, &grants),
+        body: ClientView::read(&app, client)
+            .await
+            .map_err(ServiceError::from)?,
     })
 }

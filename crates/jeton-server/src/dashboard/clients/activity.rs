@@ -37,7 +37,7 @@ pub(crate) async fn activity(
     let found = app.store.search_audit(&filter, query.before, ROWS).await?;
     let page = ActivityPage {
         page: page(&signed_in, &entry.client),
-        client: ClientView::new(&entry.client, Tab::Activity),
+        client: ClientView::of(&app, &entry, Tab::Activity),
         events: event_rows(&app, found.events).await?,
         older: found
             .next

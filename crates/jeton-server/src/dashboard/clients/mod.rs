@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use jeton_core::{Client, ClientId};
 
+use super::problem::ProblemView;
 use super::view::id;
 use super::{Crumb, Nav, Page, PageError, SignedIn};
 use crate::app::App;
@@ -42,6 +43,8 @@ pub(super) struct ClientView {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) enabled: bool,
+    /// What keeps it from getting tokens.
+    pub(super) problem: Option<ProblemView>,
     pub(super) version: i64,
     tab: Tab,
 }
@@ -53,8 +56,17 @@ impl ClientView {
             name: client.name.to_string(),
             description: client.description.to_string(),
             enabled: client.is_enabled(),
+            problem: None,
             version: client.version,
             tab,
+        }
+    }
+
+    /// With what keeps it from getting tokens.
+    pub(super) fn of(app: &App, entry: &ClientEntry, tab: Tab) -> Self {
+        Self {
+            problem: ProblemView::of(app, entry),
+            ..Self::new(&entry.client, tab)
         }
     }
 

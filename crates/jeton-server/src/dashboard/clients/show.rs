@@ -137,14 +137,14 @@ pub(super) async fn assemble(
     let secrets = secrets::list(app, jeton_core::SecretOwner::Client(client.id)).await?;
     Ok(ShowPage {
         page: page(signed_in, client),
-        client: ClientView::new(client, Tab::Overview),
+        client: ClientView::of(app, entry, Tab::Overview),
         secret: None,
         issued: grouped(tokens.issued),
         refused: grouped(tokens.refused),
         last_issued: activity.last_issued_at.map(|at| when(at, now)),
-        refusal: activity.last_refused_at.map(|at| Refusal {
-            at: when(at, now),
-            reason: activity.last_refusal.unwrap_or_default(),
+        refusal: activity.last_refused_at.map(|at| {
+            let reason = activity.last_refusal.unwrap_or_default();
+            Refusal::new(when(at, now), reason)
         }),
         grants: entry
             .grants

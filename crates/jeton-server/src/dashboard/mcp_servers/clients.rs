@@ -199,7 +199,7 @@ pub(super) async fn assemble(
 ) -> Result<ClientsPage, PageError> {
     let filter = ClientFilter {
         mcp_server_id: Some(server.id),
-        text: None,
+        ..ClientFilter::default()
     };
     let table_path = format!("{}/clients", path(&server.id));
     Ok(ClientsPage {

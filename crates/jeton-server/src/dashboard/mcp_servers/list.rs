@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::form::{ServerForm, fields, scopes, wants_rows};
 use super::path;
 use crate::app::App;
+use crate::dashboard::clients::table::{SortLink, id_parts};
 use crate::dashboard::format::{When, grouped, when};
 use crate::dashboard::view::{ScopeView, address, page_of_rows, scope_choices};
 use crate::dashboard::{
@@ -24,6 +25,7 @@ use crate::service::{Operator, retired_urls};
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     q: Option<String>,
+    sort: Option<String>,
     after: Option<String>,
 }
 
@@ -32,6 +34,9 @@ pub(crate) struct ListQuery {
 struct ListPage {
     page: Page,
     query: String,
+    sort: String,
+    name_column: SortLink,
+    clients_column: SortLink,
     servers: Vec<ServerRow>,
     first: Option<String>,
     next: Option<String>,
@@ -52,9 +57,21 @@ struct ServerRow {
     name: String,
     url: String,
     aliases: Vec<String>,
+    /// The first few.
     scopes: Vec<ScopeView>,
+    /// The names of the others.
+    more_scopes: Vec<String>,
     clients: String,
 }
+
+impl ServerRow {
+    fn id_parts(&self) -> (&str, &str) {
+        id_parts(&self.id)
+    }
+}
+
+/// Scopes shown of one server.
+const SCOPES: usize = 6;
 
 /// `/dashboard/mcp-servers`
 pub(crate) async fn list(
@@ -133,28 +150,30 @@ async fn render(
     status: StatusCode,
 ) -> PageResult {
     let text = query.q.unwrap_or_default();
+    let sort = query.sort.unwrap_or_default();
     let request = page_of_rows::<McpServerId>(query.after.as_deref())?;
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let mut found = app.directory.mcp_servers();
-    found.retain(|server| matches(server, &text) && request.after.is_none_or(|id| server.id < id));
+    found.retain(|server| matches(server, &text));
+    let mut found = sorted(app, found, &sort).await?;
+    if let Some(after) = request.after {
+        let read = found.iter().position(|(server, _)| server.id == after);
+        found.drain(..read.map_or(found.len(), |read| read + 1));
+    }
+    let path = "/dashboard/mcp-servers";
     let next = found
         .get(limit)
         .and(found.get(limit.saturating_sub(1)))
-        .map(|last| {
+        .map(|(last, _)| {
             let after = last.id.to_string();
-            address("/dashboard/mcp-servers", &[("q", &text), ("after", &after)])
+            address(path, &[("q", &text), ("sort", &sort), ("after", &after)])
         });
-    let mut servers = Vec::new();
-    for server in found.iter().take(limit) {
-        servers.push(ServerRow {
-            id: server.id.to_string(),
-            name: server.name.to_string(),
-            url: server.url.to_string(),
-            aliases: server.aliases.iter().map(ToString::to_string).collect(),
-            scopes: scope_choices(server, &server.scope_set()),
-            clients: grouped(app.store.count_clients(Some(server.id)).await?),
-        });
-    }
+    let servers = rows(app, found.iter().take(limit)).await?;
+    let sort_link = |one, other| {
+        SortLink::new(&sort, one, other, |sort| {
+            address(path, &[("q", &text), ("sort", sort)])
+        })
+    };
     let now = app.clock.now();
     let retired = retired_urls::list(app).await?.into_iter();
     let page = ListPage {
@@ -169,13 +188,70 @@ async fn render(
         page: Page::new(signed_in, Nav::McpServers, "MCP Servers").with_sheet(form.is_some()),
         first: request
             .after
-            .map(|_| address("/dashboard/mcp-servers", &[("q", &text)])),
+            .map(|_| address(path, &[("q", &text), ("sort", &sort)])),
+        name_column: sort_link(("name", "ascending"), ("-name", "descending")),
+        clients_column: sort_link(("-clients", "descending"), ("clients", "ascending")),
         query: text,
+        sort,
         servers,
         next,
         form,
     };
     html(status, &page)
+}
+
+async fn rows<'a>(
+    app: &App,
+    found: impl Iterator<Item = &'a (Arc<McpServer>, Option<i64>)>,
+) -> Result<Vec<ServerRow>, PageError> {
+    let mut servers = Vec::new();
+    for (server, clients) in found {
+        let clients = match clients {
+            Some(clients) => *clients,
+            None => app.store.count_clients(Some(server.id)).await?,
+        };
+        let mut scopes = scope_choices(server, &server.scope_set());
+        let more = scopes.split_off(scopes.len().min(SCOPES));
+        servers.push(ServerRow {
+            id: server.id.to_string(),
+            name: server.name.to_string(),
+            url: server.url.to_string(),
+            aliases: server.aliases.iter().map(ToString::to_string).collect(),
+            scopes,
+            more_scopes: more.into_iter().map(|scope| scope.name).collect(),
+            clients: grouped(clients),
+        });
+    }
+    Ok(servers)
+}
+
+/// In the order that the address asks for, with the number of clients where that was counted for it.
+async fn sorted(
+    app: &App,
+    servers: Vec<Arc<McpServer>>,
+    sort: &str,
+) -> Result<Vec<(Arc<McpServer>, Option<i64>)>, PageError> {
+    let mut all: Vec<_> = servers.into_iter().map(|server| (server, None)).collect();
+    match sort.trim_start_matches('-') {
+        "" => {}
+        "name" => all.sort_by_cached_key(|(server, _)| search_text(server.name.as_str())),
+        "clients" => {
+            for (server, clients) in &mut all {
+                *clients = Some(app.store.count_clients(Some(server.id)).await?);
+            }
+            all.sort_by_key(|(_, clients)| *clients);
+        }
+        _ => {
+            return Err(PageError::Refused(
+                StatusCode::BAD_REQUEST,
+                "sort is name, -name, clients or -clients.",
+            ));
+        }
+    }
+    if sort.starts_with('-') {
+        all.reverse();
+    }
+    Ok(all)
 }
 
 fn matches(server: &McpServer, text: &str) -> bool {

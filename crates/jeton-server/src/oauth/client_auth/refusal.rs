@@ -125,3 +125,57 @@ impl From<AuthRefusal> for OAuthError {
         Self::new(code, description).with_basic_challenge(in_header)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::refusal_cause::RefusalCause;
+
+    #[test]
+    fn each_recorded_reason_has_its_cause() {
+        let now = jeton_core::Timestamp::from_seconds(1);
+        let secret_id = SecretId::generate(now, &jeton_jose::OsEntropy).unwrap();
+        let in_header = true;
+        for (refusal, cause) in [
+            (
+                AuthRefusal::ExpiredSecret {
+                    in_header,
+                    secret_id,
+                },
+                RefusalCause::ExpiredSecret,
+            ),
+            (
+                AuthRefusal::RevokedSecret {
+                    in_header,
+                    secret_id,
+                },
+                RefusalCause::RevokedSecret,
+            ),
+            (
+                AuthRefusal::DisabledClient {
+                    in_header,
+                    secret_id,
+                },
+                RefusalCause::DisabledClient,
+            ),
+            (
+                AuthRefusal::WrongSecret { in_header },
+                RefusalCause::WrongSecret,
+            ),
+            (
+                AuthRefusal::MistypedSecret { in_header },
+                RefusalCause::WrongSecret,
+            ),
+            (
+                AuthRefusal::SurroundedSecret { in_header },
+                RefusalCause::WrongSecret,
+            ),
+            (
+                AuthRefusal::UnknownClient { in_header },
+                RefusalCause::UnknownClient,
+            ),
+        ] {
+            assert_eq!(RefusalCause::of(&refusal.reason()), cause, "{refusal:?}");
+        }
+    }
+}

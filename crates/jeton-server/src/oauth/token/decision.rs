@@ -92,15 +92,7 @@ pub(super) enum Refusal {
         /// Where.
         server: McpServerId,
     },
-    /// None of those asked for is in the grant.
-    #[error("none of the scopes asked for is granted to the client on this MCP server; granted: {}", granted.summary())]
-    NothingGranted {
-        /// Those that are.
-        granted: ScopeSet,
-        /// Where.
-        server: McpServerId,
-    },
-    /// Not in the grant.
+    /// Not in the grant; in the compatible profile, neither is any other that was asked for.
     #[error("the scope {scope} is not granted to the client on this MCP server; granted: {}", granted.summary())]
     ScopeNotGranted {
         /// The first that is not.
@@ -119,7 +111,6 @@ impl Refusal {
             Self::ResourceNotGranted { server, .. } => *server,
             Self::ScopeNotGranted { server, .. }
             | Self::ScopeUndefined { server, .. }
-            | Self::NothingGranted { server, .. }
             | Self::ResourceRetired { server, .. }
             | Self::ResourceSecret { server, .. }
             | Self::NoScope { server } => Some(*server),
@@ -140,9 +131,63 @@ impl From<&Refusal> for OAuthError {
             | Refusal::ResourceRetired { .. } => ErrorCode::InvalidTarget,
             Refusal::ScopeNotGranted { .. }
             | Refusal::ScopeUndefined { .. }
-            | Refusal::NothingGranted { .. }
             | Refusal::NoScope { .. } => ErrorCode::InvalidScope,
         };
         Self::new(code, refusal.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::refusal_cause::RefusalCause;
+
+    #[test]
+    fn each_recorded_reason_has_its_cause() {
+        let now = jeton_core::Timestamp::from_seconds(1);
+        let server = McpServerId::generate(now, &jeton_jose::OsEntropy).unwrap();
+        let granted = GrantedUrls::default();
+        let (scope, scopes): (Scope, ScopeSet) = ("a:b".parse().unwrap(), "c d".parse().unwrap());
+        let scope_not_granted = Refusal::ScopeNotGranted {
+            scope: scope.clone(),
+            granted: scopes.clone(),
+            server,
+        };
+        let reason = |refusal: &Refusal| OAuthError::from(refusal).reason();
+        assert_eq!(
+            RefusalCause::scope_in(&reason(&scope_not_granted)),
+            Some("a:b")
+        );
+        let undefined = Refusal::ScopeUndefined {
+            scope,
+            granted: scopes,
+            server,
+        };
+        assert_eq!(RefusalCause::scope_in(&reason(&undefined)), Some("a:b"));
+        for (refusal, cause) in [
+            (Refusal::NoGrant, RefusalCause::NoGrant),
+            (
+                Refusal::ResourceMissing {
+                    granted: granted.clone(),
+                },
+                RefusalCause::ResourceMissing,
+            ),
+            (
+                Refusal::ResourceNotGranted {
+                    server: None,
+                    granted: granted.clone(),
+                },
+                RefusalCause::ResourceNotGranted,
+            ),
+            (
+                Refusal::ResourceRetired { server, granted },
+                RefusalCause::ResourceRetired,
+            ),
+            (Refusal::NoScope { server }, RefusalCause::NoScope),
+            (undefined, RefusalCause::UnknownScope),
+            (scope_not_granted, RefusalCause::ScopeNotGranted),
+        ] {
+            assert_eq!(RefusalCause::of(&reason(&refusal)), cause, "{refusal}");
+        }
     }
 }

@@ -57,7 +57,8 @@ pub(super) fn granted_scopes(
     }
     let (scope, left_out): (Vec<Scope>, Vec<Scope>) = asked.iter().cloned().partition(is_granted);
     if scope.is_empty() {
-        return Err(Refusal::NothingGranted {
+        return Err(Refusal::ScopeNotGranted {
+            scope: first.clone(),
             granted: granted(),
             server: server.id,
         });

@@ -11,7 +11,7 @@ const NAMED: usize = 10;
 const CHARACTERS: usize = 1_000;
 
 /// URLs of the MCP servers that a client has grants on: the first of them, and how many more there are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct GrantedUrls {
     urls: Vec<String>,
     more: usize,
