@@ -174,7 +174,7 @@ async fn a_server_is_registered_without_a_query_and_told_how() {
 
 #[tokio::test]
 async fn a_secret_below_a_registered_url_reaches_no_token_and_no_record() {
-    let world = World::new().await;
+    let world = World::new(TODO, json!({}), &["todo"]).await;
     for secret in [
         world.client.client_secret.as_str(),
         "eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4In0.c2ln",
