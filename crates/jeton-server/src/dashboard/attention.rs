@@ -415,14 +415,18 @@ async fn secret_row(
         lasting: None,
         refused: None,
         last: None,
-        cure: match secret.owner {
-            SecretOwner::Client(id) => {
-                Cure::new("Rotate", format!("{}/secrets/rotate", clients::path(&id)))
-            }
-            SecretOwner::McpServer(_) => Cure::new("Replace", href),
-        },
+        cure: cure_of(secret.owner, href),
         rank: (rank, -expires_at.as_millis()),
     }))
+}
+
+fn cure_of(owner: SecretOwner, href: String) -> Cure {
+    match owner {
+        SecretOwner::Client(id) => {
+            Cure::new("Rotate", format!("{}/secrets/rotate", clients::path(&id)))
+        }
+        SecretOwner::McpServer(_) => Cure::new("Replace", href),
+    }
 }
 
 fn credentials_name(server: &McpServer) -> String {
