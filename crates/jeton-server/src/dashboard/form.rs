@@ -270,7 +270,7 @@ impl Errors {
         of_fields.map(|(field, problem)| Problem {
             field,
             label: label(field),
-            problem,
+            words: problem,
         })
     }
 }
@@ -279,7 +279,7 @@ impl Errors {
 pub(crate) struct Problem<'a> {
     pub(crate) field: &'a str,
     pub(crate) label: String,
-    pub(crate) problem: &'a str,
+    pub(crate) words: &'a str,
 }
 
 /// What a form calls a field.
@@ -295,14 +295,12 @@ fn label(field: &str) -> String {
         "old_password" => "Current password",
         "password" => "Password",
         other => {
-            return match other.strip_prefix("scope-row-") {
-                Some(row) => format!("Scope {row}"),
-                None => {
-                    let mut label = sentence(&other.replace('_', " "));
-                    label.pop();
-                    label
-                }
-            };
+            if let Some(row) = other.strip_prefix("scope-row-") {
+                return format!("Scope {row}");
+            }
+            let mut label = sentence(&other.replace('_', " "));
+            label.pop();
+            return label;
         }
     };
     words.to_owned()
@@ -322,7 +320,7 @@ mod tests {
         errors.add("custom_claims", "expected a JSON object");
         let listed: Vec<_> = errors
             .summary()
-            .map(|one| format!("{}: {}", one.label, one.problem))
+            .map(|one| format!("{}: {}", one.label, one.words))
             .collect();
         assert_eq!(
             listed,

@@ -58,7 +58,7 @@ pub(crate) async fn show(
 ) -> PageResult {
     let server = find(&app, &id).await?;
     let form = PostedForm::default();
-    let page = assemble(&signed_in, &server, &form, Errors::default());
+    let page = assemble(&signed_in, &server, &form, &Errors::default());
     html(StatusCode::OK, &page)
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn save(
         errors = Errors::given_back();
     }
     if wants_rows(&change.form) || change.form.is_given_back() {
-        let page = assemble(&change.signed_in, &server, &change.form, errors);
+        let page = assemble(&change.signed_in, &server, &change.form, &errors);
         return html(StatusCode::OK, &page);
     }
     let posted = scopes(&change.form, &mut errors);
@@ -99,7 +99,7 @@ pub(crate) async fn save(
         return toast::redirect(&app, &change.signed_in, &to, toast);
     }
     let status = errors.status();
-    let page = assemble(&change.signed_in, &server, &change.form, errors);
+    let page = assemble(&change.signed_in, &server, &change.form, &errors);
     html(status, &page)
 }
 
@@ -137,7 +137,7 @@ pub(crate) async fn rename(
         }
     }
     let nothing = PostedForm::default();
-    let mut page = assemble(&change.signed_in, &server, &nothing, Errors::default());
+    let mut page = assemble(&change.signed_in, &server, &nothing, &Errors::default());
     let status = errors.status();
     page.rename = Renaming {
         from: change.form.text("from").to_owned(),
@@ -201,13 +201,13 @@ fn assemble(
     signed_in: &SignedIn,
     server: &McpServer,
     form: &PostedForm,
-    errors: Errors,
+    errors: &Errors,
 ) -> ScopesPage {
     let rows = || (1..).zip(scope_rows(form));
     let defined = scope_choices(server, &server.scope_set()).into_iter();
     let defined = defined.map(|scope| {
         let typed = rows().find(|(_, row)| row.name == scope.name);
-        let typed = typed.map_or_else(|| scope.clone(), |typed| row(&errors, typed));
+        let typed = typed.map_or_else(|| scope.clone(), |typed| row(errors, typed));
         ScopeView {
             checked: form
                 .all("remove_scope")
@@ -220,7 +220,7 @@ fn assemble(
         defined.all(|scope| scope.name.as_str() != name)
     };
     let typed = rows().filter(|(_, typed)| is_new(typed.name));
-    let typed = typed.map(|typed| row(&errors, typed));
+    let typed = typed.map(|typed| row(errors, typed));
     let empty = (0..EMPTY_ROWS).map(|_| ScopeView::default());
     ScopesPage {
         page: page(signed_in, server),
