@@ -5,6 +5,7 @@ mod attacks;
 mod forger;
 mod honest;
 mod keys;
+mod lost_memory;
 mod memory;
 
 use jeton_tests::{Credentials, Jeton, JetonOptions};

@@ -169,9 +169,16 @@ impl MemoryFiles {
         write_private_file(&self.folder.join(NOTE), note.as_bytes()).map_err(self.error(NOTE))
     }
 
-    /// How far this server wrote; nothing where that was never noted, or a crash spoiled the file.
+    /// How far this server wrote; nothing where that was never noted, or a crash spoiled the file. Where a
+    /// checkpoint says that it was noted, a file that is missing was removed.
     pub(crate) fn end(&self) -> Result<Option<WrittenEnd>, MemoryError> {
         let Some(text) = self.read(END)? else {
+            if self.note()?.is_some() {
+                tracing::warn!(
+                    file = %self.folder.join(END).display(),
+                    "this file is missing beside audit-checkpoint.txt: how far this server wrote is not known, beyond its newest checkpoint"
+                );
+            }
             return Ok(None);
         };
         let end = serde_json::from_str::<Authenticated>(&text)

@@ -36,7 +36,11 @@ pub(crate) enum Outcome {
     /// There are no checkpoints, and none are remembered.
     New,
     /// The database continues the memory.
-    Continues,
+    Continues {
+        /// How far this server wrote is not known any more: the file was removed or altered, or a crash
+        /// spoiled it.
+        is_end_lost: bool,
+    },
     /// There was no memory; the newest checkpoint of the database is taken over.
     Adopted,
     /// Another server signed that the log stepped back, which somebody acknowledged there.
@@ -189,7 +193,9 @@ impl Comparison<'_> {
             return lost(outcome);
         }
         let outcome = match (&remembered, walked.chain.newest()) {
-            (Some(_), _) => Outcome::Continues,
+            (Some(_), _) => Outcome::Continues {
+                is_end_lost: written.is_none(),
+            },
             (None, Some(_)) => Outcome::Adopted,
             // There is nothing yet that the log would have to continue but what was written.
             (None, None) => Outcome::New,

@@ -20,7 +20,8 @@ pub(crate) async fn begin(app: &App, outcome: Outcome) -> Result<(), ServiceErro
                 return Ok(());
             }
         }
-        Outcome::Continues => {}
+        Outcome::Continues { is_end_lost: true } => end_lost(app).await?,
+        Outcome::Continues { .. } => {}
         Outcome::Adopted => adopted(app).await?,
         Outcome::AcknowledgedElsewhere => {
             let known = app.audit_memory.known.lock().await;
@@ -40,6 +41,20 @@ pub(crate) async fn begin(app: &App, outcome: Outcome) -> Result<(), ServiceErro
         Outcome::Broken(found) => return checkpoints::record_discontinuity(app, &found).await,
     }
     checkpoints::advance(app).await
+}
+
+/// How far this server wrote since its newest checkpoint could not be compared: that is recorded.
+async fn end_lost(app: &App) -> Result<(), ServiceError> {
+    let known = app.audit_memory.known.lock().await;
+    let Some(newest) = known.chain.newest() else {
+        return Ok(());
+    };
+    let mut event = app.event(AuditKind::AuditCheckpointAdopted, Actor::System)?;
+    let detail = &mut event.detail;
+    detail.insert("checkpoint".into(), newest.number.into());
+    detail.insert("seq".into(), newest.end.seq.into());
+    detail.insert("lost".into(), "audit-end.json".into());
+    checkpoints::record(app, event).await
 }
 
 /// There was nothing to compare with: that is said once.
