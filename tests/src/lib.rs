@@ -2,6 +2,7 @@
 //! people around them as [`Operator`] and [`Credentials`].
 
 mod admin;
+mod aged_log;
 mod cluster;
 mod credentials;
 mod database;

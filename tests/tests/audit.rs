@@ -83,9 +83,7 @@ async fn old_events_go_and_the_rest_stays_proven() {
         .sql("SELECT COUNT(*) FROM audit_event")
         .await;
     let old: i64 = old.trim().parse().unwrap();
-    let aged = format!("UPDATE audit_event SET at = at - {month}");
-    // Events are not to be changed: what is aged here is no longer proven, but is not to be either.
-    jeton.database().sql(&aged).await;
+    jeton.age_audit_log(month).await;
     let keep_a_week = || JetonOptions {
         flags: vec!["--audit-retention-days", "7"],
         ..JetonOptions::default()

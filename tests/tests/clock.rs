@@ -8,8 +8,8 @@ const YEAR: i64 = 365 * DAY;
 
 /// Everything that was becomes so much older: as if the clock were ahead by as much.
 async fn age(jeton: &Jeton, by: i64) {
+    jeton.age_audit_log(by).await;
     for statement in [
-        "UPDATE audit_event SET at = at - {}",
         "UPDATE signing_key SET created_at = created_at - {}, activated_at = activated_at - {}",
         "UPDATE admin_session SET created_at = created_at - {}, seen_at = seen_at - {}",
         "UPDATE void_token SET forget_at = forget_at - {}",

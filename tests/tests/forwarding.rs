@@ -300,8 +300,7 @@ async fn a_destination_that_is_gone_does_not_stop_retention_for_long() {
         jeton.restart(options).await
     };
     jeton.terminate().await;
-    let aged = format!("UPDATE audit_event SET at = at - {}", 10_i64 * 86_400_000);
-    jeton.database().sql(&aged).await;
+    jeton.age_audit_log(10 * 86_400_000).await;
     let count = async |jeton: &Jeton, kind: &str| {
         let sql = format!("SELECT COUNT(*) FROM audit_event WHERE kind = '{kind}'");
         jeton.database().sql(&sql).await.trim().to_owned()

@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::audit::forward::Forwarding;
 use crate::job;
 use crate::service::{
-    ServiceError, audit_proof, checkpoints, clock, expiry, notable_clients, readiness,
-    signing_keys, statistics,
+    ServiceError, audit_retention, audit_schema, checkpoints, clock, expiry, notable_clients,
+    readiness, signing_keys, statistics,
 };
 use crate::telemetry::{Recurring, with_causes};
 
@@ -92,7 +92,7 @@ pub(crate) fn start(app: &Arc<App>) {
             return Ok(());
         };
         match app.store.try_lock(Lock::AuditRetention).await? {
-            Some(alone) => audit_proof::prune(&app, retention, &alone).await,
+            Some(alone) => audit_retention::prune(&app, retention, &alone).await,
             None => Ok(()),
         }
     });
@@ -148,6 +148,9 @@ fn start_remembering(app: &Arc<App>) {
         CHECKPOINT_EVERY,
         |app| async move { checkpoints::advance(&app).await },
     );
+    every(app, "schema", EXPIRY_EVERY, |app| async move {
+        audit_schema::tell(&app).await
+    });
     let written = Arc::new(Mutex::new(None));
     every(app, "audit memory", REMEMBER_EVERY, move |app| {
         let written = Arc::clone(&written);

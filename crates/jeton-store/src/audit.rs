@@ -134,7 +134,8 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_audit_event(&self, seq: i64) -> Result<Option<RecordedEvent>, StoreError> {
-        self.row(sqlx::query("SELECT * FROM audit_event WHERE seq = $1").bind(seq))
+        let statement = format!("SELECT * FROM {} WHERE seq = $1", self.dialect.audit_event);
+        self.row(sqlx::query(AssertSqlSafe(statement)).bind(seq))
             .await?
             .map(|row| from_row(&row))
             .transpose()
@@ -150,13 +151,12 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<(RecordedEvent, Option<String>)>, StoreError> {
-        let rows = self
-            .rows(
-                sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2")
-                    .bind(after)
-                    .bind(i64::from(limit)),
-            )
-            .await?;
+        let statement = format!(
+            "SELECT * FROM {} WHERE seq > $1 ORDER BY seq LIMIT $2",
+            self.dialect.audit_event
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(after);
+        let rows = self.rows(query.bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
                 let event = from_row(row)?;

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use jeton_core::Timestamp;
+use sqlx::AssertSqlSafe;
 
 use crate::audit_search::OUT_OF_ORDER;
 use crate::row::Columns as _;
@@ -54,8 +55,13 @@ impl Store {
         after: i64,
         through: i64,
     ) -> Result<Vec<(i64, Timestamp)>, StoreError> {
-        let statement = "SELECT seq, at FROM audit_event WHERE seq > $1 AND seq <= $2 ORDER BY seq";
-        let query = sqlx::query(statement).bind(after).bind(through);
+        let statement = format!(
+            "SELECT seq, at FROM {} WHERE seq > $1 AND seq <= $2 ORDER BY seq",
+            self.dialect.audit_event
+        );
+        let query = sqlx::query(AssertSqlSafe(statement))
+            .bind(after)
+            .bind(through);
         let rows = self.rows(query).await?;
         rows.iter()
             .map(|row| Ok((row.integer("seq")?, row.time("at")?)))
@@ -69,9 +75,13 @@ impl Store {
         noted: &Noted,
         through: i64,
     ) -> Result<(bool, Timestamp), StoreError> {
-        let statement = "SELECT MIN(at) AS low, MAX(at) AS high FROM audit_event \
-                         WHERE seq > $1 AND seq <= $2";
-        let query = sqlx::query(statement).bind(noted.seq).bind(through);
+        let statement = format!(
+            "SELECT MIN(at) AS low, MAX(at) AS high FROM {} WHERE seq > $1 AND seq <= $2",
+            self.dialect.audit_event
+        );
+        let query = sqlx::query(AssertSqlSafe(statement))
+            .bind(noted.seq)
+            .bind(through);
         let row = self.one(query).await?;
         let (low, high) = (row.optional_time("low")?, row.optional_time("high")?);
         let latest = high.map_or(noted.latest, |high| noted.latest.max(high));
@@ -118,8 +128,12 @@ impl Store {
     }
 
     async fn oldest_audit_event(&self) -> Result<i64, StoreError> {
-        let statement = "SELECT COALESCE(MIN(seq), 1) AS seq FROM audit_event";
-        self.one(sqlx::query(statement)).await?.integer("seq")
+        let statement = format!(
+            "SELECT COALESCE(MIN(seq), 1) AS seq FROM {}",
+            self.dialect.audit_event
+        );
+        let query = sqlx::query(AssertSqlSafe(statement));
+        self.one(query).await?.integer("seq")
     }
 
     /// The parts of the log that are in the order of time, oldest first, and what has to be looked at
@@ -184,18 +198,14 @@ impl Store {
     /// The first event of a part at or after `at`, or the part's end.
     async fn bisect(&self, part: Range<i64>, at: Timestamp) -> Result<i64, StoreError> {
         let (mut low, mut high) = (part.start, part.end);
+        let statement = format!(
+            "SELECT at FROM {} WHERE seq >= $1 AND seq < $2 ORDER BY seq LIMIT 1",
+            self.dialect.audit_event
+        );
         while low < high {
             let middle = low + (high - low) / 2;
-            let row = self
-                .row(
-                    sqlx::query(
-                        "SELECT at FROM audit_event WHERE seq >= $1 AND seq < $2 \
-                         ORDER BY seq LIMIT 1",
-                    )
-                    .bind(middle)
-                    .bind(part.end),
-                )
-                .await?;
+            let query = sqlx::query(AssertSqlSafe(statement.clone()));
+            let row = self.row(query.bind(middle).bind(part.end)).await?;
             match row {
                 Some(row) if row.time("at")? < at => low = middle + 1,
                 _ => high = middle,

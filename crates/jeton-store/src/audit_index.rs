@@ -22,6 +22,8 @@ pub(crate) const SPAN: i64 = 256;
 const STEP: i64 = 8 * SPAN;
 /// So many rows are written at once: tokens wait for it.
 const ROWS: usize = 200;
+/// So many events of tokens are looked at at once.
+const TOKENS: usize = 500;
 /// So far from the time in a token's ID its event is looked for first.
 const USUALLY: Duration = Duration::from_secs(1);
 
@@ -72,17 +74,14 @@ impl Store {
     }
 
     async fn clients_by_span(&self, from: i64, through: i64) -> Result<Vec<Entry>, StoreError> {
-        let rows = self
-            .rows(
-                sqlx::query(
-                    "SELECT seq / 256 AS span, client_id, MIN(seq) AS first_seq, MAX(seq) AS last_seq \
-                     FROM audit_event WHERE seq > $1 AND seq <= $2 AND client_id IS NOT NULL \
-                     GROUP BY seq / 256, client_id ORDER BY seq / 256, client_id",
-                )
-                .bind(from)
-                .bind(through),
-            )
-            .await?;
+        let statement = format!(
+            "SELECT seq / 256 AS span, client_id, MIN(seq) AS first_seq, MAX(seq) AS last_seq \
+             FROM {} WHERE seq > $1 AND seq <= $2 AND client_id IS NOT NULL \
+             GROUP BY seq / 256, client_id ORDER BY seq / 256, client_id",
+            self.dialect.audit_event
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(from);
+        let rows = self.rows(query.bind(through)).await?;
         rows.iter()
             .map(|row| {
                 Ok(Entry {
@@ -162,17 +161,18 @@ impl Store {
         through: i64,
     ) -> Result<Option<BrokenAudit>, StoreError> {
         let through = through.min(self.audit_indexed_through().await?);
+        let audit_event = self.dialect.audit_event;
         let hidden = self
             .one(
-                sqlx::query(
-                    "SELECT MIN(seq) AS seq FROM audit_event \
+                sqlx::query(AssertSqlSafe(format!(
+                    "SELECT MIN(seq) AS seq FROM {audit_event} \
                      WHERE seq > $1 AND seq <= $2 AND client_id IS NOT NULL AND NOT EXISTS ( \
                          SELECT 1 FROM audit_client_span AS spans \
                          WHERE spans.span >= $1 / 256 AND spans.span <= $2 / 256 \
                            AND spans.span = audit_event.seq / 256 \
                            AND spans.client_id = audit_event.client_id \
                            AND first_seq <= seq AND last_seq >= seq)",
-                )
+                )))
                 .bind(after)
                 .bind(through),
             )
@@ -239,13 +239,53 @@ impl Store {
         let Some(issued) = self.issue_of_token(id).await? else {
             return Ok(None);
         };
+        let mut events = vec![issued];
+        events.extend(self.later_events_of_token(jti).await?);
+        Ok(Some(events))
+    }
+
+    /// What happened to a token after it was issued, by the one index of the log.
+    async fn later_events_of_token(&self, jti: &str) -> Result<Vec<i64>, StoreError> {
         let later = "SELECT seq FROM audit_event WHERE jti = $1 AND kind <> 'token.issued'";
         let rows = self.rows(sqlx::query(later).bind(jti.to_owned())).await?;
-        let mut events = vec![issued];
-        for row in &rows {
-            events.push(row.integer("seq")?);
+        rows.iter().map(|row| row.integer("seq")).collect()
+    }
+
+    /// The first of the events after `after` through `through` that a search by token should find and
+    /// does not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn hidden_token_event(
+        &self,
+        after: i64,
+        through: i64,
+    ) -> Result<Option<BrokenAudit>, StoreError> {
+        let statement = format!(
+            "SELECT seq, jti FROM {} WHERE seq > $1 AND seq <= $2 AND jti IS NOT NULL \
+             AND kind <> 'token.issued' ORDER BY seq LIMIT {TOKENS}",
+            self.dialect.audit_event
+        );
+        let mut after = after;
+        loop {
+            let query = sqlx::query(AssertSqlSafe(statement.clone())).bind(after);
+            let rows = self.rows(query.bind(through)).await?;
+            for row in &rows {
+                after = row.integer("seq")?;
+                // Exactly as a search does.
+                let found = self.later_events_of_token(&row.text("jti")?).await?;
+                if !found.contains(&after) {
+                    return Ok(Some(BrokenAudit {
+                        seq: after,
+                        reason: BrokenReason::HiddenToken,
+                    }));
+                }
+            }
+            if rows.len() < TOKENS {
+                return Ok(None);
+            }
         }
-        Ok(Some(events))
     }
 
     /// The record of a token's issue, found by the time in its ID.
@@ -267,10 +307,11 @@ impl Store {
         for slack in [USUALLY, OUT_OF_ORDER] {
             let (since, until) = (id.made_at().minus(slack), id.made_at().plus(slack));
             for range in self.audit_ranges(Some(since), Some(until)).await? {
-                let query = sqlx::query(
-                    "SELECT seq FROM audit_event WHERE seq >= $1 AND seq < $2 AND jti = $3 \
+                let query = sqlx::query(AssertSqlSafe(format!(
+                    "SELECT seq FROM {} WHERE seq >= $1 AND seq < $2 AND jti = $3 \
                      AND kind = 'token.issued' LIMIT 1",
-                );
+                    self.dialect.audit_event
+                )));
                 let query = query.bind(range.start).bind(range.end);
                 if let Some(row) = self.row(query.bind(id.to_string())).await? {
                     return row.integer("seq").map(Some);

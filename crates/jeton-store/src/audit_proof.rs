@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jeton_core::AuditKind;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::audit::Columns;
@@ -49,6 +50,11 @@ pub enum BrokenReason {
         "a search by client does not find this event: what leads to it (table audit_client_span) was altered"
     )]
     Hidden,
+    /// The same, by token.
+    #[error(
+        "a search by token does not find this event: the index that leads to it (audit_event_jti) was altered"
+    )]
+    HiddenToken,
     /// The same, by time.
     #[error(
         "a search by time may not find this event: that the clock was set back there (table audit_clock_step) was removed"
@@ -90,25 +96,43 @@ pub struct AuditWalk<'a> {
 
 /// Rows read at once.
 const STEP: i64 = 1_000;
+/// No batch that a server writes has more events, by far: a forged log is not kept in memory whole.
+const LARGEST_BATCH: usize = 10_000;
 /// How often the end of the log is asked for before it is called foreign.
 const ASK_END: u32 = 5;
 /// How long after one another.
 const ASK_END_AGAIN: Duration = Duration::from_millis(20);
 
 /// The walk: what is proven so far, and the batch that is being read.
-struct Walk {
-    proven: AuditEnd,
+pub(crate) struct Walk {
+    pub(crate) proven: AuditEnd,
     batch: Vec<(i64, Columns)>,
     events: u64,
     /// Hashes by the last events of batches, where a checkpoint may point.
     ends: BTreeMap<i64, String>,
     discontinuities: Vec<i64>,
+    /// What of it is old, where that is asked.
+    pub(crate) age: Option<Age>,
     /// What authenticates batches, and after which event they have to be authenticated.
     key: BatchKey,
     authentic_after: i64,
 }
 
 impl Walk {
+    /// From the end `begin` on. Batches after `authentic_after` have to be a server's.
+    pub(crate) fn from(store: &Store, begin: AuditEnd, authentic_after: i64) -> Self {
+        Self {
+            ends: BTreeMap::from([(begin.seq, begin.hash.clone())]),
+            proven: begin,
+            batch: Vec::new(),
+            events: 0,
+            discontinuities: Vec::new(),
+            age: None,
+            key: store.batch_key.clone(),
+            authentic_after,
+        }
+    }
+
     fn broken(&self, reason: BrokenReason) -> BrokenAudit {
         BrokenAudit {
             seq: self.proven.seq + 1,
@@ -129,6 +153,12 @@ impl Walk {
         if columns.kind() == Some(AuditKind::AuditDiscontinuity.as_str()) {
             self.discontinuities.push(seq);
         }
+        if self.batch.len() >= LARGEST_BATCH {
+            return Ok(Some(self.broken(BrokenReason::Altered)));
+        }
+        if let Some(age) = &mut self.age {
+            age.newest = age.newest.max(columns.at);
+        }
         self.batch.push((seq, columns));
         self.events += 1;
         let Some(text) = row.optional_text("batch_hash")? else {
@@ -143,10 +173,50 @@ impl Walk {
             return Ok(Some(self.broken(BrokenReason::Foreign)));
         }
         self.ends.insert(seq, end.hash.clone());
+        if let Some(age) = &mut self.age
+            && age.newest < age.before
+            && seq <= age.through
+        {
+            age.old = Some(end.clone());
+        }
         self.proven = end;
         self.batch.clear();
         Ok(None)
     }
+
+    /// Whether the checkpoints and other known ends among the batches walked since this was last asked are
+    /// those of the log; what is known of later ones has to be there, too, where the log ends.
+    pub(crate) fn contradicts(
+        &mut self,
+        known: &[(AuditEnd, BrokenReason)],
+        is_end: bool,
+    ) -> Option<BrokenAudit> {
+        let first = self.ends.keys().next().copied().unwrap_or(self.proven.seq);
+        let through = if is_end { i64::MAX } else { self.proven.seq };
+        let found = known.iter().find_map(|(end, reason)| {
+            let places = known_places(std::slice::from_ref(end), first, through);
+            contradicted(self, &places, *reason)
+        });
+        self.ends = BTreeMap::from([(self.proven.seq, self.proven.hash.clone())]);
+        found
+    }
+
+    /// The last event whose batch is proven before the batches that [`Self::contradicts`] looks at.
+    pub(crate) fn first_end(&self) -> i64 {
+        self.ends.keys().next().copied().unwrap_or(self.proven.seq)
+    }
+}
+
+/// Which of the walked events are old.
+pub(crate) struct Age {
+    /// Old is what is from before this time.
+    pub(crate) before: i64,
+    /// Nothing after this event is asked about.
+    pub(crate) through: i64,
+    /// The latest time walked.
+    pub(crate) newest: i64,
+    /// The last batch that is old with everything before it.
+    pub(crate) old: Option<AuditEnd>,
 }
 
 impl Store {
@@ -176,15 +246,8 @@ impl Store {
         let newest = self.last_audit_note().await?;
         let (begin, mut checkpoints) = self.audit_begin(what.after, newest.as_ref()).await?;
         let first = begin.seq;
-        let mut walk = Walk {
-            ends: BTreeMap::from([(begin.seq, begin.hash.clone())]),
-            proven: begin,
-            batch: Vec::new(),
-            events: 0,
-            discontinuities: Vec::new(),
-            key: self.batch_key.clone(),
-            authentic_after: what.authentic_after.unwrap_or(i64::MAX),
-        };
+        let authentic_after = what.authentic_after.unwrap_or(i64::MAX);
+        let mut walk = Walk::from(self, begin, authentic_after);
         let (mut broken, is_end) = self.walk_events(&mut walk, what.limit).await?;
         let through = if is_end { i64::MAX } else { walk.proven.seq };
         let mut notes = Vec::new();
@@ -221,7 +284,7 @@ impl Store {
     }
 
     /// Walks until `limit` events are proven, something does not fit, or the log ends.
-    async fn walk_events(
+    pub(crate) async fn walk_events(
         &self,
         walk: &mut Walk,
         limit: i64,
@@ -231,13 +294,12 @@ impl Store {
         let mut is_end = false;
         while broken.is_none() && !is_end && walk.proven.seq - first < limit {
             let last = walk.batch.last().map_or(walk.proven.seq, |(seq, _)| *seq);
-            let rows = self
-                .rows(
-                    sqlx::query("SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2")
-                        .bind(last)
-                        .bind(STEP),
-                )
-                .await?;
+            let statement = format!(
+                "SELECT * FROM {} WHERE seq > $1 ORDER BY seq LIMIT $2",
+                self.dialect.audit_event
+            );
+            let query = sqlx::query(AssertSqlSafe(statement)).bind(last);
+            let rows = self.rows(query.bind(STEP)).await?;
             is_end = i64::try_from(rows.len()).is_ok_and(|rows| rows < STEP);
             for row in &rows {
                 broken = walk.step(row)?;

@@ -279,7 +279,7 @@ impl Store {
         if text.is_some() {
             let _ = write!(sql, ", {} AS searched", audit_text::SEARCHED);
         }
-        sql.push_str(" FROM audit_event WHERE ");
+        let _ = write!(sql, " FROM {} WHERE ", self.dialect.audit_event);
         part.push(&mut sql);
         for (number, (condition, _)) in (1..).zip(&conditions) {
             let _ = write!(sql, " AND {condition} ${number}");
@@ -306,11 +306,11 @@ impl Store {
 
     /// One more than the number of the newest event.
     pub(crate) async fn end_of_audit(&self) -> Result<i64, StoreError> {
-        let row = self
-            .one(sqlx::query(
-                "SELECT COALESCE(MAX(seq), 0) AS seq FROM audit_event",
-            ))
-            .await?;
+        let statement = format!(
+            "SELECT COALESCE(MAX(seq), 0) AS seq FROM {}",
+            self.dialect.audit_event
+        );
+        let row = self.one(sqlx::query(AssertSqlSafe(statement))).await?;
         Ok(row.integer("seq")? + 1)
     }
 

@@ -10,6 +10,17 @@ use crate::row::placeholders;
 pub(crate) struct Dialect {
     /// What people call it.
     pub(crate) name: &'static str,
+    /// The audit log, as it is read: by the number of an event and by no index, since an index can be made to lie
+    /// by whoever can write the file.
+    pub(crate) audit_event: &'static str,
+    /// Whether whoever can write to the database can also write what an index holds.
+    pub(crate) indexes_can_lie: bool,
+    /// Everything that the schema holds, as `kind`, `name`, `owner` (a table) and `definition`.
+    pub(crate) schema: &'static str,
+    /// What it has to hold, if that cannot be made in memory; a line is one of these, its parts separated by tabs.
+    pub(crate) expected_schema: Option<&'static str>,
+    /// Reads as `search_path` where names are looked up.
+    pub(crate) search_path: Option<&'static str>,
     /// What a primary key of 64 bits is called.
     pub(crate) row_number: &'static str,
     /// What stands behind a table that is kept in the order of its key.
@@ -41,6 +52,12 @@ pub(crate) struct Dialect {
 
 pub(crate) static SQLITE: Dialect = Dialect {
     name: "SQLite",
+    audit_event: "audit_event NOT INDEXED",
+    indexes_can_lie: true,
+    schema: "SELECT type AS kind, name, tbl_name AS owner, COALESCE(sql, '') AS definition \
+             FROM sqlite_master ORDER BY type, name",
+    expected_schema: None,
+    search_path: None,
     // SQLite keeps this without an index of its own.
     row_number: "INTEGER PRIMARY KEY",
     clustered: "WITHOUT ROWID",
@@ -63,6 +80,11 @@ pub(crate) static SQLITE: Dialect = Dialect {
 
 pub(crate) static POSTGRES: Dialect = Dialect {
     name: "PostgreSQL",
+    audit_event: "audit_event",
+    indexes_can_lie: false,
+    schema: include_str!("schema_postgres.sql"),
+    expected_schema: Some(include_str!("schema_postgres.txt")),
+    search_path: Some("SHOW search_path"),
     row_number: "BIGINT PRIMARY KEY",
     clustered: "",
     lock_audit_head: "SELECT last_seq, head_hash FROM audit_head WHERE id = 1 FOR UPDATE",

@@ -186,3 +186,24 @@ fn batch_hash(previous: &str, events: &[Vec<Value>]) -> String {
     }
     hex::encode(context.finish().as_ref())
 }
+
+impl Forger {
+    /// Several statements on one connection of SQLite, as whoever can write the file sends them.
+    pub(crate) async fn script(&self, statements: &str) {
+        let TestDatabase::Sqlite(file) = &self.database else {
+            panic!("not SQLite");
+        };
+        let script = "import sqlite3,sys
+c = sqlite3.connect(sys.argv[1], timeout=10)
+c.executescript(sys.argv[2])
+c.commit()";
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).arg(file).arg(statements);
+        let done = command.output().await.unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+}

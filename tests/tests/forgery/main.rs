@@ -3,10 +3,12 @@
 
 mod attacks;
 mod forger;
+mod hidden;
 mod honest;
 mod keys;
 mod lost_memory;
 mod memory;
+mod retention;
 
 use jeton_tests::{Credentials, Jeton, JetonOptions};
 

@@ -36,6 +36,8 @@ pub(crate) struct AuditVerification {
     complete: bool,
     /// What does not fit; null if everything does.
     broken: Option<BrokenView>,
+    /// What the database holds that Jeton did not make, and that hides no event; with the first span only.
+    foreign_objects: Vec<String>,
 }
 
 /// What does not fit.
@@ -60,6 +62,7 @@ impl From<Verified> for AuditVerification {
             events: span.events,
             checkpoints: span.checkpoints,
             complete: span.is_end,
+            foreign_objects: span.foreign,
             broken: span.broken.map(|broken| BrokenView {
                 seq: broken.seq,
                 reason: broken.reason,

@@ -154,7 +154,7 @@ pub(crate) struct Chain {
     newest: Option<(Checkpoint, String)>,
     key: Option<NoteVerifier>,
     retired: Vec<NoteVerifier>,
-    acknowledged: i64,
+    acknowledged: Option<(AuditEnd, Timestamp)>,
     acknowledgement: Option<String>,
 }
 
@@ -188,7 +188,13 @@ impl Chain {
 
     /// The event up to which somebody acknowledged that the log stepped back; 0 where nobody did.
     pub(crate) fn acknowledged(&self) -> i64 {
-        self.acknowledged
+        self.acknowledged.as_ref().map_or(0, |(end, _)| end.seq)
+    }
+
+    /// The end of the log that somebody acknowledged before this time.
+    pub(crate) fn acknowledged_before(&self, time: Timestamp) -> Option<&AuditEnd> {
+        let (end, at) = self.acknowledged.as_ref()?;
+        (*at < time).then_some(end)
     }
 
     /// Why the log last stepped back.
@@ -271,7 +277,7 @@ impl Chain {
             self.key = signer;
         }
         if checkpoint.acknowledges.is_some() {
-            self.acknowledged = checkpoint.end.seq;
+            self.acknowledged = Some((checkpoint.end.clone(), checkpoint.at));
             self.acknowledgement.clone_from(&checkpoint.acknowledges);
         }
         self.newest = Some((checkpoint, note.clone()));

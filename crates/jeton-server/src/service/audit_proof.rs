@@ -1,22 +1,14 @@
-//! The proof of the audit log: walking its chain past signed checkpoints and what this server remembers,
-//! and removing what is old.
+//! The proof of the audit log: walking its chain past signed checkpoints and what this server remembers.
 //!
 //! The chain alone shows that nothing between its ends was altered, and that servers wrote it. A checkpoint
 //! signs an end of it, so that everything before it is proven; what a server remembers shows that nothing
 //! was put back.
 
-use std::time::Duration;
-
-use jeton_core::{Actor, AuditEvent, AuditKind, Timestamp};
 use jeton_jose::{UnverifiedToken, verify_statement};
-use jeton_store::{
-    AuditCheckpoint, AuditEnd, AuditSpan, AuditWalk, BrokenAudit, BrokenReason, Lock, Locked,
-};
+use jeton_store::{AuditCheckpoint, AuditEnd, AuditSpan, AuditWalk, BrokenAudit, BrokenReason};
 use serde::Deserialize;
 
-use super::checkpoints::{self, Extra};
-use super::clock::{self, Trust};
-use super::{ServiceError, statistics};
+use super::{ServiceError, audit_schema, checkpoints};
 use crate::app::App;
 use crate::audit::{Chain, Known, WHAT_TO_DO, walk};
 
@@ -47,6 +39,8 @@ pub(crate) struct Verified {
     pub(crate) is_end: bool,
     /// What does not fit.
     pub(crate) broken: Option<Broken>,
+    /// What of the database is not Jeton's, and hides no event.
+    pub(crate) foreign: Vec<String>,
 }
 
 /// What does not fit.
@@ -71,6 +65,9 @@ const COMPARE: &str = "what comes before is proven; compare the rest with an exp
 impl From<BrokenAudit> for Broken {
     fn from(broken: BrokenAudit) -> Self {
         let next_step = match broken.reason {
+            BrokenReason::HiddenToken => {
+                "stop the server and run REINDEX audit_event_jti in the database; the events themselves are proven"
+            }
             BrokenReason::Hidden | BrokenReason::HiddenTime => {
                 "run jeton audit reindex, which makes the list anew; the events themselves are proven"
             }
@@ -112,6 +109,19 @@ impl MustHold {
 /// Walks the chain on from `after`, and verifies the checkpoints on the way. From the beginning, it also
 /// verifies that the checkpoints continue one another, and what this server remembers.
 pub(crate) async fn verify(app: &App, after: i64) -> Result<Verified, ServiceError> {
+    if after > 0 {
+        return verify_events(app, after).await;
+    }
+    let schema = app.store.check_schema().await?;
+    let mut verified = match audit_schema::broken(&schema) {
+        Some(broken) => Verified::unwalked(broken),
+        None => verify_events(app, after).await?,
+    };
+    verified.foreign = schema.foreign;
+    Ok(verified)
+}
+
+async fn verify_events(app: &App, after: i64) -> Result<Verified, ServiceError> {
     // What other servers signed meanwhile is taken over, and what was cut off since is noticed, first.
     let must_hold = {
         let mut known = app.audit_memory.known.lock().await;
@@ -123,13 +133,7 @@ pub(crate) async fn verify(app: &App, after: i64) -> Result<Verified, ServiceErr
     if after <= 0
         && let Some(broken) = verify_checkpoints(app).await?
     {
-        return Ok(Verified {
-            last: 0,
-            events: 0,
-            checkpoints: 0,
-            is_end: false,
-            broken: Some(broken),
-        });
+        return Ok(Verified::unwalked(broken));
     }
     if must_hold.authentic_after.is_none() {
         let span = verify_earlier_form(app, after).await?;
@@ -172,12 +176,30 @@ fn verified(span: AuditSpan) -> Verified {
         checkpoints: span.notes.len() + span.checkpoints.len(),
         is_end: span.is_end,
         broken: span.broken.map(Broken::from),
+        foreign: Vec::new(),
+    }
+}
+
+impl Verified {
+    /// What does not fit was found before the first event.
+    fn unwalked(broken: Broken) -> Self {
+        Self {
+            last: 0,
+            events: 0,
+            checkpoints: 0,
+            is_end: false,
+            broken: Some(broken),
+            foreign: Vec::new(),
+        }
     }
 }
 
 /// What leads to events and does not lead to all of them.
 async fn misled(app: &App, after: i64, last: i64) -> Result<Option<BrokenAudit>, ServiceError> {
-    match app.store.hidden_audit_event(after, last).await? {
+    if let Some(hidden) = app.store.hidden_audit_event(after, last).await? {
+        return Ok(Some(hidden));
+    }
+    match app.store.hidden_token_event(after, last).await? {
         Some(hidden) => Ok(Some(hidden)),
         None => Ok(app.store.hidden_clock_step(after, last).await?),
     }
@@ -253,100 +275,4 @@ fn is_signed(app: &App, checkpoint: &AuditCheckpoint) -> bool {
             && statement.batch_hash == checkpoint.batch_hash
             && statement.pruned == checkpoint.pruned_at.is_some()
     })
-}
-
-/// Removes events that are older than `retention`: first a signed checkpoint says so, from which the
-/// chain begins from then on, then they go a part at a time. Where the log does not continue what this
-/// server remembers, nothing is removed.
-pub(crate) async fn prune(
-    app: &App,
-    retention: Duration,
-    alone: &Locked,
-) -> Result<(), ServiceError> {
-    if clock::look(app).await? == Trust::Doubted {
-        return Ok(());
-    }
-    let before = app.clock.now().minus(retention);
-    // What is not counted yet is kept.
-    statistics::count(app).await?;
-    let Some(through) = prune_signed(app, before).await? else {
-        return Ok(());
-    };
-    if through > 0 {
-        while app.store.delete_pruned_audit(through, alone).await? {
-            // Others want to write too.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-    Ok(())
-}
-
-/// Gives the last event that may go, as the newest checkpoint says; nothing where it may say nothing.
-async fn prune_signed(app: &App, before: Timestamp) -> Result<Option<i64>, ServiceError> {
-    let prunable = prunable(app, before).await?;
-    let mut known = app.audit_memory.known.lock().await;
-    let _alone = app.store.lock(Lock::AuditCheckpoints).await?;
-    if !checkpoints::follow(app, &mut known).await? {
-        return Ok(None);
-    }
-    let Some(newest) = known.chain.newest() else {
-        return Ok(None);
-    };
-    let done = newest.pruned.seq;
-    let Some(end) = prunable.filter(|end| end.seq > done && end.seq <= known.proven.seq) else {
-        return Ok(Some(done));
-    };
-    let mut event = app.event(AuditKind::AuditPruned, Actor::System)?;
-    event.detail.insert("through_seq".into(), end.seq.into());
-    event
-        .detail
-        .insert("older_than".into(), before.to_string().into());
-    let through = end.seq;
-    let mut events = skipped(app, through).await?;
-    for event in &events {
-        tracing::warn!(detail = ?event.detail, "retention removes events that a destination has not received");
-    }
-    events.push(event);
-    let extra = Extra {
-        pruned: Some(end),
-        events,
-        ..Extra::default()
-    };
-    checkpoints::sign(app, &mut known, extra).await?;
-    let mut tx = app.store.begin().await?;
-    tx.skip_audit_forwards(through).await?;
-    tx.commit().await?;
-    Ok(Some(through))
-}
-
-/// What is old enough, counted for the dashboard, and forwarded where it is to be, unless a destination has been
-/// away for too long.
-async fn prunable(app: &App, before: Timestamp) -> Result<Option<AuditEnd>, ServiceError> {
-    let Some(end) = app.store.audit_batch_end_at(before).await? else {
-        return Ok(None);
-    };
-    let waited = app
-        .store
-        .audit_batch_end_at(before.minus(app.audit_forward_wait));
-    let waited = waited.await?.map_or(0, |end| end.seq);
-    let used = app.store.audit_used_through(waited).await?;
-    if end.seq <= used {
-        return Ok(Some(end));
-    }
-    Ok(app.store.audit_batch_end(used + 1).await?)
-}
-
-/// The destinations that have not received everything through `seq`, each as an event.
-async fn skipped(app: &App, seq: i64) -> Result<Vec<AuditEvent>, ServiceError> {
-    let mut events = Vec::new();
-    for (destination, received) in app.store.audit_forwards_behind(seq).await? {
-        let mut event = app.event(AuditKind::AuditForwardSkipped, Actor::System)?;
-        event
-            .detail
-            .insert("destination".into(), destination.into());
-        event.detail.insert("after_seq".into(), received.into());
-        event.detail.insert("through_seq".into(), seq.into());
-        events.push(event);
-    }
-    Ok(events)
 }

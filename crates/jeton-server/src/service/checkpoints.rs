@@ -215,7 +215,7 @@ async fn follow_acknowledgement(app: &App, known: &mut Known) -> Result<bool, Se
 }
 
 /// Says that the log does not continue, in every place where somebody may look.
-async fn discontinued(
+pub(super) async fn discontinued(
     app: &App,
     found: Discontinuity,
     written: Option<AuditEnd>,

@@ -5,6 +5,8 @@ pub(crate) mod admins;
 pub(crate) mod audit_export;
 pub(crate) mod audit_index;
 pub(crate) mod audit_proof;
+pub(crate) mod audit_retention;
+pub(crate) mod audit_schema;
 pub(crate) mod audit_start;
 pub(crate) mod checkpoint_keys;
 pub(crate) mod checkpoint_note;

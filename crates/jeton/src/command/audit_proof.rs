@@ -69,6 +69,11 @@ pub(crate) async fn verify(admin: &Admin, verify: &Verify, global: &Global) -> a
         }
         output::json(&document)?;
     }
+    for foreign in walked.foreign.iter().filter_map(Value::as_str) {
+        output::say(&format!(
+            "warning: {foreign}. It hides no event; remove it from the database if it is not yours"
+        ));
+    }
     if let Some(kept) = kept.filter(|_| !kept_fits) {
         bail!(
             "the audit log is not the one of this checkpoint, number {} of {}: {}",
@@ -115,6 +120,7 @@ struct Walked {
     checkpoints: i64,
     last: i64,
     broken: Option<Value>,
+    foreign: Vec<Value>,
 }
 
 impl Walked {
@@ -125,6 +131,7 @@ impl Walked {
             "checkpoints": self.checkpoints,
             "last_seq": self.last,
             "broken": self.broken,
+            "foreign_objects": self.foreign,
         })
     }
 }
@@ -135,6 +142,7 @@ async fn walk(admin: &Admin) -> anyhow::Result<Walked> {
         checkpoints: 0,
         last: 0,
         broken: None,
+        foreign: Vec::new(),
     };
     let mut progress = Progress::new("verified", "event");
     let mut path = "/audit-verification".to_owned();
@@ -145,6 +153,10 @@ async fn walk(admin: &Admin) -> anyhow::Result<Walked> {
         walked.events += number("events");
         walked.checkpoints += number("checkpoints");
         progress.show(walked.events);
+        let foreign = span.get("foreign_objects").and_then(Value::as_array);
+        walked
+            .foreign
+            .extend(foreign.into_iter().flatten().cloned());
         walked.broken = span
             .get("broken")
             .filter(|broken| !broken.is_null())
