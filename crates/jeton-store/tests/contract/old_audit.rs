@@ -38,10 +38,10 @@ async fn proven(store: &Store, through: i64, known: Vec<AuditEnd>) -> OldStep {
     }
 }
 
-fn reason(step: OldStep) -> (i64, BrokenReason) {
+fn reason(step: OldStep) -> Option<(i64, BrokenReason)> {
     match step {
-        OldStep::Broken(broken) => (broken.seq, broken.reason),
-        other => panic!("{other:?}"),
+        OldStep::Broken(broken) => Some((broken.seq, broken.reason)),
+        _ => None,
     }
 }
 
@@ -65,15 +65,15 @@ async fn only_what_is_old_by_its_hash_is_old() {
         hash: "0".repeat(64),
     };
     let step = proven(store, 20, vec![other]).await;
-    assert_eq!(reason(step), (6, BrokenReason::Remembered));
+    assert_eq!(reason(step), Some((6, BrokenReason::Remembered)));
     world
         .sql("UPDATE audit_event SET at = at - 86400000 WHERE seq > 30")
         .await;
     let step = proven(store, 40, Vec::new()).await;
-    assert_eq!(reason(step), (31, BrokenReason::Altered));
+    assert_eq!(reason(step), Some((31, BrokenReason::Altered)));
     world.sql("DELETE FROM audit_event WHERE seq = 4").await;
     let step = proven(store, 20, Vec::new()).await;
-    assert_eq!(reason(step).1, BrokenReason::Missing);
+    assert!(matches!(reason(step), Some((_, BrokenReason::Missing))));
 }
 
 #[tokio::test]
@@ -86,9 +86,9 @@ async fn a_batch_that_no_server_wrote_is_not_removed() {
         .sql("UPDATE audit_event SET batch_hash = SUBSTR(batch_hash, 1, 64) WHERE seq = 10")
         .await;
     let step = proven(store, 20, Vec::new()).await;
-    assert_eq!(reason(step), (9, BrokenReason::Foreign));
+    assert_eq!(reason(step), Some((9, BrokenReason::Foreign)));
     // Nor one without an end.
     world.sql("UPDATE audit_event SET batch_hash = NULL").await;
     let step = proven(store, 20, Vec::new()).await;
-    assert_eq!(reason(step), (1, BrokenReason::Foreign));
+    assert_eq!(reason(step), Some((1, BrokenReason::Foreign)));
 }
