@@ -37,6 +37,9 @@ pub struct AuditFilter {
     pub until: Option<Timestamp>,
     /// Whose texts hold this, folded (see [`search_text`]).
     pub text: Option<String>,
+    /// Beside those whose texts hold `text`: about or by one of these clients, MCP servers and admins, given by
+    /// their IDs, because their names hold it.
+    pub named: Vec<String>,
 }
 
 /// What a search through part of the log found.
@@ -87,6 +90,21 @@ impl AuditFilter {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// Whether an event is about or by one of those whose names hold the text.
+    fn is_of_named(&self, row: &AnyRow) -> Result<bool, StoreError> {
+        if self.named.is_empty() {
+            return Ok(false);
+        }
+        let actor = row.text("actor")?;
+        let ids = [
+            row.optional_text("client_id")?,
+            row.optional_text("mcp_server_id")?,
+            Some(actor),
+        ];
+        let is_named = |id: String| self.named.contains(&id);
+        Ok(ids.into_iter().flatten().any(is_named))
     }
 }
 
@@ -254,7 +272,9 @@ impl Store {
             let rows = self.audit_rows(filter, &part, wanted, step).await?;
             for row in &rows {
                 before = row.integer("seq")?;
-                if found.len() < limit && search_text(&row.text("searched")?).contains(&text) {
+                let is_wanted = search_text(&row.text("searched")?).contains(&text)
+                    || filter.is_of_named(row)?;
+                if found.len() < limit && is_wanted {
                     found.push(from_row(row)?);
                 }
             }
@@ -285,11 +305,20 @@ impl Store {
             let _ = write!(sql, " AND {condition} ${number}");
         }
         if let Some((text, before)) = text {
-            let _ = write!(sql, " AND seq < {before} AND ");
+            let _ = write!(sql, " AND seq < {before} AND (");
             if text.is_ascii() {
                 conditions.push(("", Bind::Text(like(text))));
             }
             sql.push_str(&audit_text::may_hold(text, conditions.len()));
+            for id in &filter.named {
+                conditions.push(("", Bind::Text(id.clone())));
+                let number = conditions.len();
+                let _ = write!(
+                    sql,
+                    " OR client_id = ${number} OR mcp_server_id = ${number} OR actor = ${number}"
+                );
+            }
+            sql.push(')');
         }
         let _ = write!(sql, " ORDER BY seq DESC LIMIT ${}", conditions.len() + 1);
         // Nothing of the caller's is in the text: conditions are fixed, values are bound.
@@ -302,6 +331,22 @@ impl Store {
         }
         let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
         self.rows_once(query).await
+    }
+
+    /// How many events the log holds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn audit_size(&self) -> Result<i64, StoreError> {
+        // They are numbered without gaps, so the first and the last say it.
+        let row = self
+            .one(sqlx::query(
+                "SELECT COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS newest, \
+                 COALESCE((SELECT MIN(seq) FROM audit_event), 1) AS oldest",
+            ))
+            .await?;
+        Ok(row.integer("newest")? - row.integer("oldest")? + 1)
     }
 
     /// One more than the number of the newest event.

@@ -162,7 +162,7 @@ impl AuditQuery {
             source: text("source", self.source.as_deref())?,
             since: time(app, "since", self.since.as_deref())?,
             until: time(app, "until", self.until.as_deref())?,
-            text: None,
+            ..AuditFilter::default()
         })
     }
 }

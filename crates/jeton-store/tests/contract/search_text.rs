@@ -135,3 +135,42 @@ async fn an_event_is_found_whatever_the_case_of_its_letters() {
         assert_eq!(search(text, 10).await, (vec![], None), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_search_finds_what_is_about_or_by_those_whose_names_hold_the_text() {
+    let world = World::new().await;
+    let (client, server, admin) = ("m2m", "res", "adm");
+    let id = |prefix: &str, number: u8| format!("{prefix}_{}{number}", "0".repeat(25));
+    let mut events: Vec<_> = (0..6).map(|_| event(AuditKind::TokenIssued)).collect();
+    events[1].client_id = id(client, 1).parse().ok();
+    events[2].mcp_server_id = id(server, 2).parse().ok();
+    events[3].actor = id(admin, 3).as_str().into();
+    events[4].reason = Some("Nightly".to_owned());
+    events[5].client_id = id(client, 5).parse().ok();
+    world.store.append_audit(&events).await.unwrap();
+    let search = async |text: &str, named: &[String], kind| {
+        let filter = AuditFilter {
+            text: Some(text.to_owned()),
+            named: named.to_vec(),
+            kind,
+            ..AuditFilter::default()
+        };
+        let found = world.store.search_audit(&filter, None, 10).await.unwrap();
+        let seqs: Vec<_> = found.events.iter().map(|event| event.seq).collect();
+        seqs
+    };
+    let named = [id(client, 1), id(server, 2), id(admin, 3)];
+    for text in ["nightly", "nïghtly"] {
+        let expected: &[i64] = if text.is_ascii() {
+            &[5, 4, 3, 2]
+        } else {
+            &[4, 3, 2]
+        };
+        assert_eq!(search(text, &named, None).await, expected, "{text}");
+        // The other conditions hold all the same.
+        let refused = Some(AuditKind::TokenRefused);
+        assert_eq!(search(text, &named, refused).await, [0_i64; 0], "{text}");
+    }
+    assert_eq!(search("nightly", &[], None).await, [5]);
+    assert_eq!(world.store.audit_size().await.unwrap(), 6);
+}
