@@ -10,7 +10,7 @@ use jeton_store::{Lock, StoreError, retry_on_conflict};
 use secrecy::SecretString;
 
 use super::password::Queue;
-use super::{Operator, OperatorId, ServiceError, oidc, password};
+use super::{Operator, OperatorId, ServiceError, changes, oidc, password};
 use crate::app::App;
 use crate::request_context::RequestContext;
 
@@ -109,6 +109,12 @@ pub(crate) async fn revoke_invitation(
     event
         .detail
         .insert("invitation_id".into(), id.to_string().into());
+    let open = app.store.admin_invitations(app.clock.now()).await?;
+    if let Some(invitation) = open.into_iter().find(|open| open.id == id) {
+        let detail = &mut event.detail;
+        detail.insert("role".into(), invitation.role.as_str().into());
+        detail.insert("note".into(), invitation.note.into());
+    }
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         if tx.delete_admin_invitation(id).await? {
@@ -165,6 +171,7 @@ pub(crate) async fn accept(
     event
         .detail
         .insert("invitation_id".into(), invitation.id.to_string().into());
+    changes::note_admin(&mut event, None, Some(&admin));
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.lock(Lock::Admins).await?;
@@ -209,6 +216,12 @@ pub(crate) async fn set_role(
         }
         tx.set_admin_role(id, role).await?;
         require_an_admin(app, &before, &tx.admins().await?)?;
+        let changed = Admin {
+            role,
+            ..admin.clone()
+        };
+        let mut event = event.clone();
+        changes::note_admin(&mut event, Some(admin), Some(&changed));
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
@@ -234,6 +247,9 @@ pub(crate) async fn delete(
         require_role(operator, &before)?;
         if tx.delete_admin(id).await? {
             require_an_admin(app, &before, &tx.admins().await?)?;
+            let mut event = event.clone();
+            let removed = before.iter().find(|admin| admin.id == id);
+            changes::note_admin(&mut event, removed, None);
             tx.record(&event).await?;
         }
         Ok::<_, ServiceError>(tx.commit().await?)
@@ -267,6 +283,7 @@ pub(crate) async fn change_password(
     let hash = password::hash(new, app.entropy.as_ref()).await?;
     let mut event = about(app, operator, AuditKind::AdminUpdated, id)?;
     event.detail.insert("password".into(), "changed".into());
+    changes::note_admin(&mut event, Some(&admin), Some(&admin));
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.set_admin_password(id, &hash).await?;

@@ -14,7 +14,7 @@ use jeton_store::{WholeClient, retry_on_conflict};
 use super::grants::check_scopes;
 use super::secrets::{Expiry, make_secret};
 use super::void_tokens::ToVoid;
-use super::{Operator, ServiceError, default_server, mcp_servers};
+use super::{Operator, ServiceError, changes, default_server, mcp_servers};
 use crate::app::App;
 
 /// A client to register.
@@ -172,6 +172,8 @@ fn prepare(
     event
         .detail
         .insert("name".into(), client.name.as_str().into());
+    changes::note_client(&mut event, None, Some(&client));
+    changes::note_scopes(&mut event, None, Some(&grant.scopes));
     let created = CreatedClient {
         client,
         grant,
@@ -203,22 +205,12 @@ pub(crate) async fn update(
         default_server::check_granted(app, id, default).await?;
     }
     let kind = kind_of(operator, &before, change.status)?;
-    let after = Client {
-        name: change.name.unwrap_or(before.name),
-        description: change.description.unwrap_or(before.description),
-        status: change.status.unwrap_or(before.status),
-        token_ttl: change.token_ttl.unwrap_or(before.token_ttl),
-        custom_claims: change.custom_claims.unwrap_or(before.custom_claims),
-        default_mcp_server: change
-            .default_mcp_server
-            .unwrap_or(before.default_mcp_server),
-        updated_at: app.clock.now(),
-        version: before.version + 1,
-        ..before
-    };
+    let sets_default = change.default_mcp_server.is_some();
+    let after = apply(app, &before, change);
     let mut event = operator.event(app, kind)?;
     event.client_id = Some(id);
-    if change.default_mcp_server.is_some() {
+    changes::note_client(&mut event, Some(&before), Some(&after));
+    if sets_default {
         event.mcp_server_id = after.default_mcp_server;
         default_server::note(&mut event, after.default_mcp_server);
     }
@@ -241,6 +233,23 @@ pub(crate) async fn update(
     .await?;
     app.directory.client_changed(id);
     Ok(after)
+}
+
+fn apply(app: &App, before: &Client, change: ClientChange) -> Client {
+    let before = before.clone();
+    Client {
+        name: change.name.unwrap_or(before.name),
+        description: change.description.unwrap_or(before.description),
+        status: change.status.unwrap_or(before.status),
+        token_ttl: change.token_ttl.unwrap_or(before.token_ttl),
+        custom_claims: change.custom_claims.unwrap_or(before.custom_claims),
+        default_mcp_server: change
+            .default_mcp_server
+            .unwrap_or(before.default_mcp_server),
+        updated_at: app.clock.now(),
+        version: before.version + 1,
+        ..before
+    }
 }
 
 /// The kind of event that a change of a client is.
@@ -278,6 +287,7 @@ pub(crate) async fn delete(
     event
         .detail
         .insert("name".into(), client.name.as_str().into());
+    changes::note_client(&mut event, Some(&client), None);
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         if tx.delete_client(id).await? {

@@ -4,7 +4,7 @@ use jeton_core::{AuditKind, ClientId, Grant, McpServer, McpServerId, ScopeSet, T
 use jeton_store::retry_on_conflict;
 
 use super::void_tokens::ToVoid;
-use super::{Operator, ServiceError, clients, default_server, mcp_servers};
+use super::{Operator, ServiceError, changes, clients, default_server, mcp_servers};
 use crate::app::App;
 
 /// What an operator saw of a grant before it changes it.
@@ -59,6 +59,7 @@ pub(crate) async fn put(
     let before = find(app, between).await?;
     seen.check(before.as_ref())?;
     let had_none = before.as_ref().is_none_or(|grant| grant.scopes.is_empty());
+    let scopes_before = before.as_ref().map(|grant| grant.scopes.clone());
     let (kind, grant) = match before {
         Some(before) => {
             let version = before.version + 1;
@@ -78,6 +79,7 @@ pub(crate) async fn put(
     event.client_id = Some(client_id);
     event.mcp_server_id = Some(mcp_server_id);
     event.scope = Some(grant.scopes.clone());
+    changes::note_scopes(&mut event, scopes_before.as_ref(), Some(&grant.scopes));
     // A grant without scopes has ended too, until it has some again.
     let (begins, ends) = (had_none, grant.scopes.is_empty());
     let so_far = tokens_of(app, between).await?;
@@ -87,6 +89,9 @@ pub(crate) async fn put(
     };
     if kept_default.is_some() {
         default_server::note(&mut event, kept_default);
+        let [before, after] = [client.default_mcp_server, kept_default]
+            .map(|default| default.map(|id| id.to_string()));
+        changes::note_field(&mut event, "default_mcp_server_id", before, after);
     }
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
@@ -131,8 +136,9 @@ pub(crate) async fn delete(
     event.mcp_server_id = Some(mcp_server_id);
     let _in_order = app.directory.changing_mcp_servers().await?;
     let before = find(app, between).await?;
-    if before.is_some() {
-        seen.check(before.as_ref())?;
+    if let Some(before) = &before {
+        seen.check(Some(before))?;
+        changes::note_scopes(&mut event, Some(&before.scopes), None);
     }
     let void = tokens_of(app, between).await?;
     let until = void.issued_until().to_string();

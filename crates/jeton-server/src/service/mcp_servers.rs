@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::scope_change::{self, DeclaredScope, ScopeRename};
 use super::server_urls::{self, Moves, UrlChange};
-use super::{Confirmation, Operator, ServiceError};
+use super::{Confirmation, Operator, ServiceError, changes};
 use crate::app::App;
 
 /// An MCP server to register.
@@ -95,6 +95,7 @@ pub(crate) async fn create(
     };
     server_urls::check_not_own(app, server.urls())?;
     let mut event = about(operator.event(app, AuditKind::McpServerCreated)?, &server);
+    changes::note_mcp_server(&mut event, None, Some(&server));
     if !server.aliases.is_empty() {
         event.detail.insert("aliases".into(), aliases(&server));
     }
@@ -249,7 +250,8 @@ pub(crate) async fn delete(
     consent.check_version(server.version)?;
     let moves = Moves::of_deletion(app, &server).await?;
     consent.require(moves.opened(app, id))?;
-    let event = about(operator.event(app, AuditKind::McpServerDeleted)?, &server);
+    let mut event = about(operator.event(app, AuditKind::McpServerDeleted)?, &server);
+    changes::note_mcp_server(&mut event, Some(&server), None);
     let grants = app.store.grants_on_mcp_server(id).await?;
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
@@ -281,6 +283,7 @@ fn about_change(
     changed_grants: usize,
 ) -> AuditEvent {
     let mut event = about(event, after);
+    changes::note_mcp_server(&mut event, Some(before), Some(after));
     let detail = &mut event.detail;
     detail.insert("changed_grants".into(), changed_grants.into());
     if before.aliases != after.aliases {

@@ -9,7 +9,7 @@ use jeton_core::{
 
 use super::error::{Confirmation, Loss};
 use super::mcp_servers::McpServerChange;
-use super::{Operator, ServiceError};
+use super::{Operator, ServiceError, changes};
 use crate::app::App;
 
 const MAX_SCOPES: usize = TokenRequest::MAX_SCOPES;
@@ -37,6 +37,8 @@ pub(crate) struct DeclaredScope {
 pub(super) struct AffectedGrant {
     /// As it is afterwards.
     pub(super) grant: Grant,
+    /// Its scopes before.
+    pub(super) before: ScopeSet,
     /// Whether it is another than before, or only what its scopes imply.
     pub(super) is_changed: bool,
     /// What the client loses, by its new names.
@@ -228,6 +230,7 @@ pub(super) async fn affected_grants(
             is_changed,
             lost,
             renamed: named != grant.scopes,
+            before: grant.scopes.clone(),
             grant: Grant {
                 scopes,
                 version: grant.version + 1,
@@ -306,6 +309,7 @@ pub(super) fn events(
             event.client_id = Some(one.grant.client_id);
             event.mcp_server_id = Some(one.grant.mcp_server_id);
             event.scope = Some(one.grant.scopes.clone());
+            changes::note_scopes(&mut event, Some(&one.before), Some(&one.grant.scopes));
             if !one.lost.is_empty() {
                 let lost = one.lost.to_string();
                 event.detail.insert("removed_scopes".into(), lost.into());

@@ -8,7 +8,7 @@ use jeton_core::{
 use jeton_store::{Lock, Transaction, retry_on_conflict};
 
 use super::void_tokens::ToVoid;
-use super::{Operator, ServiceError, clients, mcp_servers, statistics};
+use super::{Operator, ServiceError, changes, clients, mcp_servers, statistics};
 use crate::app::App;
 
 /// The most secrets of one owner that may work at the same time.
@@ -47,7 +47,8 @@ pub(crate) async fn create(
 ) -> Result<(ClientSecret, PlainSecret), ServiceError> {
     require_owner(app, owner).await?;
     let (secret, plain) = make_secret(app, owner, expiry)?;
-    let event = about(operator.event(app, AuditKind::SecretCreated)?, &secret);
+    let mut event = about(operator.event(app, AuditKind::SecretCreated)?, &secret);
+    changes::note_secret(&mut event, None, Some(&secret), app.clock.now());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         refuse_too_many(app, &mut tx, owner).await?;
@@ -74,9 +75,14 @@ pub(crate) async fn rotate(
     let (secret, plain) = make_secret(app, owner, None)?;
     let old_expire_at = grace.map(|grace| app.clock.now().plus(grace));
     let mut event = about(operator.event(app, AuditKind::SecretRotated)?, &secret);
+    let now = app.clock.now();
+    changes::note_secret(&mut event, None, Some(&secret), now);
     if let Some(at) = old_expire_at {
-        let at = at.to_string().into();
-        event.detail.insert("old_secrets_expire_at".into(), at);
+        let told = at.to_string().into();
+        event.detail.insert("old_secrets_expire_at".into(), told);
+        for old in app.store.secrets_of(owner).await? {
+            changes::note_expiry(&mut event, &old, at, now);
+        }
     }
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
@@ -132,6 +138,12 @@ pub(crate) async fn revoke(
     event
         .detail
         .insert("tokens_revoked".into(), void.is_some().into());
+    let now = app.clock.now();
+    let revoked = ClientSecret {
+        revoked_at: secret.revoked_at.or(Some(now)),
+        ..secret.clone()
+    };
+    changes::note_secret(&mut event, Some(&secret), Some(&revoked), now);
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         if is_own {
@@ -211,6 +223,9 @@ fn about(mut event: AuditEvent, secret: &ClientSecret) -> AuditEvent {
         SecretOwner::McpServer(id) => event.mcp_server_id = Some(id),
     }
     event.secret_id = Some(secret.id);
+    // The four characters that pages show.
+    let suffix = secret.suffix.as_str();
+    event.detail.insert("suffix".into(), suffix.into());
     if let Some(expires_at) = secret.expires_at {
         event
             .detail

@@ -8,7 +8,7 @@ use jeton_core::{Actor, AuditEvent, AuditKind, KeyId, KeyState, SigningAlgorithm
 use jeton_store::{Lock, StoredKey, retry_on_conflict};
 
 use super::clock::{self, Trust};
-use super::{Operator, ServiceError};
+use super::{Operator, ServiceError, changes};
 use crate::app::App;
 use crate::keys::{AuditKeys, KeyRing, KeyRingError};
 
@@ -88,7 +88,9 @@ pub(crate) async fn rotate_now(
                 ..old
             };
             if tx.update_signing_key(&retired, from).await? {
-                events.push(emergency(AuditKind::KeyRetired, &retired)?);
+                let mut event = emergency(AuditKind::KeyRetired, &retired)?;
+                note_state(&mut event, Some(from), &retired);
+                events.push(event);
             }
         }
         events.push(emergency(AuditKind::KeyCreated, &key)?);
@@ -312,7 +314,9 @@ pub(crate) async fn advance(app: &Arc<App>) -> Result<(), ServiceError> {
                 };
                 if tx.update_signing_key(&retired, KeyState::Active).await? {
                     let event = app.event(AuditKind::KeyRetired, Actor::System)?;
-                    events.push(about(event, &retired));
+                    let mut event = about(event, &retired);
+                    note_state(&mut event, Some(KeyState::Active), &retired);
+                    events.push(event);
                 }
             }
             let activated = StoredKey {
@@ -405,7 +409,17 @@ fn about(mut event: AuditEvent, key: &StoredKey) -> AuditEvent {
     if let Some(at) = at {
         event.detail.insert(name.into(), at.to_string().into());
     }
+    match event.kind {
+        AuditKind::KeyCreated => note_state(&mut event, None, key),
+        AuditKind::KeyActivated => note_state(&mut event, Some(KeyState::Pending), key),
+        _ => {}
+    }
     event
+}
+
+fn note_state(event: &mut AuditEvent, before: Option<KeyState>, key: &StoredKey) {
+    let before = before.map(KeyState::as_str);
+    changes::note_field(event, "state", before, key.state.as_str());
 }
 
 impl From<KeyRingError> for ServiceError {

@@ -15,7 +15,7 @@ use super::standing;
 use crate::app::App;
 use crate::config::OidcConfig;
 use crate::request_context::RequestContext;
-use crate::service::ServiceError;
+use crate::service::{ServiceError, changes};
 
 /// Whether somebody may sign in.
 pub(super) enum Found {
@@ -140,6 +140,10 @@ async fn bind(
         if !tx.bind_admin(now.id, &identity, now.role_source).await? {
             return Ok(None);
         }
+        let mut event = event.clone();
+        changes::note_admin(&mut event, Some(&admin), Some(&now));
+        let provider = identity.issuer.as_str();
+        changes::note_field(&mut event, "provider", serde_json::Value::Null, provider);
         tx.record(&event).await?;
         tx.commit().await?;
         now.identity = Some(identity.clone());
@@ -175,6 +179,7 @@ async fn make(
     let mut event = about(app, context, AuditKind::AdminCreated, admin.id)?;
     event.detail.insert("role".into(), role.as_str().into());
     describe(&mut event, &identity);
+    changes::note_admin(&mut event, None, Some(&admin));
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         tx.insert_admin(&admin, None).await?;

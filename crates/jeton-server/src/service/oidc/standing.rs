@@ -8,7 +8,7 @@ use jeton_store::{Lock, retry_on_conflict};
 
 use crate::app::App;
 use crate::config::OidcConfig;
-use crate::service::{ServiceError, admins};
+use crate::service::{ServiceError, admins, changes};
 
 /// Whether this admin may use the dashboard: a role that the lists gave holds as long as they give one.
 pub(crate) fn admits(app: &App, admin: &Admin) -> bool {
@@ -78,6 +78,10 @@ pub(super) async fn follow(
             );
             return Ok(before.into_iter().find(|admin| admin.id == id));
         }
+        let is_this = |admin: &&Admin| admin.id == id;
+        let mut event = event.clone();
+        let (was, is) = (before.iter().find(is_this), after.iter().find(is_this));
+        changes::note_admin(&mut event, was, is);
         tx.record(&event).await?;
         tx.commit().await?;
         Ok::<_, ServiceError>(after.into_iter().find(|admin| admin.id == id))
@@ -92,6 +96,7 @@ pub(super) async fn end_sessions(app: &App, admin: &Admin) -> Result<(), Service
     detail.insert("admin_id".into(), admin.id.to_string().into());
     detail.insert("everywhere".into(), true.into());
     detail.insert("because".into(), "not on the lists of [oidc]".into());
+    changes::note_admin(&mut event, Some(admin), Some(admin));
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
         if tx.delete_admin_sessions_of(admin.id).await? {
