@@ -188,23 +188,31 @@ await other.close();
 
 // Try it: the same rules, nothing issued.
 await page.getByRole("navigation", { name: "Client" }).getByRole("link", { name: "Try it" }).click();
-await page.getByLabel("scope").fill("todo:read");
+await page.getByLabel("More scopes").fill("todo:read");
 await page.getByRole("button", { name: "Try it" }).click();
+await page.getByText("A token would be issued.").waitFor();
 const claims = JSON.parse(await page.locator("#claims").textContent());
 equal(claims.client_id, shown.id, "the previewed client_id");
 equal(claims.scope, "todo:read", "the previewed scope");
-await page.getByLabel("scope").fill("todo:admin");
+await page.getByRole("radio", { name: /Todo/ }).check();
+await page.getByRole("checkbox", { name: /todo:read/ }).check();
+await page.getByLabel("More scopes").fill("todo:admin");
+await page.getByLabel("Check a secret").fill(rotated.secret);
 await page.getByRole("button", { name: "Try it" }).click();
+await page.getByText("Would be refused").waitFor();
 await page.getByText("invalid_scope").waitFor();
+await page.getByText(`…${rotated.secret.slice(-4)}`).waitFor();
 
 // Activity and the audit log tell what happened; one event has an address of its own.
 await page.getByRole("navigation", { name: "Client" }).getByRole("link", { name: "Activity" }).click();
 await page.getByText("secret.rotated").waitFor();
 await page.getByRole("link", { name: "Audit log" }).first().click();
-await page.getByLabel("Kind").selectOption("client.disabled");
-await page.getByRole("button", { name: "Show" }).click();
-await page.getByRole("link", { name: "client.disabled" }).click();
-await page.getByRole("heading", { name: "client.disabled" }).waitFor();
+await page.getByText("More filters").click();
+await page.getByLabel("Event", { exact: true }).selectOption("client.disabled");
+await page.getByRole("button", { name: "Apply filters" }).click();
+await page.getByText("1 event matches").waitFor();
+await page.locator(".log").getByRole("link", { name: "Client disabled" }).click();
+await page.getByRole("heading", { name: "Client disabled" }).waitFor();
 check((await page.textContent("main")).includes("Ada Admin"), "the event names the admin");
 
 // The live check of the MCP server, which runs.

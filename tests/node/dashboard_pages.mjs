@@ -96,7 +96,11 @@ for (const tab of ["", "/try", "/try?run=yes", "/try?run=yes&scope=%3Cb%3E", "/a
 await visit("/dashboard/audit");
 await visit(`/dashboard/audit?q=${encodeURIComponent("<b>")}&client=oops&since=never`);
 await visit("/dashboard/audit?live=yes");
+await visit("/dashboard/audit?outcome=refused&within=24h&q=todo");
+await visit("/dashboard/find?q=todo");
 await visit("/dashboard/audit/5");
+const refusals = await context.request.get(`${url}/dashboard/audit?kind=client.created`);
+await visit((await refusals.text()).match(/\/dashboard\/audit\/\d+/)[0]);
 await visit("/dashboard/signing-keys");
 await visit("/dashboard/signing-keys/replace?algorithm=RS256");
 for (const question of ["disable", "delete", "revoke-tokens", "secrets/rotate"]) await visit(`/dashboard/clients/${client.id}/${question}`);

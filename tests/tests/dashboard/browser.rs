@@ -11,7 +11,7 @@ use jeton_tests::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-async fn node(script: &str, arguments: &[&str]) -> Output {
+pub(crate) async fn node(script: &str, arguments: &[&str]) -> Output {
     let folder = workspace().join("tests/node");
     let output = Command::new("node")
         .arg(script)

@@ -12,7 +12,11 @@ async fn pages_find_a_name_whatever_the_case_of_its_letters() {
     let url = "http://localhost:3002/mcp";
     let server = operator.mcp_server_with(url, &["a"], name.clone()).await;
     let client = operator.client_with(&server, name).await.client_id;
-    let other = operator.client(&server, &["a"]).await.client_id;
+    // On another server: events that show this one's name are found too.
+    let elsewhere = operator
+        .mcp_server("http://localhost:3003/mcp", &["a"])
+        .await;
+    let other = operator.client(&elsewhere, &["a"]).await.client_id;
     let on_server = format!("/dashboard/mcp-servers/{server}/clients");
     for text in ["Équipe", "équipe", "ÉQUIPE", "e\u{301}QUIPE", "ñandú"] {
         let query: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();

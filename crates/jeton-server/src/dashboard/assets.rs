@@ -9,8 +9,15 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use jeton_core::hex;
 
-const STYLE: &str = include_str!("../../assets/dashboard.css");
-const SCRIPT: &str = include_str!("../../assets/dashboard.js");
+const STYLE: &str = concat!(
+    include_str!("../../assets/dashboard.css"),
+    include_str!("../../assets/log.css"),
+);
+const SCRIPT: &str = concat!(
+    include_str!("../../assets/dashboard.js"),
+    include_str!("../../assets/times.js"),
+    include_str!("../../assets/keyboard.js"),
+);
 const ICON: &str = include_str!("../../assets/icon.svg");
 
 /// Names the assets' content, so that browsers may cache them indefinitely.

@@ -4,8 +4,8 @@ use jeton_core::{ClientId, McpServerId};
 use jeton_store::AuditFilter;
 
 use super::PageError;
+use super::events::Names;
 use super::format::when;
-use super::view::actor_name;
 use crate::app::App;
 
 /// So many of the newest events are looked at: what overtook a form happened a moment ago.
@@ -38,7 +38,7 @@ async fn find(app: &App, filter: AuditFilter) -> Result<Option<String>, PageErro
     let Some(change) = changes.next() else {
         return Ok(None);
     };
-    let who = actor_name(app, change.event.actor.as_str()).await?;
+    let who = Names::new(app).actor(change.event.actor.as_str()).await?;
     let ago = when(change.event.at, app.clock.now()).words;
     Ok(Some(format!("{who} changed this {ago}.")))
 }

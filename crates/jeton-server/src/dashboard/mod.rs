@@ -13,7 +13,10 @@ pub(crate) mod audit_log;
 mod chart;
 pub(crate) mod clients;
 mod confirm;
+mod credentials;
 pub(crate) mod error;
+mod events;
+pub(crate) mod find;
 mod form;
 mod form_key;
 mod format;
@@ -34,9 +37,13 @@ pub(crate) mod settings;
 pub(crate) mod signing_keys;
 mod snippet;
 mod snippets;
+mod still_works;
 pub(crate) mod toast;
 pub(crate) mod try_it;
+mod verifiers;
 mod view;
+mod words;
+mod zone;
 
 use std::sync::Arc;
 

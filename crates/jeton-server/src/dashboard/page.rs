@@ -13,6 +13,7 @@ use super::confirm::Confirm;
 use super::error::PageError;
 use super::form::Errors;
 use super::session::SignedIn;
+use super::still_works::StillWorks;
 use super::toast::Toast;
 
 /// The places in the navigation.
@@ -72,6 +73,10 @@ pub(crate) struct Page {
     pub(crate) has_sheet: bool,
     /// Of the assets.
     pub(crate) version: &'static str,
+    /// The zone of its times.
+    pub(crate) zone: String,
+    /// What the change that was just made did not stop.
+    pub(crate) still_works: Option<StillWorks>,
 }
 
 impl Page {
@@ -88,6 +93,8 @@ impl Page {
             confirm: None,
             has_sheet: false,
             version: VERSION.as_str(),
+            zone: signed_in.zone.name().to_owned(),
+            still_works: signed_in.still_works.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::PageError;
 use super::error::sentence;
+use super::still_works::TOKENS_OF;
 
 /// The parameters of a page, whose type says with `deny_unknown_fields` that there are no others.
 pub(crate) struct PageQuery<T>(pub(crate) T);
@@ -21,7 +22,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for PageQuery<T> {
         own.extend_pairs(
             url::form_urlencoded::parse(query.as_bytes())
                 // What was just done, which every page shows.
-                .filter(|(name, _)| name != "done"),
+                .filter(|(name, _)| name != "done" && name != TOKENS_OF),
         );
         let uri = Uri::try_from(format!("/?{}", own.finish()));
         let uri = uri.map_err(|error| unreadable(&error))?;

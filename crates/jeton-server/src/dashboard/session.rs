@@ -13,7 +13,9 @@ use super::error::came_from;
 use super::form::PostedForm;
 use super::kept_form;
 use super::remember::Seen;
+use super::still_works::{StillWorks, after_change};
 use super::toast::{self, Toast};
+use super::zone::Zone;
 use super::{PageError, page};
 use crate::app::App;
 use crate::request_context::RequestContext;
@@ -31,6 +33,10 @@ pub(crate) struct SignedIn {
     pub(crate) done: Option<String>,
     /// What was just done, from the answer before.
     pub(crate) toast: Option<Toast>,
+    /// By whose clock times are told.
+    pub(crate) zone: Zone,
+    /// What a change did not stop, where the address says whose tokens it was about.
+    pub(crate) still_works: Option<StillWorks>,
 }
 
 impl SignedIn {
@@ -83,6 +89,8 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         let done = url::form_urlencoded::parse(query.as_bytes())
             .find(|(name, _)| name == "done")
             .map(|(_, value)| value.into_owned());
+        let zone = Zone::of(&parts.headers);
+        let still_works = after_change(app, &zone, query).await?;
         Ok(Self {
             operator: Operator {
                 id: OperatorId::Admin(admin.id),
@@ -90,6 +98,8 @@ impl FromRequestParts<Arc<App>> for SignedIn {
             },
             csrf: csrf_token(token.expose()),
             toast: toast::find(app, &token, &parts.headers),
+            zone,
+            still_works,
             admin,
             token,
             done,

@@ -1,16 +1,12 @@
-//! Pieces that several pages show: scopes, secrets, events.
+//! Pieces that several pages show: scopes, secrets.
 
 use std::str::FromStr;
 
-use jeton_core::{
-    AuditEvent, ClientSecret, McpServer, Outcome, Scope, ScopeSet, SecretState, Timestamp,
-};
-use jeton_store::{PageRequest, RecordedEvent, StoreError};
-use serde_json::Value;
+use jeton_core::{ClientSecret, McpServer, Scope, ScopeSet, SecretState, Timestamp};
+use jeton_store::PageRequest;
 
 use super::PageError;
 use super::format::{When, when};
-use crate::app::App;
 
 /// How many rows a page of a table has.
 pub(super) const ROWS: u32 = 50;
@@ -179,87 +175,4 @@ impl Named {
             name: server.name.to_string(),
         }
     }
-}
-
-/// An event as the pages list it.
-#[derive(Debug)]
-pub(crate) struct EventRow {
-    pub(crate) seq: i64,
-    pub(crate) at: When,
-    pub(crate) kind: &'static str,
-    pub(crate) refused: bool,
-    pub(crate) reason: Option<String>,
-    pub(crate) client: Option<Named>,
-    pub(crate) server: Option<Named>,
-    pub(crate) scope: Option<String>,
-    pub(crate) actor: String,
-    pub(crate) source: Option<String>,
-}
-
-/// Events with the names of what they are about; of what is deleted, the ID.
-pub(super) async fn event_rows(
-    app: &App,
-    events: Vec<RecordedEvent>,
-) -> Result<Vec<EventRow>, StoreError> {
-    let now = app.clock.now();
-    let mut rows = Vec::with_capacity(events.len());
-    for RecordedEvent { seq, event } in events {
-        let actor = actor_name(app, event.actor.as_str()).await?;
-        let client = match event.client_id {
-            Some(id) => Some(Named {
-                id: id.to_string(),
-                name: match app.directory.find_client(id).await? {
-                    Some(entry) => entry.client.name.to_string(),
-                    None => id.to_string(),
-                },
-            }),
-            None => None,
-        };
-        rows.push(EventRow {
-            seq,
-            at: when(event.at, now),
-            kind: event.kind.as_str(),
-            refused: event.outcome == Outcome::Refused,
-            reason: reason(&event),
-            client,
-            server: event.mcp_server_id.map(|id| Named {
-                id: id.to_string(),
-                name: app
-                    .directory
-                    .find_mcp_server(id)
-                    .map_or_else(|| id.to_string(), |server| server.name.to_string()),
-            }),
-            scope: event
-                .scope
-                .filter(|scope| !scope.is_empty())
-                .map(|scope| scope.to_string()),
-            actor,
-            source: event.source,
-        });
-    }
-    Ok(rows)
-}
-
-/// Why, and how many times where the event stands for several.
-fn reason(event: &AuditEvent) -> Option<String> {
-    let reason = event.reason.clone();
-    match event.detail.get("count").and_then(Value::as_u64) {
-        Some(count) if event.outcome == Outcome::Refused => {
-            Some(format!("{} (×{count})", reason.unwrap_or_default()))
-        }
-        _ => reason,
-    }
-}
-
-/// An actor's name, as far as it has one.
-pub(super) async fn actor_name(app: &App, actor: &str) -> Result<String, StoreError> {
-    if let Ok(id) = actor.parse::<jeton_core::AdminId>() {
-        let admin = app.store.find_admin(id).await?;
-        return Ok(admin.map_or_else(|| actor.to_owned(), |admin| admin.name.to_string()));
-    }
-    if let Ok(id) = actor.parse::<jeton_core::ClientId>() {
-        let entry = app.directory.find_client(id).await?;
-        return Ok(entry.map_or_else(|| actor.to_owned(), |entry| entry.client.name.to_string()));
-    }
-    Ok(actor.to_owned())
 }

@@ -226,7 +226,10 @@ fn dashboard_clients(client: &str) -> Router<Arc<App>> {
             "/dashboard/secrets/{secret_id}/revoke",
             get(secrets::ask_revoke).post(secrets::revoke),
         )
-        .route(&format!("{client}/try"), get(dashboard::try_it::try_it))
+        .route(
+            &format!("{client}/try"),
+            get(dashboard::try_it::try_it).post(dashboard::try_it::check),
+        )
         .route(&format!("{client}/activity"), get(activity::activity))
         .route(
             &format!("{client}/settings"),
@@ -250,6 +253,7 @@ fn dashboard_clients(client: &str) -> Router<Arc<App>> {
 fn dashboard_operations() -> Router<Arc<App>> {
     use dashboard::{audit_log, settings, signing_keys};
     Router::new()
+        .route("/dashboard/find", get(dashboard::find::find))
         .route("/dashboard/audit", get(audit_log::list))
         .route("/dashboard/audit/{seq}", get(audit_log::event))
         .route(

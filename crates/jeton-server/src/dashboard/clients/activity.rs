@@ -9,8 +9,9 @@ use jeton_store::AuditFilter;
 
 use super::{ClientView, Tab, find, page, path};
 use crate::app::App;
+use crate::dashboard::events::{EventDay, event_days};
 use crate::dashboard::mcp_servers::activity::ActivityQuery;
-use crate::dashboard::view::{EventRow, ROWS, event_rows};
+use crate::dashboard::view::ROWS;
 use crate::dashboard::{Page, PageQuery, PageResult, SignedIn, html};
 
 #[derive(Template)]
@@ -18,7 +19,7 @@ use crate::dashboard::{Page, PageQuery, PageResult, SignedIn, html};
 struct ActivityPage {
     page: Page,
     client: ClientView,
-    events: Vec<EventRow>,
+    days: Vec<EventDay>,
     older: Option<String>,
 }
 
@@ -38,7 +39,7 @@ pub(crate) async fn activity(
     let page = ActivityPage {
         page: page(&signed_in, &entry.client),
         client: ClientView::of(&app, &entry, Tab::Activity),
-        events: event_rows(&app, found.events).await?,
+        days: event_days(&app, &signed_in.zone, found.events).await?,
         older: found
             .next
             .map(|seq| format!("{}/activity?before={seq}", path(&id))),

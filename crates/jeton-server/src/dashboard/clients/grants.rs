@@ -214,5 +214,6 @@ pub(crate) async fn delete(
         let action = format!("{}/grants", path(&client_id));
         toast = toast.undo(action, grant_fields(server_id, NONE, &before));
     }
-    toast::redirect(&app, &change.signed_in, &path(&client_id), toast)
+    let to = format!("{}?tokens_of={client_id}+{server_id}", path(&client_id));
+    toast::redirect(&app, &change.signed_in, &to, toast)
 }

@@ -146,7 +146,7 @@ pub(crate) async fn revoke(
     let with_tokens = change.form.is_ticked("revoke_tokens");
     secrets::revoke(&app, &change.signed_in.operator, secret.id, with_tokens).await?;
     let back = match secret.owner {
-        SecretOwner::Client(id) => path(&id),
+        SecretOwner::Client(id) => format!("{}?tokens_of={}", path(&id), secret.id),
         SecretOwner::McpServer(id) => format!("{}/settings", mcp_servers::path(&id)),
     };
     let tokens = if with_tokens {

@@ -126,7 +126,8 @@ pub(crate) async fn disable(
         format!("{}/enable", path(&id)),
         [("version", client.version.to_string())],
     );
-    toast::redirect(&app, &change.signed_in, &path(&id), toast)
+    let to = format!("{}?tokens_of={id}", path(&id));
+    toast::redirect(&app, &change.signed_in, &to, toast)
 }
 
 /// Lets it go on, if nobody took more away since.
@@ -234,7 +235,7 @@ pub(crate) async fn revoke_tokens(
 ) -> PageResult {
     let entry = find(&app, &client_id).await?;
     void_tokens::of_client(&app, &change.signed_in.operator, entry.client.id).await?;
-    let to = format!("{}/settings", path(&client_id));
+    let to = format!("{}/settings?tokens_of={client_id}", path(&client_id));
     let toast = Toast::new(format!(
         "The tokens of {} are revoked: they are inactive at introspection.",
         entry.client.name
@@ -278,7 +279,8 @@ pub(crate) async fn delete(
                     "{} was deleted with its secrets and grants.",
                     client.name
                 ));
-                return toast::redirect(&app, &change.signed_in, "/dashboard/clients", toast);
+                let to = format!("/dashboard/clients?tokens_of={}", client.id);
+                return toast::redirect(&app, &change.signed_in, &to, toast);
             }
         }
     } else {

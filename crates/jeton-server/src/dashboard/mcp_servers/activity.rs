@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::{ServerView, Tab, find, page};
 use crate::app::App;
-use crate::dashboard::view::{EventRow, ROWS, event_rows};
+use crate::dashboard::events::{EventDay, event_days};
+use crate::dashboard::view::ROWS;
 use crate::dashboard::{Page, PageQuery, PageResult, SignedIn, html};
 
 /// Where to go on.
@@ -25,7 +26,7 @@ pub(crate) struct ActivityQuery {
 struct ActivityPage {
     page: Page,
     server: ServerView,
-    events: Vec<EventRow>,
+    days: Vec<EventDay>,
     older: Option<String>,
 }
 
@@ -45,7 +46,7 @@ pub(crate) async fn activity(
     let view = ServerView::new(&server, Tab::Activity);
     let page = ActivityPage {
         page: page(&signed_in, &server),
-        events: event_rows(&app, found.events).await?,
+        days: event_days(&app, &signed_in.zone, found.events).await?,
         older: found
             .next
             .map(|seq| format!("{}/activity?before={seq}", view.path())),

@@ -142,7 +142,7 @@ pub(crate) async fn revoke_tokens(
 ) -> PageResult {
     let server = find(&app, &id).await?;
     void_tokens::of_mcp_server(&app, &change.signed_in.operator, server.id).await?;
-    let to = format!("{}/settings", path(&server.id));
+    let to = format!("{}/settings?tokens_of={id}", path(&server.id));
     let toast = Toast::new(format!(
         "All tokens for {} are revoked: they are inactive at introspection.",
         server.name
@@ -317,7 +317,8 @@ pub(crate) async fn delete(
                     "{} was deleted with its grants. Its URL is retired.",
                     server.name
                 ));
-                return toast::redirect(&app, &change.signed_in, "/dashboard/mcp-servers", toast);
+                let to = format!("/dashboard/mcp-servers?tokens_of={}", server.id);
+                return toast::redirect(&app, &change.signed_in, &to, toast);
             }
         }
     } else {
