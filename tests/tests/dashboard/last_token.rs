@@ -1,6 +1,6 @@
 //! What a change does not stop is said where it was made.
 
-use jeton_tests::{Admin, Credentials, Jeton, Operator, hidden_field};
+use jeton_tests::{Admin, Credentials, Jeton, Operator};
 
 struct World {
     jeton: Jeton,

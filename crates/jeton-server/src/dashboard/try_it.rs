@@ -206,7 +206,7 @@ fn assemble(
     };
     TryPage {
         page: page(signed_in, &entry.client),
-        client: ClientView::new(&entry.client, Tab::TryIt),
+        client: ClientView::of(app, entry, Tab::TryIt),
         choices: entry.grants.iter().filter_map(choice).collect(),
         resource: String::new(),
         scope: String::new(),
