@@ -40,7 +40,7 @@ export async function open(context) {
 export async function setUp(page, link, { name = "Ada Admin", email = "ada@example.com" } = {}) {
   await page.goto(link);
   await page.getByLabel("Name").fill(name);
-  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password").fill(PASSWORD);
   await page.getByRole("button").first().click();
   await page.getByRole("heading", { name: "Overview" }).waitFor();
@@ -48,7 +48,7 @@ export async function setUp(page, link, { name = "Ada Admin", email = "ada@examp
 
 export async function signIn(page, url, email = "ada@example.com", password = PASSWORD) {
   await page.goto(`${url}/dashboard/sign-in`);
-  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
 }

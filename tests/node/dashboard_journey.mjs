@@ -30,7 +30,7 @@ await page.getByRole("button", { name: "Sign out" }).click();
 await page.getByRole("heading", { name: "Sign in" }).waitFor();
 await page.goto(`${url}/dashboard/clients`);
 await page.getByRole("heading", { name: "Sign in" }).waitFor();
-await page.getByLabel("E-mail").fill("ada@example.com");
+await page.getByLabel("Email").fill("ada@example.com");
 await page.getByLabel("Password").fill("not the password");
 await page.getByRole("button", { name: "Sign in" }).click();
 await page.getByText("The e-mail address or the password is wrong.").waitFor();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{AdminId, DisplayName, InvitationId, Timestamp};
+use crate::{Actor, AdminId, DisplayName, InvitationId, Timestamp};
 
 /// What an admin may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,12 @@ impl EmailAddress {
 
     /// The form in which two addresses are the same.
     pub fn comparison_key(&self) -> String {
-        self.0.to_lowercase()
+        Self::comparison_key_of(&self.0)
+    }
+
+    /// The same form of a text that may be no address.
+    pub fn comparison_key_of(text: &str) -> String {
+        text.trim().to_lowercase()
     }
 }
 
@@ -146,21 +151,35 @@ pub struct Admin {
     pub role_source: RoleSource,
     /// Who they are to a provider, once they have signed in through it.
     pub identity: Option<ProviderIdentity>,
+    /// Whether they have a password.
+    pub has_password: bool,
+    /// Who invited them, where that is known.
+    pub invited_by: Option<Actor>,
+    /// Whether the inviter named the address; otherwise whoever had the link wrote it.
+    pub email_named: bool,
+    /// Browsers remembered before this are forgotten.
+    pub browsers_forgotten_at: Option<Timestamp>,
     /// Since when.
     pub created_at: Timestamp,
     /// When they last signed in.
     pub last_sign_in_at: Option<Timestamp>,
 }
 
-/// A link that makes one admin, once.
+/// A link that makes one admin, or gives one a new password, once.
 #[derive(Debug, Clone)]
 pub struct Invitation {
     /// Its ID.
     pub id: InvitationId,
     /// What the admin will be allowed to do.
     pub role: Role,
-    /// Whom it was made for; a note, for whoever follows the link gives an address of their own.
+    /// Whom it was made for; a note.
     pub note: String,
+    /// Who made it. It works only as long as they may invite.
+    pub invited_by: Actor,
+    /// The address that whoever joins by it has to use, if the inviter named one.
+    pub email: Option<EmailAddress>,
+    /// The admin who gets a new password by it, where it makes none.
+    pub resets: Option<AdminId>,
     /// Whether it is the link of the first start, which works only while there is no admin.
     pub first: bool,
     /// When it was made.

@@ -1,6 +1,6 @@
 //! ID tokens of an `OpenID` Connect provider: who signed in there.
 
-use jeton_core::{Audience, Timestamp};
+use jeton_core::{Audience, SigningAlgorithm, Timestamp};
 use serde::Deserialize;
 
 use crate::{UnverifiedToken, VerifyError, VerifyingKey};
@@ -18,6 +18,9 @@ pub struct IdTokenClaims {
     exp: i64,
     #[serde(default)]
     nonce: Option<String>,
+    /// When they were last asked there who they are, in seconds.
+    #[serde(default)]
+    pub auth_time: Option<i64>,
     /// Who, to the provider.
     pub sub: String,
     /// Their e-mail address.
@@ -40,6 +43,8 @@ pub struct ExpectedIdToken<'a> {
     pub client_id: &'a str,
     /// What the authentication request carried.
     pub nonce: &'a str,
+    /// What this client's ID tokens are signed with, whatever other keys the provider has.
+    pub algorithm: SigningAlgorithm,
 }
 
 /// Verifies an ID token with its key, at `now`: `OpenID` Connect Core §3.1.3.7.
@@ -56,8 +61,9 @@ pub fn verify_id_token(
     if token.has_critical_headers() {
         return Err(VerifyError::Critical);
     }
-    // The key decides the algorithm, never the token alone.
-    if key.algorithm().as_str() != token.alg() {
+    // §3.1.3.7 number 7: the algorithm is what was agreed on; and it is the key's.
+    let agreed = expected.algorithm;
+    if key.algorithm() != agreed || token.alg() != agreed.as_str() {
         return Err(VerifyError::Algorithm);
     }
     if !key.verifies(token.signed(), token.signature()) {
@@ -117,6 +123,7 @@ mod tests {
             issuer: "https://login.example.com",
             client_id: "jeton",
             nonce: "n1",
+            algorithm: SigningAlgorithm::Es256,
         };
         let check = |key: &SigningKey, change: Value| {
             let mut claims = json!({
@@ -133,7 +140,20 @@ mod tests {
         };
         assert_eq!(check(&key, json!({})), Ok("7".to_owned()));
         assert_eq!(check(&other, json!({})), Err(VerifyError::Signature));
+        let rs256 = ExpectedIdToken {
+            algorithm: SigningAlgorithm::Rs256,
+            ..expected
+        };
+        let token = signed(&key, &json!({ "sub": "7" }));
+        let token = UnverifiedToken::parse(&token).unwrap();
+        let found = verify_id_token(&token, &verifying, rs256, now).map(|claims| claims.sub);
+        assert_eq!(
+            found,
+            Err(VerifyError::Algorithm),
+            "another key of the provider's"
+        );
         for (change, error) in [
+            (json!({ "azp": "another" }), VerifyError::Audience),
             (
                 json!({ "iss": "https://evil.example" }),
                 VerifyError::Issuer,

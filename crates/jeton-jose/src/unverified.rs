@@ -60,7 +60,8 @@ impl<'a> UnverifiedToken<'a> {
         self.header.kid.as_deref()
     }
 
-    pub(crate) fn alg(&self) -> &str {
+    /// The `alg` of its header, which nobody has checked.
+    pub fn alg(&self) -> &str {
         &self.header.alg
     }
 

@@ -291,8 +291,8 @@ impl App {
     ///
     /// Where the store fails.
     pub async fn first_admin_link(&self) -> Result<Option<String>, StartError> {
-        let link = service::admins::make_first_link(self).await?;
-        Ok(link.map(|link| service::admins::link(self, &link)))
+        let link = service::invitations::make_first_link(self).await?;
+        Ok(link.map(|link| service::invitations::link(self, &link)))
     }
 
     /// Writes what is still waiting to be written, then closes the store.

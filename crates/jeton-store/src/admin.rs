@@ -1,6 +1,8 @@
 //! Admins of the dashboard, with their passwords' hashes.
 
-use jeton_core::{Admin, AdminId, EmailAddress, ProviderIdentity, Role, RoleSource, Timestamp};
+use jeton_core::{
+    Actor, Admin, AdminId, EmailAddress, ProviderIdentity, Role, RoleSource, Timestamp,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::AnyRow;
 
@@ -18,6 +20,12 @@ fn from_row(row: &AnyRow) -> Result<Admin, StoreError> {
             .optional_text("oidc_issuer")?
             .zip(row.optional_text("oidc_subject")?)
             .map(|(issuer, subject)| ProviderIdentity { issuer, subject }),
+        has_password: row.optional_text("password_hash")?.is_some(),
+        invited_by: row
+            .optional_text("invited_by")?
+            .map(|actor| Actor::from(actor.as_str())),
+        email_named: row.truth("email_named")?,
+        browsers_forgotten_at: row.optional_time("browsers_forgotten_at")?,
         created_at: row.time("created_at")?,
         last_sign_in_at: row.optional_time("last_sign_in_at")?,
     })
@@ -101,8 +109,9 @@ impl Transaction {
         self.execute(
             sqlx::query(
                 "INSERT INTO admin (id, name, email, email_key, role, password_hash, created_at, \
-             last_sign_in_at, role_source, oidc_issuer, oidc_subject) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             last_sign_in_at, role_source, oidc_issuer, oidc_subject, invited_by, email_named, \
+             browsers_forgotten_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             )
             .bind(admin.id.to_string())
             .bind(admin.name.as_str())
@@ -114,7 +123,10 @@ impl Transaction {
             .bind(admin.last_sign_in_at.map(Timestamp::as_millis))
             .bind(admin.role_source.as_str())
             .bind(identity.map(|identity| identity.issuer.as_str()))
-            .bind(identity.map(|identity| identity.subject.as_str())),
+            .bind(identity.map(|identity| identity.subject.as_str()))
+            .bind(admin.invited_by.as_ref().map(Actor::as_str))
+            .bind(i64::from(admin.email_named))
+            .bind(admin.browsers_forgotten_at.map(Timestamp::as_millis)),
         )
         .await?;
         Ok(())
@@ -133,8 +145,8 @@ impl Transaction {
         rows.iter().map(from_row).collect()
     }
 
-    /// Binds an admin to who they are to a provider, and notes where their role comes from; says
-    /// whether it did: else they are bound already.
+    /// Binds an admin to who they are to a provider, with the role they have then and where it comes
+    /// from; their password is removed. Says whether it did: else they are bound already.
     ///
     /// # Errors
     ///
@@ -143,13 +155,15 @@ impl Transaction {
         &mut self,
         id: AdminId,
         identity: &ProviderIdentity,
-        source: RoleSource,
+        (role, source): (Role, RoleSource),
     ) -> Result<bool, StoreError> {
-        let statement = "UPDATE admin SET oidc_issuer = $1, oidc_subject = $2, role_source = $3 \
-                         WHERE id = $4 AND oidc_subject IS NULL";
+        let statement = "UPDATE admin SET oidc_issuer = $1, oidc_subject = $2, role = $3, \
+                         role_source = $4, password_hash = NULL \
+                         WHERE id = $5 AND oidc_subject IS NULL";
         let query = sqlx::query(statement)
             .bind(identity.issuer.as_str())
             .bind(identity.subject.as_str())
+            .bind(role.as_str())
             .bind(source.as_str())
             .bind(id.to_string());
         Ok(self.execute(query).await? == 1)
@@ -205,6 +219,25 @@ impl Transaction {
         self.execute(
             sqlx::query("UPDATE admin SET password_hash = $1 WHERE id = $2")
                 .bind(password_hash.expose_secret())
+                .bind(id.to_string()),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets the browsers in which an admin signed in before `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn forget_browsers_of(
+        &mut self,
+        id: AdminId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query("UPDATE admin SET browsers_forgotten_at = $1 WHERE id = $2")
+                .bind(at.as_millis())
                 .bind(id.to_string()),
         )
         .await?;

@@ -1,6 +1,8 @@
 //! Invitations to the dashboard: digests of their links.
 
-use jeton_core::{Invitation, InvitationId, Role, SecretDigest, Timestamp};
+use jeton_core::{
+    Actor, AdminId, EmailAddress, Invitation, InvitationId, Role, SecretDigest, Timestamp,
+};
 use sqlx::any::AnyRow;
 
 use crate::row::Columns;
@@ -11,6 +13,9 @@ fn from_row(row: &AnyRow) -> Result<Invitation, StoreError> {
         id: row.parsed("id")?,
         role: row.parsed::<Role>("role")?,
         note: row.text("note")?,
+        invited_by: Actor::from(row.text("invited_by")?.as_str()),
+        email: row.optional_parsed("email")?,
+        resets: row.optional_parsed("resets")?,
         first: row.truth("first")?,
         created_at: row.time("created_at")?,
         expires_at: row.time("expires_at")?,
@@ -81,8 +86,8 @@ impl Transaction {
         invitation: &Invitation,
     ) -> Result<(), StoreError> {
         self.execute(sqlx::query(
-            "INSERT INTO admin_invitation (id, digest, role, note, first, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO admin_invitation (id, digest, role, note, first, created_at, expires_at, \
+             invited_by, email, resets) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(invitation.id.to_string())
         .bind(digest.to_hex())
@@ -90,7 +95,10 @@ impl Transaction {
         .bind(invitation.note.as_str())
         .bind(i64::from(invitation.first))
         .bind(invitation.created_at.as_millis())
-        .bind(invitation.expires_at.as_millis())).await?;
+        .bind(invitation.expires_at.as_millis())
+        .bind(invitation.invited_by.as_str())
+        .bind(invitation.email.as_ref().map(EmailAddress::as_str))
+        .bind(invitation.resets.map(|id| id.to_string()))).await?;
         Ok(())
     }
 
@@ -130,6 +138,40 @@ impl Transaction {
             )
             .await?;
         Ok(deleted == 1)
+    }
+
+    /// The unused invitations that this actor made.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn admin_invitations_by(
+        &mut self,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Vec<Invitation>, StoreError> {
+        let statement = concat!(
+            "SELECT * FROM admin_invitation WHERE invited_by = $2 AND ",
+            works!(),
+            " ORDER BY id"
+        );
+        let query = sqlx::query(statement)
+            .bind(now.as_millis())
+            .bind(actor.as_str());
+        let rows = self.rows(query).await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// Forgets the links that would give this admin a new password.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn delete_resets_of(&mut self, id: AdminId) -> Result<(), StoreError> {
+        let statement = "DELETE FROM admin_invitation WHERE resets = $1 AND used_at IS NULL";
+        self.execute(sqlx::query(statement).bind(id.to_string()))
+            .await?;
+        Ok(())
     }
 
     /// Forgets the links of earlier starts.

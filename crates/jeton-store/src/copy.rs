@@ -30,6 +30,7 @@ const TABLES: &[(&str, bool)] = &[
     ("admin", false),
     ("admin_session", false),
     ("admin_invitation", false),
+    ("used_sign_in", false),
     ("token_minute", false),
     ("client_hour", false),
     ("client_use", false),

@@ -14,6 +14,8 @@ pub enum Over {
     Secrets(Timestamp),
     /// Invitations to the dashboard that ended before this time.
     Invitations(Timestamp),
+    /// Answers of a provider that are too old by this time anyway.
+    UsedSignIns(Timestamp),
     /// Revocations of tokens that expired before this time.
     RevokedTokens(Timestamp),
     /// Tokens counted by client and hour, before this time.
@@ -59,6 +61,9 @@ impl Over {
             ),
             Self::Invitations(at) => {
                 place("admin_invitation", &["id"], "expires_at < $1", millis(at))
+            }
+            Self::UsedSignIns(at) => {
+                place("used_sign_in", &["state"], "forget_at < $1", millis(at))
             }
             Self::RevokedTokens(at) => {
                 place("revoked_token", &["jti"], "expires_at < $1", millis(at))

@@ -57,10 +57,11 @@ mod signing_key;
 mod statement;
 mod statistics;
 mod store;
+mod used_sign_in;
 mod void_token;
 mod whole_client;
 
-pub use admin_session::AdminSession;
+pub use admin_session::{AdminSession, ListedSession, session_handle};
 pub use audit::{AppendDoubts, RecordedEvent};
 pub use audit_chain::AuditEnd;
 pub use audit_checkpoint::AuditCheckpoint;

@@ -68,6 +68,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "refusals by reason",
         include_str!("../../../migrations/0012_refusals_by_reason.sql"),
     ),
+    (
+        13,
+        "admins",
+        include_str!("../../../migrations/0013_admins.sql"),
+    ),
 ];
 
 /// The number of the newest migration.

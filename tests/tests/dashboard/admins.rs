@@ -1,8 +1,14 @@
 //! Who is an admin: what the configuration and other admins give and take.
 
-use jeton_tests::{Admin, HeldLog, Jeton, JetonOptions, eventually, http, postgres_cluster};
+use jeton_tests::{
+    Admin, HeldLog, Jeton, JetonOptions, PASSWORD, csrf_in, eventually, http, postgres_cluster,
+    set_cookie,
+};
+use serde_json::json;
 
-use crate::world::World;
+use crate::provider::Provider;
+use crate::sessions::sign_in;
+use crate::world::{World, id_of, invite, link_of};
 
 const ISSUER: &str = "https://login.example.com";
 
@@ -168,4 +174,460 @@ async fn an_admin_who_was_just_demoted_demotes_nobody() {
     assert!([403, 409].contains(&statuses[1]), "{statuses:?}");
     let left = "SELECT count(*) FROM admin WHERE role = 'admin'";
     assert_eq!(database.sql(left).await.trim(), "2");
+}
+
+#[tokio::test]
+async fn nobody_comes_back_by_an_invitation_of_their_own() {
+    let world = World::new().await;
+    let operator = world.jeton.operator().await;
+    for end in ["remove", "role", "lists"] {
+        let email = format!("bob-{end}@example.com");
+        let path = invite(&world.admin, &[("note", "Bob"), ("role", "admin")]).await;
+        let bob = Admin::join(&world.jeton, &path, "Bob", &email).await;
+        let link = invite(&bob, &[("note", "Bob again"), ("role", "admin")]).await;
+        assert_eq!(world.jeton.get(&link).await.status(), 200);
+        let settings = world.admin.page("/dashboard/settings").await;
+        assert!(settings.contains("Bob again") && settings.contains("<td>Bob</td>"));
+        let id = world.id_of(&email).await;
+        if end == "lists" {
+            // He came by the lists, which no longer have him.
+            let by_lists = format!("UPDATE admin SET role_source = 'provider' WHERE id = '{id}'");
+            world.jeton.database().sql(&by_lists).await;
+            let settings = world.admin.page("/dashboard/settings").await;
+            assert!(settings.contains("may no longer invite"), "{settings}");
+        } else {
+            let action = format!("/dashboard/settings/admins/{id}/{end}");
+            let fields = [("role", "viewer"), ("was", "admin")];
+            assert_eq!(world.admin.post(&action, &fields).await.status(), 303);
+            let cancelled = operator.audit("kind=admin.invitation_revoked").await;
+            assert_eq!(cancelled[0]["detail"]["invited_by"], id.as_str());
+            assert_eq!(cancelled[0]["detail"]["note"], "Bob again");
+        }
+        assert_eq!(world.jeton.get(&link).await.status(), 410, "{end}");
+    }
+    let changed = &operator.audit("kind=admin.updated").await[0]["detail"];
+    assert_eq!(changed["admin_email"], "bob-role@example.com");
+    let roles = (&changed["role_before"], &changed["role"]);
+    assert_eq!(roles, (&json!("admin"), &json!("viewer")));
+}
+
+#[tokio::test]
+async fn what_an_admin_leaves_behind_is_named_before_they_are_removed() {
+    let world = World::new().await;
+    let path = invite(&world.admin, &[("note", "Bob"), ("role", "admin")]).await;
+    let bob = Admin::join(&world.jeton, &path, "Bob", "bob@example.com").await;
+    let link = invite(&bob, &[("note", "Eve"), ("role", "viewer")]).await;
+    Admin::join(&world.jeton, &link, "Eve", "eve@example.com").await;
+    invite(&bob, &[("note", "Mallory"), ("role", "admin")]).await;
+    let settings = bob.page("/dashboard/settings").await;
+    let api = settings
+        .split("/dashboard/mcp-servers/res_")
+        .nth(1)
+        .unwrap();
+    let api = format!("res_{}", api.split('/').next().unwrap());
+    let action = format!("/dashboard/mcp-servers/{api}/clients");
+    let fields = [("name", "bobs-pipeline"), ("scope", "admin:write")];
+    assert_eq!(bob.post(&action, &fields).await.status(), 303);
+    let ends = "SELECT suffix FROM client_secret WHERE client_id = \
+                (SELECT id FROM client WHERE name = 'bobs-pipeline')";
+    let end = world.jeton.database().sql(ends).await;
+    let id = world.id_of("bob@example.com").await;
+    let page = world
+        .admin
+        .page(&format!("/dashboard/settings/admins/{id}/remove"))
+        .await;
+    for left in [
+        "1 session,",
+        "for Mallory as admin",
+        "eve@example.com",
+        "bobs-pipeline",
+        end.trim(),
+    ] {
+        assert!(page.contains(left), "{left}: {page}");
+    }
+    let ada = world.id_of("ada@example.com").await;
+    let page = world
+        .admin
+        .page(&format!("/dashboard/settings/admins/{ada}/remove"))
+        .await;
+    assert!(!page.contains("bobs-pipeline"));
+}
+
+/// What the provider says of somebody with this address.
+fn person(email: &str) -> serde_json::Value {
+    json!({ "sub": email, "email": email, "email_verified": true })
+}
+
+#[tokio::test]
+async fn an_account_made_by_a_link_is_handed_over_without_its_password() {
+    let provider = Provider::start().await;
+    let (jeton, _folder) = provider.jeton("admins = [\"ceo@example.com\"]").await;
+    let ada = Admin::first(&jeton).await;
+    let link = invite(&ada, &[("note", "Eve"), ("role", "viewer")]).await;
+    // Eve writes an address that is not hers.
+    let eve = Admin::join(&jeton, &link, "Ceo", "ceo@example.com").await;
+    let promised = invite(&ada, &[("note", "Eve"), ("role", "viewer")]).await;
+    Admin::join(&jeton, &promised, "Cfo", "cfo@example.com").await;
+
+    let answer = provider.sign_in(&jeton, &person("ceo@example.com")).await;
+    assert_eq!(answer.status(), 303, "{:?}", answer.text().await);
+    let location = answer.headers()["location"].to_str().unwrap();
+    assert!(location.contains("done=handed-over"), "the person is told");
+    let session = set_cookie(&answer, "jeton_session").unwrap();
+    assert_eq!(status(&jeton, &session).await, 200);
+    assert_eq!(status(&jeton, &eve.session).await, 303, "Eve's session");
+    let answer = sign_in(&jeton, "ceo@example.com", PASSWORD).await;
+    assert_eq!(answer.status(), 401, "Eve's password");
+    let forgotten = "SELECT browsers_forgotten_at IS NOT NULL AND password_hash IS NULL FROM admin \
+                     WHERE email = 'ceo@example.com' AND role = 'admin' AND role_source = 'provider'";
+    let forgotten = jeton.database().sql(forgotten).await;
+    assert!(["1", "t"].contains(&forgotten.trim()), "{forgotten}");
+    let operator = jeton.operator().await;
+    let bound = &operator.audit("kind=admin.updated").await[0]["detail"];
+    assert_eq!(bound["password"], "removed");
+    let roles = (&bound["role_before"], &bound["role"]);
+    assert_eq!(roles, (&json!("viewer"), &json!("admin")));
+
+    // Nobody named the address of the other: neither the lists nor whoever invited them.
+    let answer = provider.sign_in(&jeton, &person("cfo@example.com")).await;
+    assert_eq!(answer.status(), 403);
+    assert!(
+        answer
+            .text()
+            .await
+            .unwrap()
+            .contains("invite cfo@example.com by name")
+    );
+    assert_eq!(
+        sign_in(&jeton, "cfo@example.com", PASSWORD).await.status(),
+        303
+    );
+    let refused = operator.audit("kind=admin.sign_in_refused").await;
+    assert!(
+        refused[0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("nobody named it")
+    );
+
+    // An address that the inviter named is the only one that joins, and is bound with the role of the invitation.
+    let fields = [
+        ("note", "Vera"),
+        ("role", "viewer"),
+        ("email", "vera@example.com"),
+    ];
+    let link = invite(&ada, &fields).await;
+    let page = jeton.get(&link).await;
+    let early = set_cookie(&page, "jeton_form").unwrap();
+    let csrf = csrf_in(&page.text().await.unwrap());
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("name", "Eve"),
+        ("email", "eve@example.com"),
+        ("password", PASSWORD),
+    ];
+    let url = format!("{}{link}", jeton.url);
+    let answer = http()
+        .post(url)
+        .header("cookie", early)
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 422);
+    let vera = Admin::join(&jeton, &link, "Vera", "vera@example.com").await;
+    let answer = provider.sign_in(&jeton, &person("vera@example.com")).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(
+        status(&jeton, &vera.session).await,
+        303,
+        "begun by password"
+    );
+    let settings = ada.page("/dashboard/settings").await;
+    assert_eq!(
+        settings.matches("address not confirmed").count(),
+        2,
+        "Ada and Cfo"
+    );
+}
+
+#[tokio::test]
+async fn the_providers_answer_is_taken_once_from_the_right_provider_with_the_agreed_algorithm() {
+    let provider = Provider::start().await;
+    let (jeton, _folder) = provider.jeton("admins = [\"ada@example.com\"]").await;
+    let ada = person("ada@example.com");
+    let begun = provider.begin(&jeton, "").await;
+    let code = provider.code(&begun, 0, &ada);
+    let back = async |query: &[(&str, &str)]| {
+        Provider::back(&jeton, &begun.cookie, query)
+            .await
+            .status()
+            .as_u16()
+    };
+    let (code, state) = (("code", code.as_str()), ("state", begun.state.as_str()));
+    let iss = ("iss", provider.issuer.as_str());
+    // RFC 9207 §2.4: this provider says that it always names itself.
+    assert_eq!(back(&[code, state]).await, 400, "without iss");
+    assert_eq!(
+        back(&[code, state, ("iss", "https://evil.example")]).await,
+        400
+    );
+    assert_eq!(back(&[code, state, iss]).await, 303);
+    assert_eq!(back(&[code, state, iss]).await, 400, "again");
+
+    // Another key of the provider's, with another algorithm than this client's.
+    let begun = provider.begin(&jeton, "").await;
+    let code = provider.code(&begun, 1, &ada);
+    let query = [("code", code.as_str()), ("state", &begun.state), iss];
+    let answer = Provider::back(&jeton, &begun.cookie, &query).await;
+    assert_eq!(answer.status(), 502);
+    let spent = answer.headers().get_all("set-cookie").iter();
+    assert!(spent.into_iter().any(|value| {
+        let value = value.to_str().unwrap();
+        value.starts_with("jeton_oidc=;") && value.contains("Max-Age=0")
+    }));
+    assert!(jeton.log().contains("id_token_signing_alg"));
+
+    // Core §3.1.3.7 numbers 3 to 5.
+    for claims in [
+        json!({ "azp": "another" }),
+        json!({ "aud": ["jeton", "another"] }),
+    ] {
+        let mut claims = claims;
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(ada.as_object().unwrap().clone());
+        assert_eq!(
+            provider.sign_in(&jeton, &claims).await.status(),
+            502,
+            "{claims}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn privileges_change_only_for_whoever_proved_a_moment_ago_who_they_are() {
+    let world = World::new().await;
+    let vera = world.viewer().await;
+    let vera_id = world.id_of("vera@example.com").await;
+    let database = world.jeton.database();
+    let long_ago = "UPDATE admin_session SET confirmed_at = confirmed_at - 601000";
+    database.sql(long_ago).await;
+    let settings = world.admin.page("/dashboard/settings").await;
+    let api = settings
+        .split("/dashboard/mcp-servers/res_")
+        .nth(1)
+        .unwrap();
+    let api = format!("res_{}", api.split('/').next().unwrap());
+    let invitation = [("note", "Zoe"), ("role", "admin")];
+    let role = format!("/dashboard/settings/admins/{vera_id}/role");
+    let changes: [(String, &[(&str, &str)]); 4] = [
+        ("/dashboard/settings/invitations".into(), &invitation),
+        (role, &[("role", "admin"), ("was", "viewer")]),
+        (format!("/dashboard/settings/admins/{vera_id}/reset"), &[]),
+        (
+            format!("/dashboard/mcp-servers/{api}/clients"),
+            &[("name", "x"), ("scope", "admin:write")],
+        ),
+    ];
+    let before = world.changed().await;
+    for (path, fields) in &changes {
+        let answer = world.admin.post(path, fields).await;
+        assert_eq!(answer.status(), 403, "{path}");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("Confirm it") && page.contains("name=\"current_password\""));
+        for (name, value) in *fields {
+            assert!(
+                page.contains(&format!("name=\"{name}\" value=\"{value}\"")),
+                "{page}"
+            );
+        }
+    }
+    let mut wrong = invitation.to_vec();
+    wrong.push(("current_password", "wrong"));
+    let answer = world
+        .admin
+        .post("/dashboard/settings/invitations", &wrong)
+        .await;
+    assert_eq!(answer.status(), 403);
+    assert!(
+        answer
+            .text()
+            .await
+            .unwrap()
+            .contains("this is not your password")
+    );
+    assert_eq!(world.changed().await, before, "nothing was changed");
+
+    let mut right = invitation.to_vec();
+    right.push(("current_password", PASSWORD));
+    invite(&world.admin, &right).await;
+    // And for some minutes it is not asked again.
+    invite(&world.admin, &invitation).await;
+    let answer = vera.post("/dashboard/settings/invitations", &right).await;
+    assert_eq!(answer.status(), 403, "a viewer");
+}
+
+#[tokio::test]
+async fn whoever_came_by_the_provider_proves_there_again_who_they_are() {
+    let provider = Provider::start().await;
+    let (jeton, _folder) = provider.jeton("admins = [\"ada@example.com\"]").await;
+    let answer = provider.sign_in(&jeton, &person("ada@example.com")).await;
+    let session = set_cookie(&answer, "jeton_session").unwrap();
+    let long_ago = "UPDATE admin_session SET confirmed_at = 0";
+    jeton.database().sql(long_ago).await;
+    let page = http().get(format!("{}/dashboard/settings", jeton.url));
+    let page = page.header("cookie", &session).send().await.unwrap();
+    let csrf = csrf_in(&page.text().await.unwrap());
+    let post = async |session: &str, csrf: &str| {
+        let url = format!("{}/dashboard/settings/invitations", jeton.url);
+        let form = [("csrf", csrf), ("note", "Zoe"), ("role", "viewer")];
+        http()
+            .post(url)
+            .header("cookie", session)
+            .form(&form)
+            .send()
+            .await
+            .unwrap()
+    };
+    let answer = post(&session, &csrf).await;
+    assert_eq!(answer.status(), 403);
+    assert!(
+        answer
+            .text()
+            .await
+            .unwrap()
+            .contains("/dashboard/oidc/start?confirm=true")
+    );
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    let again = async |auth_time: u64| {
+        let begun = provider
+            .begin(&jeton, "?confirm=true&next=/dashboard/settings")
+            .await;
+        assert!(begun.location.contains("prompt=login") && begun.location.contains("max_age=0"));
+        let mut claims = person("ada@example.com");
+        claims["auth_time"] = json!(auth_time);
+        let code = provider.code(&begun, 0, &claims);
+        let query = [
+            ("code", code.as_str()),
+            ("state", &begun.state),
+            ("iss", &provider.issuer),
+        ];
+        Provider::back(&jeton, &format!("{}; {session}", begun.cookie), &query).await
+    };
+    assert_eq!(
+        again(now - 3_600).await.status(),
+        403,
+        "the provider asked an hour ago"
+    );
+    let answer = again(now).await;
+    assert_eq!(answer.status(), 303);
+    let fresh = set_cookie(&answer, "jeton_session").unwrap();
+    assert_eq!(
+        status(&jeton, &session).await,
+        303,
+        "the new session replaces it"
+    );
+    let page = http().get(format!("{}/dashboard/settings", jeton.url));
+    let page = page.header("cookie", &fresh).send().await.unwrap();
+    let csrf = csrf_in(&page.text().await.unwrap());
+    assert_eq!(post(&fresh, &csrf).await.status(), 303);
+}
+
+#[tokio::test]
+async fn an_admin_gives_another_a_new_password_by_a_link_that_works_once() {
+    let world = World::new().await;
+    let vera = world.viewer().await;
+    let id = world.id_of("vera@example.com").await;
+    let action = format!("/dashboard/settings/admins/{id}/reset");
+    let link = link_of(&world.admin, world.admin.post(&action, &[]).await).await;
+    let page = world.jeton.get(&link).await;
+    let early = set_cookie(&page, "jeton_form").unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("Choose a new password") && !page.contains("name=\"email\""));
+    let new = "a password that is new";
+    let form = [("csrf", csrf_in(&page)), ("password", new.to_owned())];
+    let url = format!("{}{link}", world.jeton.url);
+    let answer = http()
+        .post(url)
+        .header("cookie", early)
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 303);
+    assert_eq!(world.jeton.get(&link).await.status(), 410, "used");
+    assert_eq!(
+        status(&world.jeton, &vera.session).await,
+        303,
+        "her old session"
+    );
+    let old = sign_in(&world.jeton, "vera@example.com", PASSWORD).await;
+    assert_eq!(old.status(), 401);
+    let now = sign_in(&world.jeton, "vera@example.com", new).await;
+    assert_eq!(now.status(), 303);
+    let operator = world.jeton.operator().await;
+    let made = &operator.audit("kind=admin.invited").await[0];
+    assert_eq!(made["detail"]["resets"], id.as_str());
+    let ada = world.id_of("ada@example.com").await;
+    let used = &operator.audit("kind=admin.updated").await[0]["detail"];
+    assert_eq!(
+        (&used["password"], &used["invited_by"]),
+        (&json!("reset"), &json!(ada))
+    );
+}
+
+/// Sends the form of the sign-in page, with a CSRF token of a cookie that the page would set.
+async fn sign_in_without_page(jeton: &Jeton, email: &str) -> reqwest::Response {
+    let page = jeton.get("/dashboard/sign-in").await;
+    let early = set_cookie(&page, "jeton_form").unwrap();
+    let text = format!("jeton dashboard csrf {}", early.split('=').nth(1).unwrap());
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let csrf: String = hash
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("email", email),
+        ("password", PASSWORD),
+    ];
+    let url = format!("{}/dashboard/sign-in", jeton.url);
+    let request = http().post(url).header("cookie", early).form(&form);
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn passwords_can_be_switched_off_and_the_recovery_link_still_lets_in() {
+    let provider = Provider::start().await;
+    let lines = "admins = [\"ceo@example.com\"]\npasswords = false";
+    let (jeton, _folder) = provider.jeton(lines).await;
+    // The link of the first start is of the same kind as that of `jeton admin recover`.
+    let ada = Admin::first(&jeton).await;
+    let page = jeton.get("/dashboard/sign-in").await.text().await.unwrap();
+    assert!(page.contains("Sign in with Example") && !page.contains("name=\"password\""));
+    // A form that is sent all the same.
+    let mut post = sign_in_without_page(&jeton, "ada@example.com").await;
+    assert_eq!(post.status(), 403);
+    post = ada
+        .post(
+            "/dashboard/settings/password",
+            &[("old_password", PASSWORD), ("password", PASSWORD)],
+        )
+        .await;
+    assert_eq!(post.status(), 409);
+    let answer = ada
+        .post(
+            "/dashboard/settings/invitations",
+            &[("note", "Eve"), ("role", "admin")],
+        )
+        .await;
+    assert_eq!(answer.status(), 409, "nobody joins by a link");
+    let answer = provider.sign_in(&jeton, &person("ceo@example.com")).await;
+    assert_eq!(answer.status(), 303);
+    let id = id_of(&jeton, "ceo@example.com").await;
+    assert!(id.starts_with("adm_"));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jeton_tests::forms_in;
 use serde_json::json;
 
 use crate::world::World;
@@ -35,6 +36,7 @@ const OF_ANY_VERSION: [&str; 16] = [
     "mcp-servers/{id}/secrets",
     "secrets/{id}/revoke",
     "settings/admins/{id}/remove",
+    "settings/admins/{id}/reset",
     "settings/invitations",
     "settings/invitations/{id}/revoke",
     // It asks for the old password.
@@ -71,6 +73,9 @@ async fn a_form_that_does_not_say_what_it_was_made_from_changes_nothing() {
     let disable = json!({ "status": "disabled" });
     operator.patch(&client, disable).await;
     forms.extend(world.forms().await);
+    let vera = world.id_of("vera@example.com").await;
+    let path = format!("/dashboard/settings/admins/{vera}/remove");
+    forms.extend(forms_in(&world.admin.page(&path).await, &path));
 
     let before = world.changed().await;
     let (mut conditional, mut unconditional) = (BTreeSet::new(), BTreeSet::new());

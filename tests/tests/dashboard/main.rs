@@ -11,6 +11,7 @@ mod last_token;
 mod log;
 mod operating;
 mod overview;
+mod provider;
 mod search;
 mod sessions;
 mod sheets;

@@ -370,3 +370,115 @@ async fn two_admins_who_demote_each_other_at_once_do_not_leave_nobody() {
     let admins = "SELECT COUNT(*) FROM admin WHERE role = 'admin'";
     assert_eq!(database.sql(admins).await.trim(), "1");
 }
+
+#[tokio::test]
+async fn a_stolen_session_does_not_help_to_guess_the_password() {
+    let world = World::new().await;
+    let guess = async || {
+        let fields = [
+            ("old_password", "wrong"),
+            ("password", "another good password"),
+        ];
+        let answer = world
+            .admin
+            .post("/dashboard/settings/password", &fields)
+            .await;
+        answer.status().as_u16()
+    };
+    let mut answers = Vec::new();
+    for _ in 0..25 {
+        answers.push(guess().await);
+    }
+    let told = answers.iter().filter(|status| **status == 422).count();
+    assert_eq!(told, 5, "then the session has ended: {answers:?}");
+    assert!(
+        answers[5..]
+            .iter()
+            .all(|status| [303, 401].contains(status)),
+        "{answers:?}"
+    );
+    let operator = world.jeton.operator().await;
+    let refused = operator.audit("kind=admin.sign_in_refused").await;
+    assert_eq!(refused.len(), 5);
+    assert!(
+        refused
+            .iter()
+            .all(|event| event["reason"] == "wrong current password")
+    );
+    let ended = operator.audit("kind=admin.signed_out").await;
+    assert_eq!(ended[0]["detail"]["admin_email"], "ada@example.com");
+    // The count is the session's own: a right password begins it anew.
+    let again = sign_in(&world.jeton, "ada@example.com", PASSWORD).await;
+    assert_eq!(again.status(), 303);
+}
+
+#[tokio::test]
+async fn an_address_that_no_admin_has_is_slowed_down_like_one_that_an_admin_has() {
+    let world = World::new().await;
+    let mut seen = Vec::new();
+    for (email, other) in [
+        ("ada@example.com", "ADA@example.com"),
+        ("eve@example.com", "EVE@Example.com"),
+    ] {
+        let mut answers = Vec::new();
+        for email in [email, other, email, other, email, other, other] {
+            answers.push(
+                sign_in(&world.jeton, email, "wrong")
+                    .await
+                    .status()
+                    .as_u16(),
+            );
+        }
+        assert_eq!(answers, [401, 401, 401, 401, 401, 429, 429], "{email}");
+        seen.push(answers);
+    }
+    assert_eq!(seen[0], seen[1]);
+}
+
+#[tokio::test]
+async fn ones_sessions_are_listed_with_their_devices_and_ended_one_by_one() {
+    let world = World::new().await;
+    let jeton = &world.jeton;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let answer = sign_in_on(jeton, None, "ada@example.com", PASSWORD).await;
+        others.push(set_cookie(&answer, "jeton_session").unwrap());
+    }
+    let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+    let newest = format!(
+        "UPDATE admin_session SET user_agent = '{firefox}', source = '192.0.2.7' WHERE digest = \
+         (SELECT digest FROM admin_session ORDER BY created_at DESC LIMIT 1)"
+    );
+    jeton.database().sql(&newest).await;
+    let is_open = async |session: &str| {
+        let request = http().get(format!("{}/dashboard", jeton.url));
+        let answer = request.header("cookie", session).send().await.unwrap();
+        answer.status() == 200
+    };
+    let page = world.admin.page("/dashboard/settings").await;
+    let row = page.split("Firefox on Linux").nth(1).unwrap();
+    assert!(page.contains("(this one)") && row.starts_with("</td><td class=\"mono\">192.0.2.7<"));
+    let handle = row.split("name=\"session\" value=\"").nth(1).unwrap();
+    let handle = handle.split('"').next().unwrap();
+    // Somebody else's is not hers to end.
+    let vera = world.viewer().await;
+    let end = "/dashboard/settings/sessions/end";
+    vera.post(end, &[("session", handle)]).await;
+    assert!(is_open(&others[2]).await);
+    assert_eq!(
+        world.admin.post(end, &[("session", handle)]).await.status(),
+        303
+    );
+    assert!(!is_open(&others[2]).await, "the one that was named");
+    assert!(is_open(&others[0]).await && is_open(&others[1]).await);
+    let all = world
+        .admin
+        .post("/dashboard/settings/sessions/end-others", &[])
+        .await;
+    assert_eq!(all.status(), 303);
+    assert!(!is_open(&others[0]).await && !is_open(&others[1]).await);
+    assert!(is_open(&world.admin.session).await && is_open(&vera.session).await);
+    let operator = jeton.operator().await;
+    let ended = operator.audit("kind=admin.signed_out").await;
+    assert_eq!(ended[0]["detail"]["other_sessions"], 2);
+}

@@ -167,27 +167,41 @@ impl World {
 
     /// The path of a viewer's invitation.
     pub(crate) async fn invitation(&self) -> String {
-        let answer = self
-            .admin
-            .post(
-                "/dashboard/settings/invitations",
-                &[("note", "Vera"), ("role", "viewer")],
-            )
-            .await;
-        let reveal = set_cookie(&answer, "jeton_reveal").unwrap();
-        let page = self
-            .admin
-            .get("/dashboard/settings")
-            .header("cookie", format!("{}; {reveal}", self.admin.session))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let link = page.split("/dashboard/join/").nth(1).unwrap();
-        format!("/dashboard/join/{}", link.split('<').next().unwrap())
+        invite(&self.admin, &[("note", "Vera"), ("role", "viewer")]).await
     }
+
+    /// The ID of the admin with this address.
+    pub(crate) async fn id_of(&self, email: &str) -> String {
+        id_of(&self.jeton, email).await
+    }
+}
+
+/// The ID of the admin with this address.
+pub(crate) async fn id_of(jeton: &Jeton, email: &str) -> String {
+    let id = format!("SELECT id FROM admin WHERE email = '{email}'");
+    jeton.database().sql(&id).await.trim().to_owned()
+}
+
+/// The path of an invitation that somebody makes.
+pub(crate) async fn invite(by: &Admin, fields: &[(&str, &str)]) -> String {
+    link_of(by, by.post("/dashboard/settings/invitations", fields).await).await
+}
+
+/// The path of the link that an answer makes Settings show.
+pub(crate) async fn link_of(by: &Admin, answer: reqwest::Response) -> String {
+    assert_eq!(answer.status(), 303);
+    let reveal = set_cookie(&answer, "jeton_reveal").unwrap();
+    let page = by
+        .get("/dashboard/settings")
+        .header("cookie", format!("{}; {reveal}", by.session))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let link = page.split("/dashboard/join/").nth(1).unwrap();
+    format!("/dashboard/join/{}", link.split('<').next().unwrap())
 }
 
 pub(crate) fn fields<'a>(

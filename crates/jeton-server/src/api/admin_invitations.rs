@@ -6,14 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use jeton_core::{DisplayName, Timestamp};
+use jeton_core::{DisplayName, EmailAddress, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{AdminWrite, ChangeErrors};
 use crate::app::App;
 use crate::http::{ApiJson, Problem};
-use crate::service::admins;
+use crate::service::invitations::{self, NewInvitation};
 
 /// Whom to invite.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -25,6 +25,10 @@ pub(crate) struct InviteAdmin {
     /// Who it is for: a note shown in the list of open invitations.
     #[schema(value_type = String, example = "Ada")]
     note: DisplayName,
+    /// The address they have to join with. Without one, whoever has the link chooses it.
+    #[serde(default)]
+    #[schema(example = "ada@example.com")]
+    email: Option<String>,
 }
 
 /// An invitation just made. Its link is shown here and never again.
@@ -62,13 +66,23 @@ pub(crate) async fn create(
         .role
         .parse()
         .map_err(|error: String| Problem::invalid("role", error))?;
-    let (invitation, link) = admins::invite(&app, &operator, role, &body.note).await?;
+    let email = body
+        .email
+        .map(|email| email.parse::<EmailAddress>())
+        .transpose()
+        .map_err(|error| Problem::invalid("email", error.to_string()))?;
+    let new = NewInvitation {
+        role,
+        note: body.note,
+        email,
+    };
+    let (invitation, link) = invitations::invite(&app, &operator, new).await?;
     let view = CreatedInvitationView {
         id: invitation.id.to_string(),
         role: invitation.role.as_str(),
         note: invitation.note,
         expires_at: invitation.expires_at,
-        link: admins::link(&app, &link),
+        link: invitations::link(&app, &link),
     };
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -1,6 +1,6 @@
 //! The `[oidc]` section: signing in to the dashboard through an `OpenID` Connect provider.
 
-use jeton_core::{EmailAddress, Role};
+use jeton_core::{EmailAddress, Role, SigningAlgorithm};
 use jeton_jose::is_trustworthy_url;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,12 @@ pub struct RawOidc {
     /// Who becomes a viewer by signing in.
     #[serde(default)]
     pub viewers: Vec<String>,
+    /// Whether one may also sign in by password; unset, one may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passwords: Option<bool>,
+    /// What the provider signs ID tokens with; unset, RS256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_signing_alg: Option<String>,
 }
 
 /// The section, checked.
@@ -34,6 +40,10 @@ pub(crate) struct OidcConfig {
     pub(crate) client_id: String,
     pub(crate) client_secret: SecretString,
     pub(crate) name: String,
+    /// Whether one may also sign in by password.
+    pub(crate) passwords: bool,
+    /// What ID tokens are signed with.
+    pub(crate) algorithm: SigningAlgorithm,
     admins: Vec<String>,
     viewers: Vec<String>,
 }
@@ -49,6 +59,14 @@ impl OidcConfig {
         }
         let Some(secret) = secret else {
             return wrong("the client's secret is missing: set JETON_OIDC_CLIENT_SECRET");
+        };
+        let Ok(algorithm) = raw
+            .id_token_signing_alg
+            .as_deref()
+            .unwrap_or("RS256")
+            .parse()
+        else {
+            return wrong("id_token_signing_alg is RS256, ES256 or EdDSA");
         };
         for one in raw.admins.iter().chain(&raw.viewers) {
             let domain = one.strip_prefix('@');
@@ -67,6 +85,8 @@ impl OidcConfig {
             issuer: raw.issuer,
             client_id: raw.client_id,
             client_secret: SecretString::from(secret),
+            passwords: raw.passwords.unwrap_or(true),
+            algorithm,
             admins: raw.admins,
             viewers: raw.viewers,
         })
@@ -107,6 +127,8 @@ mod tests {
             name: None,
             admins: vec!["Ada@example.com".into()],
             viewers: vec!["@example.com".into()],
+            passwords: None,
+            id_token_signing_alg: None,
         };
         let config = OidcConfig::check(raw.clone(), Some("s".into())).unwrap();
         let role = |email: &str| config.role_of(&email.parse().unwrap());

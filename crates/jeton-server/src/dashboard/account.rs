@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use jeton_core::{AdminId, DisplayName, EmailAddress, PlainSecret};
+use jeton_core::{Admin, AdminId, DisplayName, EmailAddress, Invitation, PlainSecret};
 use serde::Deserialize;
 
 use super::assets::VERSION;
@@ -18,9 +18,9 @@ use super::session::{
 };
 use super::{Errors, PageError, PageResult, html, kept_form, remember};
 use crate::app::App;
-use crate::service::admins::NewAdmin;
+use crate::service::invitations::NewAdmin;
 use crate::service::sessions::{ABSOLUTE, Presented, SignInError};
-use crate::service::{admins, sessions};
+use crate::service::{invitations, oidc, sessions};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -36,6 +36,8 @@ struct SignInPage {
     provider: Option<String>,
     /// A form that was sent after its session had ended, sealed.
     kept_form: String,
+    /// Whether one may sign in by password.
+    has_passwords: bool,
 }
 
 /// Where to go after signing in, and what was just done.
@@ -62,18 +64,26 @@ pub(crate) async fn sign_in_page(
         first_run: app.store.admins().await?.is_empty(),
         provider: provider(&app),
         kept_form: String::new(),
+        has_passwords: oidc::has_passwords(&app),
     };
     Ok(with_cookie(html(StatusCode::OK, &page)?, fresh))
 }
 
 /// The form, sent.
 pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> PageResult {
+    if !oidc::has_passwords(&app) {
+        return Err(PageError::Refused(
+            StatusCode::FORBIDDEN,
+            "Passwords are off. Go back and sign in through the provider.",
+        ));
+    }
     let email = early.form.text("email").to_owned();
     let next = early.form.text("next").to_owned();
     let presented = Presented {
         email: email.clone(),
         password: early.form.secret("password"),
         devices: early.devices,
+        user_agent: early.user_agent,
     };
     let outcome = sessions::sign_in(&app, &early.context, presented).await;
     let (status, wait, problem) = match outcome {
@@ -101,6 +111,7 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
         first_run: false,
         provider: provider(&app),
         kept_form: early.form.text("kept_form").to_owned(),
+        has_passwords: true,
     };
     let mut response = html(status, &page)?;
     if let Some(wait) = wait {
@@ -187,6 +198,26 @@ pub(crate) async fn sign_out_everywhere(
     leave(&app, "signed-out-everywhere")
 }
 
+/// Ends one of this admin's sessions.
+pub(crate) async fn end_session(
+    State(app): State<Arc<App>>,
+    OwnChange(change): OwnChange,
+) -> PageResult {
+    let handle = change.form.text("session");
+    sessions::end(&app, &change.signed_in.operator, handle).await?;
+    Ok(see("/dashboard/settings?done=session-ended"))
+}
+
+/// Ends this admin's other sessions.
+pub(crate) async fn end_other_sessions(
+    State(app): State<Arc<App>>,
+    OwnChange(change): OwnChange,
+) -> PageResult {
+    let signed_in = change.signed_in;
+    sessions::end_others(&app, &signed_in.operator, &signed_in.token).await?;
+    Ok(see("/dashboard/settings?done=others-ended"))
+}
+
 pub(super) fn leave(app: &App, done: &str) -> PageResult {
     let cookie = set_cookie(app, &session_cookie(app), "", 0)?;
     Ok(with_cookie(
@@ -201,15 +232,39 @@ struct JoinPage {
     version: &'static str,
     csrf: String,
     first: bool,
+    /// Whether the link gives an admin a new password.
+    is_reset: bool,
     role: &'static str,
     name: String,
     email: String,
+    /// Whether the inviter named the address.
+    is_email_named: bool,
     errors: Errors,
+}
+
+impl JoinPage {
+    fn of(invitation: &Invitation, csrf: String) -> Self {
+        let named = invitation.email.as_ref();
+        Self {
+            version: VERSION.as_str(),
+            csrf,
+            first: invitation.first,
+            is_reset: invitation.resets.is_some(),
+            role: invitation.role.as_str(),
+            name: match invitation.resets {
+                Some(_) => invitation.note.clone(),
+                None => String::new(),
+            },
+            email: named.map(ToString::to_string).unwrap_or_default(),
+            is_email_named: named.is_some(),
+            errors: Errors::default(),
+        }
+    }
 }
 
 const DEAD_LINK: PageError = PageError::Refused(
     StatusCode::GONE,
-    "This link isn't valid: it was already used, or it has expired. Ask an admin for a new one. If there is no admin yet, restart the server and it prints one.",
+    "This link isn't valid: it was used or cancelled, or it has expired. Ask an admin for a new one. If there is no admin yet, restart the server and it prints one.",
 );
 
 /// The page behind a link.
@@ -218,19 +273,11 @@ pub(crate) async fn join_page(
     Path(link): Path<String>,
     headers: HeaderMap,
 ) -> PageResult {
-    let invitation = admins::find_invitation(&app, &PlainSecret::presented(link))
+    let invitation = invitations::find_by_link(&app, &PlainSecret::presented(link))
         .await?
         .ok_or(DEAD_LINK)?;
     let (csrf, fresh) = early_csrf(&app, &headers)?;
-    let page = JoinPage {
-        version: VERSION.as_str(),
-        csrf,
-        first: invitation.first,
-        role: invitation.role.as_str(),
-        name: String::new(),
-        email: String::new(),
-        errors: Errors::default(),
-    };
+    let page = JoinPage::of(&invitation, csrf);
     Ok(with_cookie(html(StatusCode::OK, &page)?, fresh))
 }
 
@@ -241,35 +288,47 @@ pub(crate) async fn join(
     early: EarlyForm,
 ) -> PageResult {
     let link = PlainSecret::presented(link);
-    let invitation = admins::find_invitation(&app, &link)
+    let invitation = invitations::find_by_link(&app, &link)
         .await?
         .ok_or(DEAD_LINK)?;
     let mut errors = Errors::default();
-    let form = &early.form;
-    let name = form.parse::<DisplayName>("name", &mut errors);
-    let email = form.parse::<EmailAddress>("email", &mut errors);
-    if let (Some(name), Some(email)) = (name, email) {
-        let new = NewAdmin {
-            name,
-            email,
-            password: form.secret("password"),
-        };
-        let admin = admins::accept(&app, &early.context, &link, new).await;
-        if let Some(admin) = errors.accept(admin)? {
-            let token = sessions::begin(&app, &early.context, &admin).await?;
-            return begin(&app, admin.id, &token, "/dashboard");
-        }
+    let admin = accept(&app, &link, &early, (&invitation, &mut errors)).await?;
+    if let Some(admin) = admin {
+        let token = sessions::begin(&app, &early.context, &admin, early.user_agent).await?;
+        return begin(&app, admin.id, &token, "/dashboard");
     }
-    let page = JoinPage {
-        version: VERSION.as_str(),
-        csrf: form.text("csrf").to_owned(),
-        first: invitation.first,
-        role: invitation.role.as_str(),
-        name: form.text("name").to_owned(),
-        email: form.text("email").to_owned(),
-        errors,
-    };
+    let mut page = JoinPage::of(&invitation, early.form.text("csrf").to_owned());
+    if invitation.resets.is_none() {
+        early.form.text("name").clone_into(&mut page.name);
+        early.form.text("email").clone_into(&mut page.email);
+    }
+    page.errors = errors;
     html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+async fn accept(
+    app: &App,
+    link: &PlainSecret,
+    early: &EarlyForm,
+    (invitation, errors): (&Invitation, &mut Errors),
+) -> Result<Option<Admin>, PageError> {
+    let form = &early.form;
+    let password = form.secret("password");
+    if invitation.resets.is_some() {
+        let admin = invitations::accept_reset(app, &early.context, link, password).await;
+        return errors.accept(admin);
+    }
+    let name = form.parse::<DisplayName>("name", errors);
+    let email = form.parse::<EmailAddress>("email", errors);
+    let (Some(name), Some(email)) = (name, email) else {
+        return Ok(None);
+    };
+    let new = NewAdmin {
+        name,
+        email,
+        password,
+    };
+    errors.accept(invitations::accept(app, &early.context, link, new).await)
 }
 
 /// The CSRF token of a form before sign-in, and the cookie that it belongs to, if it is new.

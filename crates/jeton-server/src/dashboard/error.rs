@@ -14,6 +14,7 @@ use jeton_store::StoreError;
 use super::account::local_path;
 use super::assets::VERSION;
 use super::page::{html, protect};
+use super::privilege::ConfirmPage;
 use crate::app::App;
 use crate::service::ServiceError;
 use crate::telemetry::with_causes;
@@ -33,6 +34,8 @@ pub(crate) enum PageError {
     Refused(StatusCode, &'static str),
     /// The same, with a sentence made for the occasion.
     RefusedBecause(StatusCode, String),
+    /// They have to prove again who they are.
+    Unconfirmed(Box<ConfirmPage>),
     /// There is no such page.
     NotFound,
     /// The service said no.
@@ -86,6 +89,11 @@ impl PageError {
                 StatusCode::FORBIDDEN,
                 "This form is out of date",
                 "It was made for another session, or by another site. Nothing was changed: go back, reload the page and send the form again.".into(),
+            ),
+            Self::Unconfirmed(_) => (
+                StatusCode::FORBIDDEN,
+                "Confirm it's you",
+                "Nothing was changed.".into(),
             ),
             Self::Refused(status, text) => (status, "That did not work", text.into()),
             Self::RefusedBecause(status, text) => (status, "That did not work", text),
@@ -175,6 +183,10 @@ impl IntoResponse for PageError {
                 Redirect::to(&format!("/dashboard/sign-in?{}", query.finish())).into_response();
             protect(response.headers_mut());
             return response;
+        }
+        if let Self::Unconfirmed(page) = &self {
+            let status = StatusCode::FORBIDDEN;
+            return html(status, page.as_ref()).unwrap_or_else(|_| status.into_response());
         }
         if let Self::SignInAgain(page) = self {
             return *page;

@@ -86,6 +86,17 @@ impl PostedForm {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All fields, in order, but those of these names.
+    pub(crate) fn without<'a>(
+        &'a self,
+        names: &'a [&str],
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0
+            .iter()
+            .filter(move |(name, _)| !names.contains(&name.as_str()))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Whether a box was ticked.
     pub(crate) fn is_ticked(&self, name: &str) -> bool {
         self.all(name).next().is_some()

@@ -151,7 +151,15 @@ fn notice(done: &str) -> Option<&'static str> {
         "revoked" => "The secret was revoked. It no longer works.",
         "rotating" => "The next key is published. It starts signing in 24 hours.",
         "invitation-revoked" => "The invitation was cancelled.",
-        "admin-removed" => "The admin was removed and signed out everywhere.",
+        "admin-removed" => {
+            "The admin was removed and signed out everywhere. Their open invitations were cancelled."
+        }
+        "demoted" => "The role was changed. Open invitations they had made were cancelled.",
+        "session-ended" => "The session was ended.",
+        "others-ended" => "All your other sessions were ended.",
+        "handed-over" => {
+            "You now sign in through the provider. The account's password was removed, and all other sessions were ended."
+        }
         "password" => "Your password was changed. Sign in again with the new one.",
         "signed-out" => "You are signed out.",
         "signed-out-everywhere" => "You are signed out on all devices.",

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::SET_COOKIE;
-use jeton_core::{AdminId, PlainSecret};
+use jeton_core::{Admin, AdminId, PlainSecret};
 
 use super::PageError;
 use super::session::{DEVICES, cookies, device_cookie, set_cookie};
@@ -16,13 +16,14 @@ use crate::service::device;
 
 /// Whose session a request has, once that is known.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen(Arc<OnceLock<(AdminId, PlainSecret)>>);
+pub(super) struct Seen(Arc<OnceLock<(Admin, PlainSecret)>>);
 
 impl Seen {
-    pub(super) fn note(&self, admin: AdminId, session: &PlainSecret) {
-        let _ = self
-            .0
-            .set((admin, PlainSecret::presented(session.expose().to_owned())));
+    pub(super) fn note(&self, admin: &Admin, session: &PlainSecret) {
+        let _ = self.0.set((
+            admin.clone(),
+            PlainSecret::presented(session.expose().to_owned()),
+        ));
     }
 }
 
@@ -37,9 +38,9 @@ pub(crate) async fn remember(
     let held = cookies(request.headers(), &device_cookie(&app), DEVICES);
     let mut response = next.run(request).await;
     if let Some((admin, session)) = seen.0.get()
-        && device::find(&app, &held, *admin).is_none()
+        && device::find(&app, &held, admin).is_none()
     {
-        let cookie = of_session(&app, *admin, session)?;
+        let cookie = of_session(&app, admin.id, session)?;
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)

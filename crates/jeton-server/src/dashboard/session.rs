@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use http::header::COOKIE;
+use http::header::{COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jeton_core::{Admin, PlainSecret, Role, hex};
@@ -16,7 +16,7 @@ use super::remember::Seen;
 use super::still_works::{StillWorks, after_change};
 use super::toast::{self, Toast};
 use super::zone::Zone;
-use super::{PageError, page};
+use super::{PageError, page, privilege};
 use crate::app::App;
 use crate::request_context::RequestContext;
 use crate::service::sessions::Use;
@@ -46,7 +46,8 @@ impl SignedIn {
     }
 }
 
-/// A change that an admin sent by a form of the dashboard's own.
+/// A change that an admin sent by a form of the dashboard's own. Where privileges change, they proved a moment
+/// ago who they are.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) signed_in: SignedIn,
@@ -82,7 +83,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
             .await?
             .ok_or_else(not_signed_in)?;
         if let Some(seen) = parts.extensions.get::<Seen>() {
-            seen.note(admin.id, &token);
+            seen.note(&admin, &token);
         }
         let context = context(parts)?;
         let query = parts.uri.query().unwrap_or("");
@@ -132,12 +133,13 @@ impl FromRequest<Arc<App>> for Change {
     type Rejection = PageError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, PageError> {
+        let path = request.uri().path().to_owned();
         let OwnChange(change) = OwnChange::from_request(request, app).await?;
-        if change.signed_in.may_change() {
-            Ok(change)
-        } else {
-            Err(PageError::Viewer)
+        if !change.signed_in.may_change() {
+            return Err(PageError::Viewer);
         }
+        privilege::require_recent(app, &change, &path).await?;
+        Ok(change)
     }
 }
 
@@ -169,6 +171,7 @@ pub(crate) struct EarlyForm {
     pub(crate) devices: Vec<String>,
     /// The cookie that the form belongs to.
     pub(crate) held: String,
+    pub(crate) user_agent: Option<String>,
 }
 
 impl FromRequest<Arc<App>> for EarlyForm {
@@ -184,9 +187,16 @@ impl FromRequest<Arc<App>> for EarlyForm {
             context: context(&parts)?,
             devices: cookies(&parts.headers, &device_cookie(app), DEVICES),
             held,
+            user_agent: user_agent(&parts.headers),
             form,
         })
     }
+}
+
+/// The browser, in its own words, up to a limit.
+pub(super) fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(USER_AGENT)?.to_str().ok()?;
+    Some(text.chars().take(300).collect())
 }
 
 fn context(parts: &Parts) -> Result<RequestContext, PageError> {

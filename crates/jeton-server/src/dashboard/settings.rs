@@ -5,18 +5,20 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use jeton_core::{DisplayName, Role, RoleSource};
-use jeton_store::{ClientFilter, PageRequest};
+use jeton_core::{Actor, Admin, ClientId, DisplayName, Role, RoleSource};
+use jeton_store::{ClientFilter, ListedSession, PageRequest, session_handle};
 
 use super::account::leave;
 use super::format::{When, when};
 use super::reveal;
 use super::session::{OwnChange, see};
 use super::view::{ScopeView, chosen_scopes, id};
-use super::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html};
+use super::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html, user_agent};
 use crate::app::App;
 use crate::config::Setting;
-use crate::service::{ServiceError, admins, oidc};
+use crate::service::confirmation::Asked;
+use crate::service::invitations::{self, NewInvitation};
+use crate::service::{ServiceError, admins, oidc, sessions};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -24,9 +26,14 @@ struct SettingsPage {
     page: Page,
     errors: Errors,
     note: String,
+    email: String,
     invitation_link: Option<String>,
     admins: Vec<AdminRow>,
     has_provider: bool,
+    has_passwords: bool,
+    /// Whether the signed-in person has a password.
+    has_own_password: bool,
+    sessions: Vec<SessionRow>,
     invitations: Vec<InvitationRow>,
     api: ApiView,
     api_clients: Vec<ApiClient>,
@@ -41,15 +48,33 @@ struct AdminRow {
     other_role: &'static str,
     last_sign_in: Option<When>,
     is_self: bool,
-    has_access: bool,
-    follows_lists: bool,
+    /// Why they cannot sign in, or what is unusual about the account.
+    remark: Option<&'static str>,
+    /// Whether a link can give them a new password.
+    can_reset: bool,
+}
+
+struct SessionRow {
+    handle: String,
+    device: String,
+    source: String,
+    begun: When,
+    used: When,
+    is_this: bool,
 }
 
 struct InvitationRow {
     id: String,
     note: String,
     role: &'static str,
+    email: Option<String>,
+    /// Whether it gives somebody a new password.
+    is_reset: bool,
+    invited_by: String,
+    created: When,
     expires: When,
+    /// Whether whoever made it may still invite.
+    works: bool,
 }
 
 struct ApiView {
@@ -74,7 +99,7 @@ pub(crate) async fn show(
 ) -> PageResult {
     let link = reveal::take(&app, &signed_in, &headers, INVITATION);
     let mut page = assemble(&app, &signed_in).await?;
-    page.invitation_link = link.as_ref().map(|link| admins::link(&app, link));
+    page.invitation_link = link.as_ref().map(|link| invitations::link(&app, link));
     reveal::html(&app, link.as_ref(), &page)
 }
 
@@ -83,13 +108,19 @@ pub(crate) async fn invite(State(app): State<Arc<App>>, change: Change) -> PageR
     let mut errors = Errors::default();
     let note = change.form.parse::<DisplayName>("note", &mut errors);
     let role = change.form.parse::<Role>("role", &mut errors);
+    let email = match change.form.text("email").trim() {
+        "" => Some(None),
+        _ => change.form.parse("email", &mut errors).map(Some),
+    };
     let signed_in = &change.signed_in;
-    if let (Some(note), Some(role)) = (note, role) {
-        let (_, link) = admins::invite(&app, &signed_in.operator, role, &note).await?;
+    if let (Some(note), Some(role), Some(email)) = (note, role, email) {
+        let new = NewInvitation { role, note, email };
+        let (_, link) = invitations::invite(&app, &signed_in.operator, new).await?;
         return reveal::redirect(&app, signed_in, INVITATION, "/dashboard/settings", &link);
     }
     let mut page = assemble(&app, signed_in).await?;
     page.note = change.form.text("note").into();
+    page.email = change.form.text("email").into();
     page.errors = errors;
     html(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
@@ -100,7 +131,7 @@ pub(crate) async fn revoke_invitation(
     Path(invitation): Path<String>,
     change: Change,
 ) -> PageResult {
-    admins::revoke_invitation(&app, &change.signed_in.operator, id(&invitation)?).await?;
+    invitations::revoke(&app, &change.signed_in.operator, id(&invitation)?).await?;
     Ok(see("/dashboard/settings?done=invitation-revoked"))
 }
 
@@ -129,19 +160,23 @@ pub(crate) async fn set_role(
         }
         changed => {
             changed?;
-            Ok(see("/dashboard/settings?done=saved"))
+            Ok(see(match role {
+                Role::Viewer => "/dashboard/settings?done=demoted",
+                Role::Admin => "/dashboard/settings?done=saved",
+            }))
         }
     }
 }
 
-/// Removes an admin.
-pub(crate) async fn remove(
+/// Makes a link by which another admin gets a new password.
+pub(crate) async fn reset_access(
     State(app): State<Arc<App>>,
     Path(admin): Path<String>,
     change: Change,
 ) -> PageResult {
-    admins::delete(&app, &change.signed_in.operator, id(&admin)?).await?;
-    Ok(see("/dashboard/settings?done=admin-removed"))
+    let signed_in = &change.signed_in;
+    let link = invitations::reset_access(&app, &signed_in.operator, id(&admin)?).await?;
+    reveal::redirect(&app, signed_in, INVITATION, "/dashboard/settings", &link)
 }
 
 /// Changes the signed-in person's password.
@@ -153,8 +188,12 @@ pub(crate) async fn change_password(
         change.form.secret("old_password"),
         change.form.secret("password"),
     );
-    let operator = &change.signed_in.operator;
-    let changed = admins::change_password(&app, operator, old, new).await;
+    let asked = Asked {
+        admin: &change.signed_in.admin,
+        operator: &change.signed_in.operator,
+        session: &change.signed_in.token,
+    };
+    let changed = admins::change_password(&app, &asked, old, new).await;
     let mut errors = Errors::default();
     if errors.accept(changed)?.is_some() {
         return leave(&app, "password");
@@ -165,40 +204,22 @@ pub(crate) async fn change_password(
 }
 
 async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageError> {
-    let now = app.clock.now();
     let admins = app.store.admins().await?;
-    let invitations = app.store.admin_invitations(now).await?;
+    let has_passwords = oidc::has_passwords(app);
     Ok(SettingsPage {
         page: Page::new(signed_in, Nav::Settings, "Settings"),
         errors: Errors::default(),
         note: String::new(),
+        email: String::new(),
         invitation_link: None,
         has_provider: app.oidc.is_some(),
+        has_passwords,
+        has_own_password: signed_in.admin.has_password && has_passwords,
+        invitations: invitation_rows(app, &admins).await?,
+        sessions: session_rows(app, signed_in).await?,
         admins: admins
             .into_iter()
-            .map(|admin| AdminRow {
-                has_access: oidc::admits(app, &admin),
-                follows_lists: admin.role_source == RoleSource::Provider,
-                id: admin.id.to_string(),
-                name: admin.name.to_string(),
-                email: admin.email.to_string(),
-                role: admin.role.as_str(),
-                other_role: match admin.role {
-                    Role::Admin => Role::Viewer.as_str(),
-                    Role::Viewer => Role::Admin.as_str(),
-                },
-                last_sign_in: admin.last_sign_in_at.map(|at| when(at, now)),
-                is_self: admin.id == signed_in.admin.id,
-            })
-            .collect(),
-        invitations: invitations
-            .into_iter()
-            .map(|invitation| InvitationRow {
-                id: invitation.id.to_string(),
-                note: invitation.note,
-                role: invitation.role.as_str(),
-                expires: when(invitation.expires_at, now),
-            })
+            .map(|admin| admin_row(app, signed_in, admin))
             .collect(),
         api: ApiView {
             id: app.admin_api.id.to_string(),
@@ -207,6 +228,92 @@ async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageE
         api_clients: api_clients(app).await?,
         settings: app.settings.clone(),
     })
+}
+
+fn admin_row(app: &App, signed_in: &SignedIn, admin: Admin) -> AdminRow {
+    let is_self = admin.id == signed_in.admin.id;
+    let has_passwords = oidc::has_passwords(app);
+    AdminRow {
+        remark: remark(app, &admin),
+        can_reset: has_passwords && !is_self && admin.identity.is_none(),
+        id: admin.id.to_string(),
+        name: admin.name.to_string(),
+        email: admin.email.to_string(),
+        role: admin.role.as_str(),
+        other_role: match admin.role {
+            Role::Admin => Role::Viewer.as_str(),
+            Role::Viewer => Role::Admin.as_str(),
+        },
+        last_sign_in: admin.last_sign_in_at.map(|at| when(at, app.clock.now())),
+        is_self,
+    }
+}
+
+fn remark(app: &App, admin: &Admin) -> Option<&'static str> {
+    if !oidc::admits(app, admin) {
+        Some("no access: not on the lists of [oidc]")
+    } else if !oidc::can_sign_in(app, admin) {
+        Some("no way to sign in")
+    } else if admin.role_source == RoleSource::Provider {
+        Some("from the lists of [oidc]")
+    } else if app.oidc.is_some() && admin.identity.is_none() && !admin.email_named {
+        Some("address not confirmed")
+    } else {
+        None
+    }
+}
+
+async fn invitation_rows(app: &App, admins: &[Admin]) -> Result<Vec<InvitationRow>, PageError> {
+    let now = app.clock.now();
+    let mut rows = Vec::new();
+    for invitation in app.store.admin_invitations(now).await? {
+        rows.push(InvitationRow {
+            works: invitations::may_invite(app, &invitation.invited_by, admins).await?,
+            invited_by: maker(app, &invitation.invited_by, admins).await?,
+            id: invitation.id.to_string(),
+            note: invitation.note,
+            role: invitation.role.as_str(),
+            email: invitation.email.map(|email| email.to_string()),
+            is_reset: invitation.resets.is_some(),
+            created: when(invitation.created_at, now),
+            expires: when(invitation.expires_at, now),
+        });
+    }
+    Ok(rows)
+}
+
+/// Whoever made an invitation, by name.
+async fn maker(app: &App, actor: &Actor, admins: &[Admin]) -> Result<String, PageError> {
+    let id = actor.as_str();
+    if let Some(admin) = admins.iter().find(|admin| admin.id.to_string() == id) {
+        return Ok(admin.name.to_string());
+    }
+    let client = match id.parse::<ClientId>() {
+        Ok(id) => app.store.find_client(id).await?,
+        Err(_) => None,
+    };
+    Ok(match (actor, client) {
+        (_, Some(client)) => client.name.to_string(),
+        (Actor::System, None) => "the command line".to_owned(),
+        (_, None) => id.to_owned(),
+    })
+}
+
+async fn session_rows(app: &App, signed_in: &SignedIn) -> Result<Vec<SessionRow>, PageError> {
+    let now = app.clock.now();
+    let this = session_handle(signed_in.token.digest());
+    let sessions = sessions::list(app, signed_in.admin.id).await?;
+    Ok(sessions
+        .into_iter()
+        .map(|ListedSession { handle, session }| SessionRow {
+            is_this: handle == this,
+            handle,
+            device: user_agent::words(session.user_agent.as_deref()),
+            source: session.source.unwrap_or_default(),
+            begun: when(session.created_at, now),
+            used: when(session.seen_at, now),
+        })
+        .collect())
 }
 
 async fn api_clients(app: &App) -> Result<Vec<ApiClient>, PageError> {

@@ -282,8 +282,20 @@ fn dashboard_operations() -> Router<Arc<App>> {
             post(settings::set_role),
         )
         .route(
+            "/dashboard/settings/admins/{id}/reset",
+            post(settings::reset_access),
+        )
+        .route(
             "/dashboard/settings/admins/{id}/remove",
-            post(settings::remove),
+            get(dashboard::remove_admin::show).post(dashboard::remove_admin::remove),
+        )
+        .route(
+            "/dashboard/settings/sessions/end",
+            post(dashboard::account::end_session),
+        )
+        .route(
+            "/dashboard/settings/sessions/end-others",
+            post(dashboard::account::end_other_sessions),
         )
         .route(
             "/dashboard/settings/password",

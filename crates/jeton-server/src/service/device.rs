@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use jeton_core::{AdminId, PlainSecret, Timestamp, hex};
+use jeton_core::{Admin, AdminId, PlainSecret, Timestamp, hex};
 
 use super::ServiceError;
 use crate::app::App;
@@ -32,26 +32,36 @@ pub(crate) fn remember(
     session: &PlainSecret,
 ) -> Result<String, ServiceError> {
     let key = key(app)?;
-    let number = hmac::sign(&key, format!("number {}", session.expose()).as_bytes());
+    let Device(number) = of_session(app, session)?;
     let until = app.clock.now().plus(REMEMBERED).as_millis();
-    let text = format!("{admin}.{until}.{}", hex::encode(number.as_ref()));
+    let text = format!("{admin}.{until}.{number}");
     let tag = hmac::sign(&key, text.as_bytes());
     Ok(format!("{text}.{}", hex::encode(tag.as_ref())))
 }
 
-/// The device of these cookies on which this admin signed in, if there is one.
-pub(crate) fn find(app: &App, cookies: &[String], admin: AdminId) -> Option<Device> {
+/// The device that a session is.
+pub(super) fn of_session(app: &App, session: &PlainSecret) -> Result<Device, ServiceError> {
+    let text = format!("number {}", session.expose());
+    let number = hmac::sign(&key(app)?, text.as_bytes());
+    Ok(Device(hex::encode(number.as_ref())))
+}
+
+/// The device of these cookies on which this admin signed in, if there is one that is not forgotten.
+pub(crate) fn find(app: &App, cookies: &[String], admin: &Admin) -> Option<Device> {
     cookies.iter().find_map(|cookie| read(app, cookie, admin))
 }
 
-fn read(app: &App, cookie: &str, admin: AdminId) -> Option<Device> {
+fn read(app: &App, cookie: &str, admin: &Admin) -> Option<Device> {
     let (text, tag) = cookie.rsplit_once('.')?;
     let tag: [u8; 32] = hex::decode(tag)?;
     hmac::verify(&key(app).ok()?, text.as_bytes(), &tag).ok()?;
     let mut parts = text.split('.');
     let (whose, until, number) = (parts.next()?, parts.next()?, parts.next()?);
     let until = Timestamp::from_millis(until.parse().ok()?);
-    let is_known = whose == admin.to_string() && app.clock.now() < until;
+    let is_forgotten = admin
+        .browsers_forgotten_at
+        .is_some_and(|at| until < at.plus(REMEMBERED));
+    let is_known = whose == admin.id.to_string() && app.clock.now() < until && !is_forgotten;
     is_known.then(|| Device(number.to_owned()))
 }
 

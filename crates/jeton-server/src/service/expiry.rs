@@ -32,6 +32,7 @@ pub(crate) async fn forget(app: &App, alone: &Locked) -> Result<(), ServiceError
     for over in [
         Over::Secrets(now.minus(ENDED)),
         Over::Invitations(now.minus(ENDED)),
+        Over::UsedSignIns(now.minus(REVOKED)),
         Over::RevokedTokens(now.minus(REVOKED)),
         Over::ClientHours(now.minus(CLIENT_HOURS)),
         Over::RefusalHours(now.minus(CLIENT_HOURS)),

@@ -28,12 +28,16 @@ impl Operator {
         self.id == OperatorId::Client(id)
     }
 
-    /// An audit event of this operator's.
-    pub(crate) fn event(&self, app: &App, kind: AuditKind) -> Result<AuditEvent, ServiceError> {
-        let actor = match self.id {
+    /// As the audit log calls them.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Authenticated(match self.id {
             OperatorId::Client(id) => id.to_string(),
             OperatorId::Admin(id) => id.to_string(),
-        };
-        self.context.event(app, kind, Actor::Authenticated(actor))
+        })
+    }
+
+    /// An audit event of this operator's.
+    pub(crate) fn event(&self, app: &App, kind: AuditKind) -> Result<AuditEvent, ServiceError> {
+        self.context.event(app, kind, self.actor())
     }
 }

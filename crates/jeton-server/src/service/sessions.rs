@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jeton_core::{Actor, Admin, AuditKind, EmailAddress, Outcome, PlainSecret};
-use jeton_store::{AdminSession, retry_on_conflict};
+use jeton_core::{Actor, Admin, AdminId, AuditKind, EmailAddress, Outcome, PlainSecret, Timestamp};
+use jeton_store::{AdminSession, ListedSession, retry_on_conflict};
 use secrecy::SecretString;
 
 use super::password::Queue;
@@ -46,6 +46,8 @@ pub(crate) struct Presented {
     pub(crate) password: SecretString,
     /// The device cookies, one for each admin who signed in in this browser.
     pub(crate) devices: Vec<String>,
+    /// The browser, in its own words.
+    pub(crate) user_agent: Option<String>,
 }
 
 /// Checks address and password and begins a session; gives whose it is, and its token.
@@ -64,6 +66,8 @@ pub(crate) async fn sign_in(
         None => None,
     };
     let (admin, hash) = found.map_or((None, None), |(admin, hash)| (Some(admin), hash));
+    // What the configuration no longer allows takes as long to refuse, in the same words.
+    let hash = hash.filter(|_| oidc::has_passwords(app));
     let attempt = attempt(app, context, admin.as_ref(), &presented);
     app.sign_in_throttle
         .begin(&attempt, tokio::time::Instant::now())
@@ -77,13 +81,18 @@ pub(crate) async fn sign_in(
         return Err(SignInError::Throttled(BUSY));
     };
     match admin {
-        Some(admin) if right => {
+        Some(admin) if right && oidc::admits(app, &admin) => {
             app.sign_in_throttle.succeeded(&attempt);
-            let token = begin(app, context, &admin).await?;
+            let token = begin(app, context, &admin, presented.user_agent).await?;
             Ok((admin, token))
         }
         admin => {
-            refuse(app, context, admin).await?;
+            let reason = match &admin {
+                Some(_) if right => "not on the lists of [oidc]",
+                Some(_) => "wrong password",
+                None => "no admin has this address",
+            };
+            refuse(app, context, admin, reason).await?;
             Err(SignInError::Wrong)
         }
     }
@@ -98,10 +107,16 @@ fn attempt(
     Attempt {
         account: match admin {
             Some(admin) => Account::Known(admin.id),
-            None => Account::Unknown(presented.email.trim().chars().take(254).collect()),
+            // By the same key as an admin's: otherwise a spelling of their own would tell which are known.
+            None => Account::Unknown(
+                EmailAddress::comparison_key_of(&presented.email)
+                    .chars()
+                    .take(254)
+                    .collect(),
+            ),
         },
         source: context.source.into(),
-        device: admin.and_then(|admin| device::find(app, &presented.devices, admin.id)),
+        device: admin.and_then(|admin| device::find(app, &presented.devices, admin)),
     }
 }
 
@@ -109,13 +124,11 @@ async fn refuse(
     app: &App,
     context: &RequestContext,
     admin: Option<Admin>,
+    reason: &str,
 ) -> Result<(), ServiceError> {
     let mut event = context.event(app, AuditKind::AdminSignInRefused, Actor::Anonymous)?;
     event.outcome = Outcome::Refused;
-    event.reason = Some(match &admin {
-        Some(_) => "wrong password".into(),
-        None => "no admin has this address".into(),
-    });
+    event.reason = Some(reason.into());
     if let Some(admin) = admin {
         event
             .detail
@@ -130,6 +143,7 @@ pub(crate) async fn begin(
     app: &App,
     context: &RequestContext,
     admin: &Admin,
+    user_agent: Option<String>,
 ) -> Result<PlainSecret, ServiceError> {
     let now = app.clock.now();
     let token = PlainSecret::generate(app.entropy.as_ref())?;
@@ -138,23 +152,78 @@ pub(crate) async fn begin(
         context: context.clone(),
     };
     let event = operator.event(app, AuditKind::AdminSignedIn)?;
+    let session = AdminSession {
+        admin_id: admin.id,
+        created_at: now,
+        seen_at: now,
+        confirmed_at: now,
+        source: Some(context.source.to_string()),
+        user_agent,
+    };
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
-        tx.insert_admin_session(
-            token.digest(),
-            &AdminSession {
-                admin_id: admin.id,
-                created_at: now,
-                seen_at: now,
-            },
-        )
-        .await?;
+        tx.insert_admin_session(token.digest(), &session).await?;
         tx.touch_admin(admin.id, now).await?;
         tx.record(&event).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await?;
     Ok(token)
+}
+
+/// Whether a session is over by time, or was begun while the clock was wrong and would not end.
+fn is_over(session: &AdminSession, now: Timestamp) -> bool {
+    now.since(session.seen_at) >= IDLE
+        || now.since(session.created_at) >= ABSOLUTE
+        || session.created_at > now.plus(SKEW)
+}
+
+/// The sessions of an admin, the last used first.
+pub(crate) async fn list(app: &App, id: AdminId) -> Result<Vec<ListedSession>, ServiceError> {
+    let now = app.clock.now();
+    let mut sessions = app.store.admin_sessions_of(id).await?;
+    sessions.retain(|listed| !is_over(&listed.session, now));
+    Ok(sessions)
+}
+
+/// Ends one of the operator's own sessions by its handle.
+pub(crate) async fn end(app: &App, operator: &Operator, handle: &str) -> Result<(), ServiceError> {
+    let OperatorId::Admin(id) = operator.id else {
+        return Ok(());
+    };
+    let mut event = operator.event(app, AuditKind::AdminSignedOut)?;
+    event.detail.insert("session".into(), handle.into());
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        if tx.delete_listed_session(id, handle).await? {
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
+}
+
+/// Ends every session of the operator's own but this one.
+pub(crate) async fn end_others(
+    app: &App,
+    operator: &Operator,
+    token: &PlainSecret,
+) -> Result<(), ServiceError> {
+    let OperatorId::Admin(id) = operator.id else {
+        return Ok(());
+    };
+    let event = operator.event(app, AuditKind::AdminSignedOut)?;
+    retry_on_conflict(|| async {
+        let mut event = event.clone();
+        let mut tx = app.store.begin().await?;
+        let ended = tx.delete_other_sessions(id, token.digest()).await?;
+        event.detail.insert("other_sessions".into(), ended.into());
+        if ended > 0 {
+            tx.record(&event).await?;
+        }
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// Whether somebody is there, or a page refreshes itself.
@@ -176,11 +245,7 @@ pub(crate) async fn find(
         return Ok(None);
     };
     let now = app.clock.now();
-    if now.since(session.seen_at) >= IDLE || now.since(session.created_at) >= ABSOLUTE {
-        return Ok(None);
-    }
-    // Begun while the clock was wrong: it would not end.
-    if session.created_at > now.plus(SKEW) {
+    if is_over(&session, now) {
         return Ok(None);
     }
     if used == Use::ByPerson && now.since(session.seen_at) >= TOUCH_EVERY {
@@ -190,6 +255,20 @@ pub(crate) async fn find(
     }
     let admin = app.store.find_admin(session.admin_id).await?;
     Ok(admin.filter(|admin| oidc::admits(app, admin)))
+}
+
+/// Ends a session that the same admin has replaced by another.
+pub(crate) async fn replace(app: &App, old: &PlainSecret, by: AdminId) -> Result<(), ServiceError> {
+    let found = app.store.find_admin_session(old.digest()).await?;
+    if found.is_none_or(|found| found.admin_id != by) {
+        return Ok(());
+    }
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        tx.delete_admin_session(old.digest()).await?;
+        Ok::<_, ServiceError>(tx.commit().await?)
+    })
+    .await
 }
 
 /// Ends a session.

@@ -1,10 +1,11 @@
 //! People who use the dashboard.
 
 use jeton_core::{
-    Admin, AdminId, Invitation, InvitationId, PlainSecret, ProviderIdentity, Role, RoleSource,
+    Actor, Admin, AdminId, Invitation, InvitationId, PlainSecret, ProviderIdentity, Role,
+    RoleSource,
 };
 use jeton_jose::OsEntropy;
-use jeton_store::StoreError;
+use jeton_store::{Over, StoreError};
 
 use crate::samples::now;
 use crate::world::World;
@@ -17,6 +18,9 @@ async fn an_invitation_makes_one_admin_and_the_first_one_none_beside_others() {
         id: InvitationId::generate(now(), &OsEntropy).unwrap(),
         role: Role::Admin,
         note: "for a test".into(),
+        invited_by: Actor::System,
+        email: None,
+        resets: None,
         first,
         created_at: now(),
         expires_at: now().plus(std::time::Duration::from_secs(60)),
@@ -36,6 +40,10 @@ async fn an_invitation_makes_one_admin_and_the_first_one_none_beside_others() {
         role: Role::Admin,
         role_source: RoleSource::Manual,
         identity: None,
+        has_password: false,
+        invited_by: None,
+        email_named: false,
+        browsers_forgotten_at: None,
         created_at: now(),
         last_sign_in_at: None,
     };
@@ -76,6 +84,10 @@ async fn an_admin_is_bound_to_one_account_of_a_provider_and_the_account_to_one_a
         role: Role::Admin,
         role_source: RoleSource::Provider,
         identity: subject.map(identity),
+        has_password: false,
+        invited_by: None,
+        email_named: false,
+        browsers_forgotten_at: None,
         created_at: now(),
         last_sign_in_at: None,
     };
@@ -83,7 +95,7 @@ async fn an_admin_is_bound_to_one_account_of_a_provider_and_the_account_to_one_a
     let mut tx = world.store.begin().await.unwrap();
     tx.insert_admin(&ada, None).await.unwrap();
     tx.insert_admin(&eve, None).await.unwrap();
-    let source = RoleSource::Provider;
+    let source = (Role::Admin, RoleSource::Provider);
     let bound = tx.bind_admin(ada.id, &identity("8"), source).await;
     assert!(bound.unwrap());
     let bound = tx.bind_admin(ada.id, &identity("9"), source).await;
@@ -113,6 +125,25 @@ async fn an_admin_is_bound_to_one_account_of_a_provider_and_the_account_to_one_a
     let role = async |id| world.store.find_admin(id).await.unwrap().unwrap().role;
     assert_eq!(role(ada.id).await, Role::Viewer);
     assert_eq!(role(eve.id).await, Role::Admin);
+}
+
+#[tokio::test]
+async fn an_answer_of_a_provider_is_taken_once_and_forgotten_when_it_is_too_old_anyway() {
+    let world = World::new().await;
+    let later = now().plus(std::time::Duration::from_secs(600));
+    let take = async || {
+        let mut tx = world.store.begin().await.unwrap();
+        let is_first = tx.use_sign_in("state", later).await.unwrap();
+        tx.commit().await.unwrap();
+        is_first
+    };
+    assert!(take().await);
+    assert!(!take().await);
+    world.store.forget(Over::UsedSignIns(now())).await.unwrap();
+    assert!(!take().await);
+    let after = later.plus(std::time::Duration::from_secs(1));
+    world.store.forget(Over::UsedSignIns(after)).await.unwrap();
+    assert!(take().await);
 }
 
 fn identity(subject: &str) -> ProviderIdentity {

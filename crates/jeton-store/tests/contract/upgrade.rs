@@ -208,6 +208,10 @@ async fn the_upgrade_keeps_every_role_that_another_admin_may_have_given() {
             role,
             role_source: RoleSource::Manual,
             identity: None,
+            has_password: false,
+            invited_by: None,
+            email_named: false,
+            browsers_forgotten_at: None,
             created_at: now(),
             last_sign_in_at: None,
         };

@@ -11,7 +11,9 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jeton_core::{Actor, Admin, AuditKind, Outcome, PlainSecret};
+use jeton_core::{Actor, Admin, AuditKind, EmailAddress, Outcome, PlainSecret, Timestamp};
+use jeton_jose::IdTokenClaims;
+use jeton_store::retry_on_conflict;
 use serde::Deserialize;
 use url::Url;
 
@@ -22,9 +24,12 @@ use crate::request_context::RequestContext;
 use crate::source_network::SourceNetwork;
 use people::Found;
 
-pub(crate) use pending::{PENDING_FOR, Pending};
+pub(crate) use pending::{PENDING_FOR, Pending, SignInPurpose};
 pub(crate) use provider::Provider;
-pub(crate) use standing::{admits, reconcile};
+pub(crate) use standing::{admits, can_sign_in, has_passwords, reconcile};
+
+/// How long ago the provider may have asked, in seconds, where it has to ask again.
+const ASKED_WITHIN: i64 = 120;
 
 /// Why somebody is not signed in.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,14 @@ pub(crate) enum OidcError {
     /// Somebody who may not.
     #[error("{0} may not use this dashboard; ask an admin for an invitation")]
     Unknown(String),
+    /// Somebody whose address another account has, made by whoever had a link.
+    #[error(
+        "there is an account with the address {0}, but nobody confirmed that it is yours; sign in with its password, or ask an admin to remove it and to invite {0} by name"
+    )]
+    Unconfirmed(EmailAddress),
+    /// The provider did not ask again, as it was told to.
+    #[error("the provider did not ask who you are again; sign out there and begin again")]
+    NotAsked,
     /// The service failed.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -68,10 +81,14 @@ pub(crate) struct Callback {
 }
 
 /// Begins: the provider's page to go to, and what to hold until it sends the browser back.
-pub(crate) async fn begin(app: &App, next: &str) -> Result<(String, Pending), OidcError> {
+pub(crate) async fn begin(
+    app: &App,
+    next: &str,
+    purpose: SignInPurpose,
+) -> Result<(String, Pending), OidcError> {
     let provider = app.oidc.as_ref().ok_or(OidcError::NotConfigured)?;
     let metadata = provider.metadata().await?;
-    let pending = Pending::begin(app, next)?;
+    let pending = Pending::begin(app, next, purpose)?;
     let challenge = digest::digest(&digest::SHA256, pending.verifier().as_bytes());
     let mut url = Url::parse(&metadata.authorization_endpoint).map_err(|_| OidcError::Provider)?;
     url.query_pairs_mut()
@@ -83,6 +100,12 @@ pub(crate) async fn begin(app: &App, next: &str) -> Result<(String, Pending), Oi
         .append_pair("nonce", &pending.nonce())
         .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
         .append_pair("code_challenge_method", "S256");
+    if purpose == SignInPurpose::Confirm {
+        // OpenID Connect Core §3.1.2.1: who they are is asked again, however long they are signed in there.
+        url.query_pairs_mut()
+            .append_pair("prompt", "login")
+            .append_pair("max_age", "0");
+    }
     Ok((url.into(), pending))
 }
 
@@ -94,21 +117,61 @@ pub(crate) struct SignedInThere {
     pub(crate) token: PlainSecret,
     /// Where to go.
     pub(crate) next: String,
+    /// Whether the account had a password until now.
+    pub(crate) is_handed_over: bool,
 }
 
 /// Ends: checks what came back and begins a session.
 pub(crate) async fn finish(
     app: &App,
     context: &RequestContext,
-    cookie: &str,
+    (cookie, user_agent): (&str, Option<String>),
     callback: Callback,
 ) -> Result<SignedInThere, OidcError> {
     let provider = app.oidc.as_ref().ok_or(OidcError::NotConfigured)?;
+    let state = callback.state.as_deref().unwrap_or_default();
+    let pending = Pending::find(app, cookie, state)?.ok_or(OidcError::State)?;
+    let claims = redeem(app, provider, (context, &pending), callback).await?;
     let config = &provider.config;
-    let state = callback.state.unwrap_or_default();
-    let pending = Pending::find(app, cookie, &state)?.ok_or(OidcError::State)?;
-    // RFC 9207: an answer of another provider's is not for this one.
-    if callback.iss.is_some_and(|iss| iss != config.issuer) {
+    let (admin, is_handed_over) = match people::find(app, context, config, &claims).await? {
+        Found::Admin(admin) => (admin, false),
+        Found::HandedOver(admin) => (admin, true),
+        Found::Unconfirmed(email) => {
+            let reason = format!(
+                "{email} is the address of an account with a password, and nobody named it"
+            );
+            refuse(app, context, reason).await?;
+            return Err(OidcError::Unconfirmed(email));
+        }
+        Found::Refused { who, reason } => {
+            refuse(app, context, reason).await?;
+            return Err(OidcError::Unknown(who));
+        }
+    };
+    let token = sessions::begin(app, context, &admin, user_agent).await?;
+    Ok(SignedInThere {
+        admin,
+        token,
+        next: pending.next,
+        is_handed_over,
+    })
+}
+
+/// Checks what came back, and has the provider say who it is about.
+async fn redeem(
+    app: &App,
+    provider: &Provider,
+    (context, pending): (&RequestContext, &Pending),
+    callback: Callback,
+) -> Result<IdTokenClaims, OidcError> {
+    // RFC 9207 §2.4: an answer of another provider's is not for this one, nor one that does not say whose it
+    // is, where the provider says that it always does.
+    let metadata = provider.metadata().await?;
+    let is_named = match &callback.iss {
+        Some(iss) => *iss == provider.config.issuer,
+        None => !metadata.authorization_response_iss_parameter_supported,
+    };
+    if !is_named {
         return Err(OidcError::State);
     }
     if let Some(error) = callback.error {
@@ -127,23 +190,36 @@ pub(crate) async fn finish(
         .map_err(OidcError::Throttled)?;
     let redirect_uri = redirect_uri(app);
     let now = app.clock.now();
-    let claims = provider.redeem(&pending, (&code, &redirect_uri), now).await;
+    if !take(app, &pending.state(), now).await? {
+        return Err(OidcError::State);
+    }
+    let claims = provider.redeem(pending, (&code, &redirect_uri), now).await;
     if !matches!(claims, Err(OidcError::Code)) {
         app.sign_in_throttle.source_succeeded(source);
     }
-    let admin = match people::find(app, context, config, &claims?).await? {
-        Found::Admin(admin) => admin,
-        Found::Refused { who, reason } => {
-            refuse(app, context, reason).await?;
-            return Err(OidcError::Unknown(who));
-        }
-    };
-    let token = sessions::begin(app, context, &admin).await?;
-    Ok(SignedInThere {
-        admin,
-        token,
-        next: pending.next,
+    let claims = claims?;
+    if pending.purpose == SignInPurpose::Confirm && !is_fresh(&claims, now) {
+        return Err(OidcError::NotAsked);
+    }
+    Ok(claims)
+}
+
+/// Takes the answer of a sign-in, once: whoever has seen it and the cookie cannot use it again.
+async fn take(app: &App, state: &str, now: Timestamp) -> Result<bool, ServiceError> {
+    let forget_at = now.plus(PENDING_FOR);
+    retry_on_conflict(|| async {
+        let mut tx = app.store.begin().await?;
+        let is_first = tx.use_sign_in(state, forget_at).await?;
+        tx.commit().await?;
+        Ok::<_, ServiceError>(is_first)
     })
+    .await
+}
+
+/// `OpenID` Connect Core §3.1.3.7 number 13: whether they were asked a moment ago.
+fn is_fresh(claims: &IdTokenClaims, now: Timestamp) -> bool {
+    let asked = claims.auth_time.unwrap_or_default();
+    now.as_seconds().saturating_sub(asked) <= ASKED_WITHIN
 }
 
 async fn refuse(app: &App, context: &RequestContext, reason: String) -> Result<(), ServiceError> {

@@ -18,6 +18,24 @@ pub(crate) const PENDING_FOR: Duration = Duration::from_secs(600);
 /// The longest page to go to afterwards, in bytes: it is part of the cookie.
 const MAX_NEXT: usize = 1_024;
 
+/// Why somebody goes to the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SignInPurpose {
+    /// To sign in.
+    SignIn,
+    /// To prove again who they are, before privileges change.
+    Confirm,
+}
+
+impl SignInPurpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::Confirm => "confirm",
+        }
+    }
+}
+
 /// A sign-in that is under way.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -25,23 +43,30 @@ pub(crate) struct Pending {
     pub(crate) cookie: String,
     /// Where to go afterwards.
     pub(crate) next: String,
+    pub(crate) purpose: SignInPurpose,
     key: hmac::Key,
 }
 
 impl Pending {
     /// Begins one.
-    pub(super) fn begin(app: &App, next: &str) -> Result<Self, ServiceError> {
+    pub(super) fn begin(
+        app: &App,
+        next: &str,
+        purpose: SignInPurpose,
+    ) -> Result<Self, ServiceError> {
         let mut number = [0_u8; 32];
         app.entropy.fill(&mut number)?;
         let next = if next.len() <= MAX_NEXT { next } else { "" };
         let until = app.clock.now().plus(PENDING_FOR).as_millis();
         Ok(Self {
             cookie: format!(
-                "{until}.{}.{}",
+                "{until}.{}.{}.{}",
                 hex::encode(&number),
+                purpose.as_str(),
                 URL_SAFE_NO_PAD.encode(next)
             ),
             next: next.to_owned(),
+            purpose,
             key: key(app)?,
         })
     }
@@ -52,6 +77,10 @@ impl Pending {
         let pending = Self {
             cookie: cookie.to_owned(),
             next: next_of(cookie).unwrap_or_default(),
+            purpose: match cookie.split('.').nth(2) {
+                Some("confirm") => SignInPurpose::Confirm,
+                _ => SignInPurpose::SignIn,
+            },
             key: key(app)?,
         };
         let is_ours =

@@ -3,6 +3,10 @@
 //!
 //! An address may be given to somebody else; a subject never is (`OpenID` Connect Core §2). What the
 //! configured lists gave, an address that is no longer on them loses (`standing.rs`).
+//!
+//! Whoever joins by a link may write anybody's address. So an account made that way is handed over only where
+//! the configuration or the inviter named the address, and then its password, sessions and invitations go:
+//! they may be somebody else's.
 
 use jeton_core::{
     Actor, Admin, AdminId, AuditEvent, AuditKind, DisplayName, EmailAddress, ProviderIdentity,
@@ -15,12 +19,16 @@ use super::standing;
 use crate::app::App;
 use crate::config::OidcConfig;
 use crate::request_context::RequestContext;
-use crate::service::{ServiceError, changes};
+use crate::service::{ServiceError, admins, changes, invitations};
 
 /// Whether somebody may sign in.
 pub(super) enum Found {
     /// As this admin.
     Admin(Admin),
+    /// As this admin, who had a password until now.
+    HandedOver(Admin),
+    /// Not: there is an account with a password, and nobody named its address.
+    Unconfirmed(EmailAddress),
     /// Not: who, and why, for the audit log.
     Refused {
         /// What the page calls them.
@@ -67,17 +75,13 @@ pub(super) async fn find(
         (Some((admin, _)), _) if admin.identity.is_some() => refused(format!(
             "{email} is the address of an admin who is bound to another account of a provider"
         )),
-        (Some((admin, _)), listed)
-            if admin.role_source == RoleSource::Manual || listed.is_some() =>
-        {
-            bind(app, context, admin, (identity, listed)).await
-        }
+        (Some((admin, _)), listed) => bind(app, context, admin, (identity, listed)).await,
         (None, Some(role)) => {
             let name = display_name(claims, &email)?;
             let admin = make(app, context, (name, email, role), identity).await?;
             Ok(Found::Admin(admin))
         }
-        (_, None) | (Some(_), Some(_)) => refused(format!("{email} is no admin and on no list")),
+        (None, None) => refused(format!("{email} is no admin and on no list")),
     }
 }
 
@@ -118,44 +122,91 @@ async fn known(
     }
 }
 
-/// Binds an admin to an account. A role that the lists would not give was set manually.
+/// With which role an admin may be bound, if they may.
+fn binding(admin: &Admin, listed: Option<Role>) -> Option<(Role, RoleSource)> {
+    let source_of = |role| {
+        if role == admin.role {
+            RoleSource::Provider
+        } else {
+            RoleSource::Manual
+        }
+    };
+    match (admin.role_source, listed) {
+        // Who came through the provider before accounts were bound: a role that the lists would not give was
+        // set manually.
+        (RoleSource::Provider, listed) => listed.map(|role| (admin.role, source_of(role))),
+        (RoleSource::Manual, _) if admin.email_named || !admin.has_password => {
+            Some((admin.role, RoleSource::Manual))
+        }
+        // The role was given to whoever joined. The address has what the lists give it, unless that is less:
+        // then an admin has to say which of the two is meant.
+        (RoleSource::Manual, Some(role)) if role == admin.role || role == Role::Admin => {
+            Some((role, RoleSource::Provider))
+        }
+        (RoleSource::Manual, _) => None,
+    }
+}
+
+/// Binds an admin to an account, and takes away what whoever joined by a link may still hold.
 async fn bind(
     app: &App,
     context: &RequestContext,
     admin: Admin,
     (identity, listed): (ProviderIdentity, Option<Role>),
 ) -> Result<Found, ServiceError> {
-    let mut event = about(app, context, AuditKind::AdminUpdated, admin.id)?;
-    describe(&mut event, &identity);
+    let refused = |reason: &str| Found::Refused {
+        who: admin.email.to_string(),
+        reason: format!("{} {reason}", admin.email),
+    };
+    if binding(&admin, listed).is_none() {
+        return Ok(match admin.role_source {
+            RoleSource::Provider => refused("is no admin and on no list"),
+            RoleSource::Manual => Found::Unconfirmed(admin.email),
+        });
+    }
+    let now = app.clock.now();
+    let event = about(app, context, AuditKind::AdminUpdated, admin.id)?;
     let bound = retry_on_conflict(|| async {
+        let mut event = event.clone();
         let mut tx = app.store.begin().await?;
         tx.lock(Lock::Admins).await?;
         let admins = tx.admins().await?;
-        let Some(mut now) = admins.into_iter().find(|now| now.id == admin.id) else {
+        let found = admins.into_iter().find(|now| now.id == admin.id);
+        let Some((found, role)) =
+            found.and_then(|found| binding(&found, listed).map(|role| (found, role)))
+        else {
             return Ok(None);
         };
-        if listed != Some(now.role) {
-            now.role_source = RoleSource::Manual;
-        }
-        if !tx.bind_admin(now.id, &identity, now.role_source).await? {
+        if !tx.bind_admin(found.id, &identity, role).await? {
             return Ok(None);
         }
-        let mut event = event.clone();
-        changes::note_admin(&mut event, Some(&admin), Some(&now));
+        admins::note_role(&mut event, &found, role.0);
+        describe(&mut event, &identity);
+        if found.has_password {
+            event.detail.insert("password".into(), "removed".into());
+            event.detail.insert("sessions".into(), "ended".into());
+            tx.delete_admin_sessions_of(found.id).await?;
+            tx.forget_browsers_of(found.id, now).await?;
+            tx.delete_resets_of(found.id).await?;
+            invitations::cancel_those_of(app, &mut tx, &found, &event).await?;
+        }
+        let bound = Admin {
+            role: role.0,
+            ..found.clone()
+        };
+        changes::note_admin(&mut event, Some(&found), Some(&bound));
         let provider = identity.issuer.as_str();
         changes::note_field(&mut event, "provider", serde_json::Value::Null, provider);
         tx.record(&event).await?;
         tx.commit().await?;
-        now.identity = Some(identity.clone());
-        Ok::<_, ServiceError>(Some(now))
+        Ok::<_, ServiceError>(Some(found.has_password))
     })
     .await?;
-    Ok(match bound {
-        Some(admin) => Found::Admin(admin),
-        None => Found::Refused {
-            who: admin.email.to_string(),
-            reason: format!("{} was bound to another account meanwhile", admin.email),
-        },
+    let now = app.store.find_admin(admin.id).await?;
+    Ok(match (bound, now) {
+        (Some(true), Some(admin)) => Found::HandedOver(admin),
+        (Some(false), Some(admin)) => Found::Admin(admin),
+        _ => refused("was bound to another account meanwhile"),
     })
 }
 
@@ -173,10 +224,15 @@ async fn make(
         role,
         role_source: RoleSource::Provider,
         identity: Some(identity.clone()),
+        has_password: false,
+        invited_by: None,
+        email_named: false,
+        browsers_forgotten_at: None,
         created_at: now,
         last_sign_in_at: None,
     };
     let mut event = about(app, context, AuditKind::AdminCreated, admin.id)?;
+    admins::name_in(&mut event, &admin);
     event.detail.insert("role".into(), role.as_str().into());
     describe(&mut event, &identity);
     changes::note_admin(&mut event, None, Some(&admin));

@@ -37,6 +37,9 @@ pub(super) struct ProviderMetadata {
     pub(super) authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
+    /// RFC 9207 §3.
+    #[serde(default)]
+    pub(super) authorization_response_iss_parameter_supported: bool,
 }
 
 struct Known {
@@ -173,7 +176,16 @@ impl Provider {
             issuer: &self.config.issuer,
             client_id: &self.config.client_id,
             nonce: &pending.nonce(),
+            algorithm: self.config.algorithm,
         };
+        if token.alg() != expected.algorithm.as_str() {
+            return Err(self.failed(&format!(
+                "the ID token is signed with {:?}, where {} is expected: change it at the provider, or set \
+                 id_token_signing_alg in [oidc]",
+                token.alg(),
+                expected.algorithm
+            )));
+        }
         verify_id_token(&token, &key, expected, now).map_err(|error| self.failed(&error))
     }
 
@@ -279,6 +291,7 @@ mod tests {
             authorization_endpoint: format!("{of}/auth"),
             token_endpoint: token.into(),
             jwks_uri: keys.into(),
+            authorization_response_iss_parameter_supported: false,
         }
     }
 

@@ -8,11 +8,28 @@ use jeton_store::{Lock, retry_on_conflict};
 
 use crate::app::App;
 use crate::config::OidcConfig;
-use crate::service::{ServiceError, admins, changes};
+use crate::service::{ServiceError, admins, changes, invitations};
 
 /// Whether this admin may use the dashboard: a role that the lists gave holds as long as they give one.
 pub(crate) fn admits(app: &App, admin: &Admin) -> bool {
     admin.role_source == RoleSource::Manual || listed(config(app), admin).is_some()
+}
+
+/// Whether there is a way to sign in for this admin, as things are configured.
+pub(crate) fn can_sign_in(app: &App, admin: &Admin) -> bool {
+    let by_password = admin.has_password && has_passwords(app);
+    let by_provider = match (config(app), &admin.identity) {
+        (Some(config), Some(identity)) => identity.issuer == config.issuer,
+        // The first sign-in binds them.
+        (Some(config), None) => admin.email_named || config.role_of(&admin.email).is_some(),
+        (None, _) => false,
+    };
+    admits(app, admin) && (by_password || by_provider)
+}
+
+/// Whether the configuration lets anybody sign in by password.
+pub(crate) fn has_passwords(app: &App) -> bool {
+    config(app).is_none_or(|config| config.passwords)
 }
 
 fn config(app: &App) -> Option<&OidcConfig> {
@@ -40,9 +57,7 @@ pub(crate) async fn reconcile(app: &App) -> Result<(), ServiceError> {
             None => end_sessions(app, &admin).await?,
             // Who was here before accounts were bound may have the role from another admin.
             Some(role) if role != admin.role && admin.identity.is_some() => {
-                let mut event = app.event(AuditKind::AdminUpdated, Actor::System)?;
-                let id = admin.id.to_string();
-                event.detail.insert("admin_id".into(), id.into());
+                let event = app.event(AuditKind::AdminUpdated, Actor::System)?;
                 follow(app, admin.id, (role, &admin.email), event).await?;
             }
             Some(_) => {}
@@ -61,11 +76,10 @@ pub(super) async fn follow(
     app: &App,
     id: AdminId,
     (role, email): (Role, &EmailAddress),
-    mut event: AuditEvent,
+    event: AuditEvent,
 ) -> Result<Option<Admin>, ServiceError> {
-    event.detail.insert("role".into(), role.as_str().into());
-    event.detail.insert("email".into(), email.as_str().into());
     retry_on_conflict(|| async {
+        let mut event = event.clone();
         let mut tx = app.store.begin().await?;
         tx.lock(Lock::Admins).await?;
         let before = tx.admins().await?;
@@ -79,9 +93,15 @@ pub(super) async fn follow(
             return Ok(before.into_iter().find(|admin| admin.id == id));
         }
         let is_this = |admin: &&Admin| admin.id == id;
-        let mut event = event.clone();
         let (was, is) = (before.iter().find(is_this), after.iter().find(is_this));
         changes::note_admin(&mut event, was, is);
+        if let Some(admin) = before.iter().find(|admin| admin.id == id) {
+            admins::note_role(&mut event, admin, role);
+            event.detail.insert("email".into(), email.as_str().into());
+            if role != Role::Admin {
+                invitations::cancel_those_of(app, &mut tx, admin, &event).await?;
+            }
+        }
         tx.record(&event).await?;
         tx.commit().await?;
         Ok::<_, ServiceError>(after.into_iter().find(|admin| admin.id == id))
@@ -92,8 +112,8 @@ pub(super) async fn follow(
 /// Ends the sessions of somebody who is no longer admitted.
 pub(super) async fn end_sessions(app: &App, admin: &Admin) -> Result<(), ServiceError> {
     let mut event = app.event(AuditKind::AdminSignedOut, Actor::System)?;
+    admins::name_in(&mut event, admin);
     let detail = &mut event.detail;
-    detail.insert("admin_id".into(), admin.id.to_string().into());
     detail.insert("everywhere".into(), true.into());
     detail.insert("because".into(), "not on the lists of [oidc]".into());
     changes::note_admin(&mut event, Some(admin), Some(admin));
