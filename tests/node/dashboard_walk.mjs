@@ -33,13 +33,20 @@ page.on("response", (response) => {
 const CONTROLS = "a[href], button, summary, input:not([type=hidden]), select, textarea";
 async function controls() {
   return page.evaluate((selector) => {
+    for (const element of document.querySelectorAll("[data-walk]")) delete element.dataset.walk;
     const seen = new Set();
     const found = [];
-    for (const [index, element] of [...document.querySelectorAll(selector)].entries()) {
+    // A modal dialog keeps everything else out of reach.
+    const root = [...document.querySelectorAll("dialog:modal")].at(-1) ?? document;
+    for (const [index, element] of [...root.querySelectorAll(selector)].entries()) {
       element.dataset.walk = index;
       const box = element.getBoundingClientRect();
-      if (element.closest("[inert], [aria-hidden=true]") || element.disabled || box.width === 0 || box.height === 0) continue;
-      if (!element.checkVisibility({ visibilityProperty: true })) continue;
+      // What is in a menu shows when its button opens it.
+      const menu = element.closest("[popover]:not(:popover-open)");
+      const opener = menu && document.querySelector(`[popovertarget="${menu.id}"]`);
+      const opens = Boolean(opener?.checkVisibility()) && !menu.checkVisibility();
+      if (element.closest("[inert], [aria-hidden=true]") || element.disabled) continue;
+      if (!opens && (box.width === 0 || box.height === 0 || !element.checkVisibility({ visibilityProperty: true }))) continue;
       const words = (element.labels?.[0] ?? element).textContent.replace(/\s+/g, " ").trim();
       const name = `${element.localName} ${element.type ?? ""} ${element.getAttribute("aria-label") ?? ""} ${words} ${element.name ?? ""}`;
       const kind = name.replace(/(m2m|res|sec|key|adm|inv)_[0-9a-z]{10,}/g, "$1_").replace(/…\S{4}|\b[A-Za-z0-9_-]{30,}\b/g, "…").replace(/[0-9]+/g, "#");
@@ -50,7 +57,7 @@ async function controls() {
       const isValid = () => element.formNoValidate || element.form.checkValidity();
       const leaves = element.localName === "a" ? !element.getAttribute("href").startsWith("#")
         : element.localName === "button" && element.type === "submit" && element.form && isValid();
-      found.push({ leaves, index, place, key: kind, tag: element.localName, type: element.type ?? "", words });
+      found.push({ leaves, menu: element.closest("[popover]")?.id ?? "", index, place, key: kind, tag: element.localName, type: element.type ?? "", words });
     }
     return found;
   }, CONTROLS);
@@ -62,6 +69,11 @@ const LAST = /^Sign out( everywhere)?$/;
 
 async function activate(control) {
   const element = page.locator(`[data-walk="${control.index}"]`);
+  const open = await page.evaluate(() => document.querySelector(":popover-open")?.id ?? "");
+  const opener = page.locator(`[popovertarget="${control.menu}"]`);
+  if (control.menu && !open && await opener.isVisible()) await opener.click();
+  // Whatever lies under an open menu.
+  if (open && !control.menu) await page.keyboard.press("Escape");
   if (control.tag === "select") {
     const options = await element.locator("option").evaluateAll((all) => all.map((option) => option.value));
     await element.selectOption(options.at(-1));
@@ -102,6 +114,10 @@ async function walk(view, roots) {
         await page.goto(here);
         return controls();
       })).find((control) => !done.has(`${control.place || kindOf(path)} ${control.key}`) && !LAST.test(control.words));
+      if (!next && await page.locator("dialog:modal").count()) {
+        await page.keyboard.press("Escape");
+        continue;
+      }
       if (!next) break;
       done.add(`${next.place || kindOf(path)} ${next.key}`);
       words.push(next.words || next.key);

@@ -110,6 +110,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn only_a_token_for_this_client_and_this_sign_in_is_accepted() {
         let now = SystemClock.now();
         let make = || {

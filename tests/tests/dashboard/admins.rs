@@ -456,7 +456,7 @@ async fn privileges_change_only_for_whoever_proved_a_moment_ago_who_they_are() {
             .text()
             .await
             .unwrap()
-            .contains("this is not your password")
+            .contains("his is not your password")
     );
     assert_eq!(world.changed().await, before, "nothing was changed");
 

@@ -26,7 +26,7 @@ const OF_A_VERSION: [&str; 14] = [
 ];
 
 /// Forms that add something, or take access away: it is never too late for these, whatever changed since.
-const OF_ANY_VERSION: [&str; 16] = [
+const OF_ANY_VERSION: [&str; 17] = [
     "clients/{id}/disable",
     "clients/{id}/revoke-tokens",
     "clients/{id}/secrets",

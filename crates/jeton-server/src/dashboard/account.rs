@@ -143,6 +143,7 @@ pub(super) async fn sign_in_again(
         // Its way back cannot carry the form.
         provider: None,
         kept_form: seal(&held)?,
+        has_passwords: oidc::has_passwords(app),
     };
     Ok(with_cookie(html(StatusCode::UNAUTHORIZED, &page)?, fresh))
 }

@@ -219,7 +219,7 @@ async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageE
         sessions: session_rows(app, signed_in).await?,
         admins: admins
             .into_iter()
-            .map(|admin| admin_row(app, signed_in, admin))
+            .map(|admin| admin_row(app, signed_in, &admin))
             .collect(),
         api: ApiView {
             id: app.admin_api.id.to_string(),
@@ -230,11 +230,11 @@ async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageE
     })
 }
 
-fn admin_row(app: &App, signed_in: &SignedIn, admin: Admin) -> AdminRow {
+fn admin_row(app: &App, signed_in: &SignedIn, admin: &Admin) -> AdminRow {
     let is_self = admin.id == signed_in.admin.id;
     let has_passwords = oidc::has_passwords(app);
     AdminRow {
-        remark: remark(app, &admin),
+        remark: remark(app, admin),
         can_reset: has_passwords && !is_self && admin.identity.is_none(),
         id: admin.id.to_string(),
         name: admin.name.to_string(),

@@ -246,7 +246,7 @@ fn outcome(
             let problem = Problem::new(why.unwrap_or(&description), cure);
             (Some((code, problem)), None)
         }
-        issued => (None, token_view(app, issued, zone)),
+        issued @ TokenPreview::Issued { .. } => (None, token_view(app, issued, zone)),
     };
     let problem = credentials.map(|problem| ("invalid_client", problem));
     let (code, problem) = problem.or(request).unzip();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jeton_core::{
     Actor, Admin, AdminId, AuditEvent, AuditKind, ClientId, ClientStatus, DisplayName,
-    EmailAddress, Invitation, InvitationId, PlainSecret, Role, RoleSource,
+    EmailAddress, Invitation, InvitationId, PlainSecret, Role, RoleSource, Timestamp,
 };
 use jeton_store::{Lock, StoreError, Transaction, retry_on_conflict};
 use secrecy::SecretString;
@@ -313,19 +313,12 @@ pub(crate) async fn accept(
     detail.insert("invitation_id".into(), invitation.id.to_string().into());
     detail.insert("invited_by".into(), invitation.invited_by.as_str().into());
     changes::note_admin(&mut event, None, Some(&admin));
-    use_up(app, link, &invitation, async |tx| {
-        match tx.insert_admin(&admin, Some(&hash)).await {
-            Err(StoreError::Exists) => {
-                return Err(ServiceError::Invalid {
-                    parameter: "email",
-                    detail: "someone with this email address is already an admin".into(),
-                });
-            }
-            inserted => inserted?,
-        }
-        Ok(tx.record(&event).await?)
-    })
-    .await?;
+    let change = Change {
+        of: Of::NewAdmin(&admin),
+        hash: &hash,
+        event: &event,
+    };
+    use_up(app, link, &invitation, change).await?;
     Ok(admin)
 }
 
@@ -348,24 +341,54 @@ pub(crate) async fn accept_reset(
     detail.insert("password".into(), "reset".into());
     detail.insert("invitation_id".into(), invitation.id.to_string().into());
     detail.insert("invited_by".into(), invitation.invited_by.as_str().into());
-    let now = app.clock.now();
-    use_up(app, link, &invitation, async |tx| {
-        // Since the link was made, they may have begun to sign in through the provider.
-        let admins = tx.admins().await?;
-        if !admins
-            .iter()
-            .any(|now| now.id == id && now.identity.is_none())
-        {
-            return Err(gone());
-        }
-        tx.set_admin_password(id, &hash).await?;
-        tx.delete_admin_sessions_of(id).await?;
-        tx.forget_browsers_of(id, now).await?;
-        tx.delete_resets_of(id).await?;
-        Ok(tx.record(&event).await?)
-    })
-    .await?;
+    let change = Change {
+        of: Of::Password(id),
+        hash: &hash,
+        event: &event,
+    };
+    use_up(app, link, &invitation, change).await?;
     find(app, id).await
+}
+
+/// What a link is used for.
+struct Change<'a> {
+    of: Of<'a>,
+    hash: &'a SecretString,
+    event: &'a AuditEvent,
+}
+
+enum Of<'a> {
+    NewAdmin(&'a Admin),
+    Password(AdminId),
+}
+
+impl Change<'_> {
+    async fn make(&self, tx: &mut Transaction, now: Timestamp) -> Result<(), ServiceError> {
+        match self.of {
+            Of::NewAdmin(admin) => match tx.insert_admin(admin, Some(self.hash)).await {
+                Err(StoreError::Exists) => {
+                    return Err(ServiceError::Invalid {
+                        parameter: "email",
+                        detail: "someone with this email address is already an admin".into(),
+                    });
+                }
+                inserted => inserted?,
+            },
+            Of::Password(id) => {
+                // Since the link was made, they may have begun to sign in through the provider.
+                let admins = tx.admins().await?;
+                let mut admins = admins.iter();
+                if !admins.any(|now| now.id == id && now.identity.is_none()) {
+                    return Err(gone());
+                }
+                tx.set_admin_password(id, self.hash).await?;
+                tx.delete_admin_sessions_of(id).await?;
+                tx.forget_browsers_of(id, now).await?;
+                tx.delete_resets_of(id).await?;
+            }
+        }
+        Ok(tx.record(self.event).await?)
+    }
 }
 
 /// Uses a link, with the change that it is for, if its maker may still invite.
@@ -373,7 +396,7 @@ async fn use_up(
     app: &App,
     link: &PlainSecret,
     invitation: &Invitation,
-    change: impl AsyncFn(&mut Transaction) -> Result<(), ServiceError>,
+    change: Change<'_>,
 ) -> Result<(), ServiceError> {
     let by_client = is_admin_client(app, &invitation.invited_by).await?;
     let now = app.clock.now();
@@ -384,7 +407,7 @@ async fn use_up(
         if !(by_client || by_admin) || !tx.use_admin_invitation(link.digest(), now).await? {
             return Err(gone());
         }
-        change(&mut tx).await?;
+        change.make(&mut tx, now).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await

@@ -94,7 +94,7 @@ async fn doings(app: &App, actor: &Actor) -> Result<Doings, ServiceError> {
                     doings.secrets.extend(secret);
                 }
                 AuditKind::SecretCreated | AuditKind::SecretRotated => {
-                    doings.secrets.extend(secret)
+                    doings.secrets.extend(secret);
                 }
                 AuditKind::GrantCreated | AuditKind::GrantUpdated => {}
                 _ => continue,
@@ -113,7 +113,7 @@ async fn doings(app: &App, actor: &Actor) -> Result<Doings, ServiceError> {
 async fn clients(app: &App, doings: &Doings) -> Result<Vec<LeftClient>, ServiceError> {
     let filter = ClientFilter {
         mcp_server_id: Some(app.admin_api.id),
-        text: None,
+        ..ClientFilter::default()
     };
     let request = PageRequest {
         after: None,
