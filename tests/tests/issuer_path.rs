@@ -55,7 +55,9 @@ async fn the_metadata_is_at_the_root_of_the_host_and_below_the_path() {
             "/auth/.well-known/oauth-authorization-server",
         ),
     ] {
-        let lost = document(format!("{origin}{wrong}")).await;
+        let lost = http().get(format!("{origin}{wrong}")).send().await.unwrap();
+        assert_eq!(lost.status(), 404, "{wrong}");
+        let lost: Value = lost.json().await.unwrap();
         let words = lost["error_description"].as_str().unwrap();
         assert!(words.contains(told), "{wrong}: {words}");
     }

@@ -77,7 +77,7 @@
   const help = () => {
     const rows = KEYS.flatMap(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)]);
     const box = make("input", { type: "checkbox", id: "keys-on" });
-    const made = dialog("keys", "Keyboard shortcuts", make("h2", {}, "Keyboard shortcuts"), make("dl", { class: "facts" }, ...rows), make("div", { class: "check" }, box, make("label", { for: "keys-on" }, "Single-key shortcuts")));
+    const made = dialog("keyboard-shortcuts", "Keyboard shortcuts", make("h2", {}, "Keyboard shortcuts"), make("dl", { class: "facts" }, ...rows), make("div", { class: "check" }, box, make("label", { for: "keys-on" }, "Single-key shortcuts")));
     const switcher = made.querySelector("#keys-on");
     switcher.checked = isOn();
     switcher.onchange = () => { try { if (switcher.checked) localStorage.removeItem(OFF); else localStorage.setItem(OFF, "yes"); } catch { /* Without storage they stay on. */ } };

@@ -228,7 +228,7 @@ async fn what_an_admin_leaves_behind_is_named_before_they_are_removed() {
     let action = format!("/dashboard/mcp-servers/{api}/clients");
     let fields = [("name", "bobs-pipeline"), ("scope", "admin:write")];
     assert_eq!(bob.post(&action, &fields).await.status(), 303);
-    let ends = "SELECT suffix FROM client_secret WHERE client_id = \
+    let ends = "SELECT suffix FROM client_secret WHERE owner = \
                 (SELECT id FROM client WHERE name = 'bobs-pipeline')";
     let end = world.jeton.database().sql(ends).await;
     let id = world.id_of("bob@example.com").await;
