@@ -96,7 +96,7 @@ async fn removing_access_and_deleting_a_server_say_so_too() {
     let at = format!("/dashboard/clients/{}", world.client.client_id);
     let server = &world.server;
     let told = world
-        .after(&format!("{at}/grants/{server}/delete"), &[])
+        .after(&format!("{at}/grants/{server}/delete"), &[("version", "1")])
         .await;
     assert!(told.contains(&expiry) && !told.contains("<form"), "{told}");
     let told = world

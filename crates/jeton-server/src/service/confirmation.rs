@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jeton_core::{Admin, AuditKind, Outcome, PlainSecret};
+use jeton_core::{Admin, AuditKind, Outcome, PlainSecret, counted};
 use jeton_store::retry_on_conflict;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -76,7 +76,10 @@ pub(super) async fn verify(
         let seconds = wait.as_secs().max(1);
         return Err(ServiceError::Invalid {
             parameter,
-            detail: format!("too many failed attempts; try again in {seconds} seconds"),
+            detail: format!(
+                "too many failed attempts; try again in {}",
+                counted(seconds, "second")
+            ),
         });
     }
     if password::verify(presented, hash, Queue::Known).await == Some(true) {
