@@ -108,7 +108,7 @@ check((await hover.getAttribute("title")).endsWith(clock(exact, "Asia/Tokyo")), 
 // A row opens its event, wherever in it one clicks; what repeats opens first.
 await page.goto(`${url}/dashboard/audit?kind=token.issued&client=${client}`);
 await page.locator("summary", { hasText: "×3" }).click();
-await page.locator("details[open] .log-line").first().click({ position: { x: 5, y: 5 } });
+await page.locator("details[open] > ol .log-line").first().click({ position: { x: 5, y: 5 } });
 await page.getByRole("heading", { name: "Token issued", level: 1 }).waitFor();
 await page.getByRole("button", { name: "Copy the event as JSON" }).click();
 const copied = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jeton_core::{
-    ClientId, ClientProblem, ClientSecret, McpServer, SecretOwner, SecretState, Timestamp,
+    ClientId, ClientProblem, ClientSecret, McpServer, SecretOwner, SecretState, Timestamp, counted,
 };
 use jeton_store::RefusedClient;
 
@@ -33,6 +33,13 @@ pub(crate) struct Attention {
     pub(crate) failing: usize,
     /// Whether there is more of it than the rows.
     pub(crate) has_more: bool,
+}
+
+impl Attention {
+    /// `3 clients`: those that get no tokens.
+    pub(crate) fn failing_clients(&self) -> String {
+        counted(self.failing, "client")
+    }
 }
 
 #[derive(Debug)]
