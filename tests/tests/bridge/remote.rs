@@ -175,9 +175,13 @@ fn serve(
             let (stream, _) = listener.accept().await.unwrap();
             let service = TowerToHyperService::new(router.clone());
             connections.spawn(async move {
-                let connection = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                // A connection that breaks is what some tests want.
+                let mut connection =
+                    hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                // A connection that breaks is what some tests want. None is kept for a next request: whether its client
+                // noticed that it ended would be a matter of time.
                 let _ = connection
+                    .http1()
+                    .keep_alive(false)
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
             });
