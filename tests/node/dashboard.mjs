@@ -26,6 +26,8 @@ export function equal(found, expected, words) {
 // A page that remembers everything the server sent, and fails on whatever the browser complains of.
 export async function open(context) {
   const page = await context.newPage();
+  // A machine with much to do is slow, and nothing here goes by time.
+  page.setDefaultTimeout(120_000);
   page.complaints = [];
   page.bodies = [];
   page.on("console", (message) => {

@@ -19,9 +19,9 @@ const server = new URL(page.url()).pathname;
 const client = await createClient(page, { name: LONG, scopes: ["todo:read"] });
 for (let round = 0; round < 5; round += 1) equal((await requestToken(url, client)).status, 200, "a token");
 await overview.bringToFront();
-await overview.getByText("Register your first MCP server").waitFor({ state: "detached", timeout: 15_000 });
-await overview.locator(".figure", { hasText: "Tokens issued" }).getByText("5", { exact: true }).waitFor({ timeout: 15_000 });
-await overview.getByRole("heading", { name: "Busiest clients" }).locator("..").getByText("5 tokens").waitFor({ timeout: 15_000 });
+await overview.getByText("Register your first MCP server").waitFor({ state: "detached" });
+await overview.locator(".figure", { hasText: "Tokens issued" }).getByText("5", { exact: true }).waitFor();
+await overview.getByRole("heading", { name: "Busiest clients" }).locator("..").getByText("5 tokens").waitFor();
 await overview.getByText("Nothing needs attention").waitFor();
 await overview.getByText("Updated just now").waitFor();
 
@@ -29,7 +29,7 @@ await overview.getByText("Updated just now").waitFor();
 await overview.getByText("Numbers", { exact: true }).click();
 await overview.locator(".chart a[tabindex='0']").focus();
 equal((await requestToken(url, client, { scope: "todo:write" })).status, 400, "a scope that is not granted");
-await overview.getByText("Asks for todo:write, which it was not granted").waitFor({ timeout: 15_000 });
+await overview.getByText("Asks for todo:write, which it was not granted").waitFor();
 await overview.getByRole("heading", { name: "1 client can't get tokens" }).waitFor();
 check(await overview.locator("#chart-table[open]").count() === 1, "the table of numbers is still open");
 
@@ -98,7 +98,7 @@ const failing = async (words, before) => {
   await watched.goto(`${url}/dashboard`);
   await watched.getByText("Updated just now").waitFor();
   await before();
-  await watched.locator("#freshness.failed", { hasText: words }).waitFor({ timeout: 15_000 });
+  await watched.locator("#freshness.failed", { hasText: words }).waitFor();
   equal(await watched.locator("#announcements").textContent(), words, "announced");
   await watched.close();
 };

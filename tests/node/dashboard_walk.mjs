@@ -10,7 +10,6 @@ const browser = await launch();
 const context = await browser.newContext({ javaScriptEnabled, reducedMotion: "reduce" });
 if (javaScriptEnabled) await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(url).origin });
 const page = await open(context);
-page.setDefaultTimeout(10_000);
 const problems = [];
 let place = "";
 const report = (words) => {
@@ -85,7 +84,7 @@ async function activate(control) {
     const events = ["framenavigated", "download"].map((event) => page.waitForEvent(event, { timeout: 3_000 }));
     const left = Promise.any(events).catch(() => {});
     try {
-      await element.click({ timeout: 8_000 });
+      await element.click({ timeout: 30_000 });
     } catch (error) {
       if (control.words !== "Skip to the page") report(`${control.words} cannot be clicked: ${String(error).slice(0, 200)}`);
       await element.press("Enter");
