@@ -1,4 +1,5 @@
 // What the browser's scripts share: Debian's Chromium, and the clicks of an operator.
+import { createHmac } from "node:crypto";
 import { chromium } from "playwright-core";
 
 export const PASSWORD = "correct horse battery staple";
@@ -53,6 +54,29 @@ export async function signIn(page, url, email = "ada@example.com", password = PA
   await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+// What an authenticator app shows for a secret in base 32 (RFC 6238).
+export function oneTimeCode(secret, at = Date.now()) {
+  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigInt64BE(BigInt(Math.floor(at / 30_000)));
+  const tag = createHmac("sha1", key).update(step).digest();
+  const number = tag.readUInt32BE(tag.at(-1) & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+// From Settings: one-time codes by a new app; gives its secret and the recovery codes.
+export async function setUpOneTimeCodes(page, url) {
+  await page.goto(`${url}/dashboard/settings`);
+  await page.getByRole("link", { name: "Set up two-step sign-in" }).click();
+  await page.getByRole("link", { name: "Set up one-time codes" }).click();
+  const secret = (await page.locator("#one-time-secret").textContent()).trim();
+  await page.getByLabel("Code", { exact: true }).fill(oneTimeCode(secret));
+  await page.getByRole("button", { name: "Turn on" }).click();
+  const codes = (await page.locator("#recovery-codes").textContent()).trim().split("\n");
+  return { secret, codes };
 }
 
 export async function addMcpServer(page, { name, url, scopes }) {

@@ -2,7 +2,7 @@
 // becomes of HTML in every name:  node dashboard_pages.mjs URL FIRST_ADMIN_LINK
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { addMcpServer, check, createClient, equal, launch, open, requestToken, setUp } from "./dashboard.mjs";
+import { addMcpServer, check, createClient, equal, launch, open, requestToken, setUp, setUpOneTimeCodes, signIn } from "./dashboard.mjs";
 
 const [url, link] = process.argv.slice(2);
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -112,6 +112,16 @@ for (const question of ["Revoke the secret", "Remove access"]) {
   await inspect(question);
 }
 await visit("/dashboard/settings");
+await visit("/dashboard/settings/second-factor");
+await visit("/dashboard/settings/second-factor/one-time-codes");
+await page.getByLabel("Code", { exact: true }).fill("000000");
+await page.getByRole("button", { name: "Turn on" }).click();
+await inspect("a code that does not match");
+const { codes } = await setUpOneTimeCodes(page, url);
+equal(codes.length, 10, "recovery codes");
+await inspect("recovery codes");
+await visit("/dashboard/settings/second-factor");
+equal(await page.locator("#recovery-codes").count(), 0, "recovery codes are shown once");
 await visit("/dashboard/nothing-here");
 await page.goto(`${url}/dashboard/mcp-servers/new`);
 await page.getByRole("dialog").getByLabel("URL").fill("x");
@@ -123,6 +133,16 @@ await page.goto(`${url}/dashboard`);
 equal(await page.title(), "Overview · Jeton", "the title");
 await page.getByRole("button", { name: "Sign out" }).click();
 await visit("/dashboard/sign-in");
+await signIn(page, url);
+await page.getByRole("heading", { name: "Enter a code" }).waitFor();
+await inspect("asking for a code");
+await page.getByLabel("Code", { exact: true }).fill("nonsense");
+await page.getByRole("button", { name: "Sign in" }).click();
+await page.getByText("This code doesn't work").waitFor();
+await inspect("a code that does not work");
+await page.getByLabel("Code", { exact: true }).fill(codes[0]);
+await page.getByRole("button", { name: "Sign in" }).click();
+await page.getByRole("heading", { name: "Overview" }).waitFor();
 
 // By keyboard alone: the first Tab leads past the navigation, Escape closes a sheet.
 equal(page.complaints.join("\n"), "", "what the browser complained of");

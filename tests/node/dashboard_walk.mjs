@@ -29,7 +29,8 @@ page.on("response", (response) => {
 });
 
 // What can be activated, and a name for it that is the same on every page of its kind.
-const CONTROLS = "a[href], button, summary, input:not([type=hidden]), select, textarea";
+// A secret is opened by a device with an app for it.
+const CONTROLS = "a[href]:not([href^='otpauth:']), button, summary, input:not([type=hidden]), select, textarea";
 async function controls() {
   return page.evaluate((selector) => {
     for (const element of document.querySelectorAll("[data-walk]")) delete element.dataset.walk;

@@ -106,6 +106,14 @@ kinds! {
     AdminDeleted = "admin.deleted",
     /// Somebody who holds the machine made new admin credentials.
     AdminRecovered = "admin.recovered",
+    /// An admin set up another way to sign in, or step of it.
+    AdminFactorAdded = "admin.factor_added",
+    /// One was removed.
+    AdminFactorRemoved = "admin.factor_removed",
+    /// An admin made new recovery codes.
+    AdminRecoveryCodesCreated = "admin.recovery_codes_created",
+    /// An admin used a recovery code.
+    AdminRecoveryCodeUsed = "admin.recovery_code_used",
     /// An admin signed in.
     AdminSignedIn = "admin.signed_in",
     /// A sign-in was refused.

@@ -23,6 +23,8 @@ pub mod hex;
 mod id;
 mod mcp_server;
 mod name;
+mod one_time_code;
+mod recovery_code;
 mod redact;
 mod resource;
 mod resource_metadata;
@@ -58,6 +60,8 @@ pub use id::{
 };
 pub use mcp_server::{McpServer, TokenProfile, TokenTtl, TokenTtlError};
 pub use name::{Description, DisplayName, TextError, shown};
+pub use one_time_code::OneTimeSecret;
+pub use recovery_code::RecoveryCode;
 pub use redact::{excerpt, looks_secret, redact, without_userinfo};
 pub use resource::{ResourceUri, ResourceUriError};
 pub use resource_metadata::{CLIENT_CREDENTIALS_EXTENSION, ProtectedResourceMetadata};

@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditLog, AuditMemory, OpenAuditError, Outcome, open_memory};
 use crate::background;
-use crate::config::{AuditDurability, Config, Forward, Issuer, MetadataScopes, Setting};
+use crate::config::{
+    AuditDurability, Config, Forward, Issuer, MetadataScopes, SecondFactor, Setting,
+};
 use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::directory::{Directory, DirectoryOptions, Freshness};
 use crate::disk::Reserve;
@@ -123,6 +125,8 @@ pub struct App {
     pub(crate) notable: NotableClients,
     pub(crate) sign_in_throttle: SignInThrottle,
     pub(crate) secret_throttle: SecretThrottle,
+    /// Whether a password is enough to sign in.
+    pub(crate) second_factor: SecondFactor,
     /// Who else may say who somebody is.
     pub(crate) oidc: Option<Provider>,
     /// Where else audit events go.
@@ -215,6 +219,7 @@ impl App {
             notable: NotableClients::default(),
             sign_in_throttle: SignInThrottle::default(),
             secret_throttle: SecretThrottle::default(),
+            second_factor: config.second_factor,
             oidc: provider(config)?,
             audit_forward: config.audit_forward.clone(),
             audit_retention: config.audit_retention,

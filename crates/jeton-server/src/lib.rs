@@ -34,7 +34,7 @@ pub use audit::Acknowledgement;
 pub use config::{
     AuditDurability, Config, ConfigError, DatabaseUrl, Issuer, IssuerError, ListenAddress,
     ListenAddressError, MetadataScopes, OnDiscontinuity, RawAudit, RawConfig, RawForward, RawOidc,
-    nearest_setting, not_written, read_named_file, read_named_text,
+    SecondFactor, nearest_setting, not_written, read_named_file, read_named_text,
 };
 pub use data_dir::{DataDirError, lock_data_dir};
 pub use http::{ListenError, Reload, Server, ServerError, openapi_json};

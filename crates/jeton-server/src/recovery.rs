@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jeton_core::{
-    Actor, AuditEvent, AuditKind, Clock as _, EntropyError, EventId, Invitation, InvitationId,
-    McpServer, PlainSecret, Role, SystemClock,
+    Actor, Admin, AuditEvent, AuditKind, Clock as _, EmailAddress, EntropyError, EventId,
+    Invitation, InvitationId, McpServer, PlainSecret, Role, SystemClock,
 };
 use jeton_jose::OsEntropy;
 use jeton_store::{Database, PageRequest, Store, StoreError};
@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDirError, lock_data_dir};
 use crate::keys::{AuditKeys, AuditKeysError, KeyRing, KeyRingError, MasterKeyFileError, load_all};
 use crate::private_file::create_private_folder;
+use crate::service::admins;
 use crate::starting::Starting;
 
 /// How long the link works.
@@ -41,6 +42,14 @@ pub enum RecoveryError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nobody has this address.
+    #[error("no admin of the dashboard has the email address {0}")]
+    NoSuchAdmin(EmailAddress),
+    /// They have no password that could be reset.
+    #[error(
+        "{0} signs in through the OpenID Connect provider and has no password; run this without --email for a link that makes another admin"
+    )]
+    NoPassword(EmailAddress),
     /// The master key is missing.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyFileError),
@@ -89,13 +98,17 @@ impl std::fmt::Debug for Recovered {
     }
 }
 
-/// Makes a new admin client with `admin.json`, and a link for a new admin of the dashboard. On SQLite no server
-/// may be running. Whoever was an admin before still is.
+/// Makes a new admin client with `admin.json`, and a link for a new admin of the dashboard, or for a new password of
+/// the one with this address, whose second factor it clears. On SQLite no server may be running. Whoever was an admin
+/// before still is.
 ///
 /// # Errors
 ///
 /// [`RecoveryError`].
-pub async fn recover_admin(config: &Config) -> Result<Recovered, RecoveryError> {
+pub async fn recover_admin(
+    config: &Config,
+    email: Option<&EmailAddress>,
+) -> Result<Recovered, RecoveryError> {
     let mut locks = Vec::new();
     if let Database::Sqlite(file) = &config.database {
         if !file.is_file() {
@@ -108,13 +121,17 @@ pub async fn recover_admin(config: &Config) -> Result<Recovered, RecoveryError> 
         }
     }
     let store = open_store(config, &Starting::default()).await?;
-    let recovered = recover(config, &store).await;
+    let recovered = recover(config, &store, email).await;
     store.close().await;
     drop(locks);
     recovered
 }
 
-async fn recover(config: &Config, store: &Store) -> Result<Recovered, RecoveryError> {
+async fn recover(
+    config: &Config,
+    store: &Store,
+    email: Option<&EmailAddress>,
+) -> Result<Recovered, RecoveryError> {
     let nothing = || RecoveryError::NoInstallation(config.database.redacted());
     if store.signing_keys().await?.is_empty() {
         return Err(nothing());
@@ -131,6 +148,16 @@ async fn recover(config: &Config, store: &Store) -> Result<Recovered, RecoveryEr
     };
     let servers = store.mcp_servers(true, page).await?.items;
     let server = servers.into_iter().next().ok_or_else(nothing)?;
+    let resets = match email {
+        None => None,
+        Some(email) => match store.find_admin_by_email(email).await? {
+            None => return Err(RecoveryError::NoSuchAdmin(email.clone())),
+            Some((admin, _)) if admin.identity.is_some() => {
+                return Err(RecoveryError::NoPassword(admin.email));
+            }
+            Some((admin, _)) => Some(admin),
+        },
+    };
     // Before anything is recorded: a machine that never ran Jeton has no data directory for admin.json.
     create_private_folder(&config.data_dir).map_err(|source| RecoveryError::AdminFile {
         path: config.data_dir.clone(),
@@ -151,6 +178,7 @@ async fn recover(config: &Config, store: &Store) -> Result<Recovered, RecoveryEr
         server: &server,
         issuer,
         file: config.data_dir.join("admin.json"),
+        resets,
     }
     .make()
     .await
@@ -161,6 +189,8 @@ struct Recovery<'a> {
     server: &'a McpServer,
     issuer: String,
     file: PathBuf,
+    /// Who gets a new password.
+    resets: Option<Admin>,
 }
 
 impl Recovery<'_> {
@@ -168,13 +198,14 @@ impl Recovery<'_> {
         let (now, entropy) = (SystemClock.now(), OsEntropy);
         let admin = NewAdminClient::make("Recovered admin", self.server, now, &entropy)?;
         let link = PlainSecret::generate(&entropy)?;
+        let resets = self.resets.as_ref();
         let invitation = Invitation {
             id: InvitationId::generate(now, &entropy)?,
-            role: Role::Admin,
-            note: "recovery".to_owned(),
+            role: resets.map_or(Role::Admin, |admin| admin.role),
+            note: resets.map_or_else(|| "recovery".to_owned(), |admin| admin.name.to_string()),
             invited_by: Actor::System,
             email: None,
-            resets: None,
+            resets: resets.map(|admin| admin.id),
             first: false,
             created_at: now,
             expires_at: now.plus(LINK),
@@ -184,6 +215,9 @@ impl Recovery<'_> {
         admin.name_in(&mut event);
         let invitation_id = invitation.id.to_string().into();
         event.detail.insert("invitation_id".into(), invitation_id);
+        if let Some(admin) = resets {
+            admins::name_in(&mut event, admin);
+        }
         let replaced = self.write_admin_file(&admin.credentials(&self.issuer))?;
         let mut tx = self.store.begin().await?;
         admin.insert(&mut tx).await?;

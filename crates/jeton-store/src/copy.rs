@@ -30,6 +30,8 @@ const TABLES: &[(&str, bool)] = &[
     ("admin", false),
     ("admin_session", false),
     ("admin_invitation", false),
+    ("admin_one_time_code", false),
+    ("admin_recovery_code", false),
     ("used_sign_in", false),
     ("token_minute", false),
     ("client_hour", false),

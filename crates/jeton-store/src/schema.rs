@@ -73,6 +73,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "admins",
         include_str!("../../../migrations/0013_admins.sql"),
     ),
+    (
+        14,
+        "second factors",
+        include_str!("../../../migrations/0014_second_factors.sql"),
+    ),
 ];
 
 /// The number of the newest migration.

@@ -13,6 +13,7 @@ mod operating;
 mod overview;
 mod provider;
 mod search;
+mod second_factor;
 mod sessions;
 mod sheets;
 mod snippets;

@@ -68,6 +68,7 @@ impl Config {
             on_discontinuity: audit.on_discontinuity.unwrap_or_default(),
             audit_forward_wait: DAY * audit.forward_wait_days.unwrap_or(FORWARD_WAIT),
             audit_forward: audit_forward(audit.forward)?,
+            second_factor: raw.admin_second_factor.unwrap_or_default(),
             trust_clock: false,
             data_dir,
             oidc: None,

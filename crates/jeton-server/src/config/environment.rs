@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{Config, ConfigError, SecretText};
 
 /// The settings that may come from the environment, as `JETON_…`.
-const ENVIRONMENT: [&str; 18] = [
+const ENVIRONMENT: [&str; 19] = [
     "data_dir",
     "listen",
     "issuer",
@@ -29,6 +29,7 @@ const ENVIRONMENT: [&str; 18] = [
     "max_connections",
     "max_connections_per_source",
     "health_listen",
+    "admin_second_factor",
 ];
 
 /// The same for settings in a section of the file, or with another name there.

@@ -71,6 +71,17 @@ pub enum MetadataScopes {
     All,
 }
 
+/// Whether a password is enough to sign in to the dashboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactor {
+    /// It is, for whoever set up no second factor.
+    #[default]
+    Optional,
+    /// Nobody gets further than to the page on which they set one up.
+    Required,
+}
+
 /// Settings as somebody wrote them: a file, the environment, or flags. Everything is optional.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +155,9 @@ pub struct RawConfig {
         deserialize_with = "trusted_proxies::list_or_text"
     )]
     pub trusted_proxies: Vec<String>,
+    /// `optional` or `required`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_second_factor: Option<SecondFactor>,
     /// The audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<RawAudit>,
@@ -228,6 +242,8 @@ pub struct Config {
     pub(crate) on_discontinuity: OnDiscontinuity,
     pub(crate) audit_forward_wait: Duration,
     pub(crate) audit_forward: Vec<Forward>,
+    /// Whether a password is enough to sign in to the dashboard.
+    pub(crate) second_factor: SecondFactor,
     pub(crate) oidc: Option<OidcConfig>,
     /// The operator says that the clock is right: for one start, and not a setting.
     pub trust_clock: bool,

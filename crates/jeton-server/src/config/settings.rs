@@ -6,7 +6,7 @@ use std::time::Duration;
 use figment::Figment;
 use jeton_store::Database;
 
-use super::{AuditDurability, Config, MetadataScopes, OnDiscontinuity};
+use super::{AuditDurability, Config, MetadataScopes, OnDiscontinuity, SecondFactor};
 
 /// One setting, for people to read. The master key is not among them.
 #[derive(Debug, Clone)]
@@ -195,10 +195,20 @@ fn audit(config: &Config) -> Vec<Named> {
 
 fn others(config: &Config) -> Vec<Named> {
     let oidc = config.oidc.as_ref();
-    vec![(
-        "oidc.issuer",
-        oidc.map_or_else(|| "not set".to_owned(), |oidc| oidc.issuer.clone()),
-    )]
+    vec![
+        (
+            "admin_second_factor",
+            match config.second_factor {
+                SecondFactor::Optional => "optional",
+                SecondFactor::Required => "required",
+            }
+            .to_owned(),
+        ),
+        (
+            "oidc.issuer",
+            oidc.map_or_else(|| "not set".to_owned(), |oidc| oidc.issuer.clone()),
+        ),
+    ]
 }
 
 fn source(figment: &Figment, name: &'static str) -> String {

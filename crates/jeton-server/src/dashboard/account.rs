@@ -1,6 +1,7 @@
 //! Signing in and out, and becoming an admin by a link.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -16,10 +17,12 @@ use super::page::notice_for;
 use super::session::{
     EarlyForm, OwnChange, cookie, csrf_token, early_cookie, see, session_cookie, set_cookie,
 };
-use super::{Errors, PageError, PageResult, html, kept_form, remember};
+use super::{Errors, PageError, PageResult, PostedForm, html, kept_form, remember};
 use crate::app::App;
 use crate::service::invitations::NewAdmin;
-use crate::service::sessions::{ABSOLUTE, Presented, SignInError};
+use crate::service::sessions::{
+    ABSOLUTE, Presented, PresentedCode, SignIn, SignInError, SignInMethod,
+};
 use crate::service::{invitations, oidc, sessions};
 
 #[derive(Template)]
@@ -69,57 +72,154 @@ pub(crate) async fn sign_in_page(
     Ok(with_cookie(html(StatusCode::OK, &page)?, fresh))
 }
 
+const PASSWORDS_ARE_OFF: PageError = PageError::Refused(
+    StatusCode::FORBIDDEN,
+    "Passwords are off. Go back and sign in through the provider.",
+);
+
 /// The form, sent.
 pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> PageResult {
     if !oidc::has_passwords(&app) {
-        return Err(PageError::Refused(
-            StatusCode::FORBIDDEN,
-            "Passwords are off. Go back and sign in through the provider.",
-        ));
+        return Err(PASSWORDS_ARE_OFF);
     }
     let email = early.form.text("email").to_owned();
-    let next = early.form.text("next").to_owned();
     let presented = Presented {
         email: email.clone(),
         password: early.form.secret("password"),
-        devices: early.devices,
-        user_agent: early.user_agent,
+        devices: early.devices.clone(),
+        user_agent: early.user_agent.clone(),
     };
-    let outcome = sessions::sign_in(&app, &early.context, presented).await;
-    let (status, wait, problem) = match outcome {
-        Ok((admin, token)) => {
-            let kept = kept_form::read(&app, &early.held, early.form.text("kept_form"));
-            let page = match kept {
-                Some(kept) => kept_form::give_back(kept, token.expose())?,
-                None => see(&local_path(&next)),
-            };
-            return with_session(&app, admin.id, &token, page);
+    let outcome = sessions::sign_in(&app, &early.context, (presented, &early.held)).await;
+    let error = match outcome {
+        Ok(SignIn::Session(admin, token)) => return signed_in(&app, &early, admin.id, &token),
+        Ok(SignIn::CodeNeeded(half)) => {
+            return html(StatusCode::OK, &CodePage::of(&early.form, half, None));
         }
-        Err(SignInError::Service(error)) => return Err(error.into()),
-        Err(error @ SignInError::Wrong) => (StatusCode::UNAUTHORIZED, None, sentence(&error)),
-        Err(error @ SignInError::Throttled(wait)) => {
-            (StatusCode::TOO_MANY_REQUESTS, Some(wait), sentence(&error))
+        Err(error) => error,
+    };
+    let failure = Failure::of(error)?;
+    let page = SignInPage::again(&app, &early.form, email, &failure);
+    failure.answer(&page)
+}
+
+#[derive(Template)]
+#[template(path = "sign_in_code.html")]
+struct CodePage {
+    version: &'static str,
+    csrf: String,
+    next: String,
+    kept_form: String,
+    /// The sign-in that the code is for, sealed.
+    half: String,
+    problem: Option<String>,
+}
+
+impl CodePage {
+    fn of(form: &PostedForm, half: String, problem: Option<String>) -> Self {
+        Self {
+            version: VERSION.as_str(),
+            csrf: form.text("csrf").to_owned(),
+            next: form.text("next").to_owned(),
+            kept_form: form.text("kept_form").to_owned(),
+            half,
+            problem,
         }
-    };
-    let page = SignInPage {
-        version: VERSION.as_str(),
-        csrf: early.form.text("csrf").to_owned(),
-        next,
-        email,
-        notice: None,
-        problem: Some(problem),
-        first_run: false,
-        provider: provider(&app),
-        kept_form: early.form.text("kept_form").to_owned(),
-        has_passwords: true,
-    };
-    let mut response = html(status, &page)?;
-    if let Some(wait) = wait {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     }
-    Ok(response)
+}
+
+/// The address of that page alone says nothing: one begins with the password.
+pub(crate) async fn sign_in_code_page() -> Response {
+    see("/dashboard/sign-in")
+}
+
+/// The code that was asked for after the password.
+pub(crate) async fn sign_in_by_code(State(app): State<Arc<App>>, early: EarlyForm) -> PageResult {
+    if !oidc::has_passwords(&app) {
+        return Err(PASSWORDS_ARE_OFF);
+    }
+    let half = early.form.text("half");
+    let presented = PresentedCode {
+        half,
+        code: early.form.text("code"),
+        held: &early.held,
+        devices: &early.devices,
+        user_agent: early.user_agent.clone(),
+    };
+    let error = match sessions::sign_in_by_code(&app, &early.context, presented).await {
+        Ok((admin, token)) => return signed_in(&app, &early, admin.id, &token),
+        Err(error) => error,
+    };
+    let is_too_late = matches!(error, SignInError::TooLate);
+    let failure = Failure::of(error)?;
+    if is_too_late {
+        let page = SignInPage::again(&app, &early.form, String::new(), &failure);
+        return failure.answer(&page);
+    }
+    let problem = Some(failure.problem.clone());
+    failure.answer(&CodePage::of(&early.form, half.to_owned(), problem))
+}
+
+/// The session begins, with the form that was kept or the page that was wanted.
+fn signed_in(app: &App, early: &EarlyForm, admin: AdminId, token: &PlainSecret) -> PageResult {
+    let kept = kept_form::read(app, &early.held, early.form.text("kept_form"));
+    let page = match kept {
+        Some(kept) => kept_form::give_back(kept, token.expose())?,
+        None => see(&local_path(early.form.text("next"))),
+    };
+    with_session(app, admin, token, page)
+}
+
+/// A sign-in that was refused.
+struct Failure {
+    status: StatusCode,
+    wait: Option<Duration>,
+    problem: String,
+}
+
+impl Failure {
+    fn of(error: SignInError) -> Result<Self, PageError> {
+        let problem = sentence(&error);
+        let (status, wait) = match error {
+            SignInError::Service(error) => return Err(error.into()),
+            SignInError::Wrong | SignInError::WrongCode | SignInError::TooLate => {
+                (StatusCode::UNAUTHORIZED, None)
+            }
+            SignInError::Throttled(wait) => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
+        };
+        Ok(Self {
+            status,
+            wait,
+            problem,
+        })
+    }
+
+    fn answer(&self, page: &impl Template) -> PageResult {
+        let mut response = html(self.status, page)?;
+        if let Some(wait) = self.wait {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        Ok(response)
+    }
+}
+
+impl SignInPage {
+    /// The form again, which says what was wrong.
+    fn again(app: &App, form: &PostedForm, email: String, failure: &Failure) -> Self {
+        Self {
+            version: VERSION.as_str(),
+            csrf: form.text("csrf").to_owned(),
+            next: form.text("next").to_owned(),
+            email,
+            notice: None,
+            problem: Some(failure.problem.clone()),
+            first_run: false,
+            provider: provider(app),
+            kept_form: form.text("kept_form").to_owned(),
+            has_passwords: true,
+        }
+    }
 }
 
 /// The form, for somebody whose session ended: `seal` keeps what they sent for the cookie of this form.
@@ -295,7 +395,13 @@ pub(crate) async fn join(
     let mut errors = Errors::default();
     let admin = accept(&app, &link, &early, (&invitation, &mut errors)).await?;
     if let Some(admin) = admin {
-        let token = sessions::begin(&app, &early.context, &admin, early.user_agent).await?;
+        let token = sessions::begin(
+            &app,
+            &early.context,
+            &admin,
+            (SignInMethod::Link, early.user_agent),
+        )
+        .await?;
         return begin(&app, admin.id, &token, "/dashboard");
     }
     let mut page = JoinPage::of(&invitation, early.form.text("csrf").to_owned());

@@ -15,6 +15,7 @@ use super::account::local_path;
 use super::assets::VERSION;
 use super::page::{html, protect};
 use super::privilege::ConfirmPage;
+use super::session::see;
 use crate::app::App;
 use crate::service::ServiceError;
 use crate::telemetry::with_causes;
@@ -26,6 +27,8 @@ pub(crate) enum PageError {
     NotSignedIn(String),
     /// The session of a form ended; this page asks to sign in and keeps what was typed.
     SignInAgain(Box<Response>),
+    /// Another page comes first, at this address.
+    ComesFirst(String),
     /// A viewer cannot do this.
     Viewer,
     /// The form's token is missing or another session's.
@@ -79,6 +82,11 @@ impl PageError {
                 StatusCode::UNAUTHORIZED,
                 "Sign in first",
                 "Nobody is signed in.".into(),
+            ),
+            Self::ComesFirst(_) => (
+                StatusCode::FORBIDDEN,
+                "Another step comes first",
+                "Nothing was changed.".into(),
             ),
             Self::Viewer => (
                 StatusCode::FORBIDDEN,
@@ -183,6 +191,9 @@ impl IntoResponse for PageError {
                 Redirect::to(&format!("/dashboard/sign-in?{}", query.finish())).into_response();
             protect(response.headers_mut());
             return response;
+        }
+        if let Self::ComesFirst(path) = &self {
+            return see(path);
         }
         if let Self::Unconfirmed(page) = &self {
             let status = StatusCode::FORBIDDEN;

@@ -27,13 +27,15 @@ pub(super) struct KeptForm {
 }
 
 /// What belongs to the session that ended, or is a secret.
-const LEFT_OUT: [&str; 7] = [
+const LEFT_OUT: [&str; 9] = [
     "csrf",
     "form_key",
     "kept",
     "copied",
     "password",
     "old_password",
+    "current_password",
+    "current_code",
     "given_back",
 ];
 

@@ -4,13 +4,14 @@
 use askama::Template;
 
 use super::assets::VERSION;
-use super::session::Change;
-use super::{Errors, PageError};
+use super::session::{Change, SignedIn};
+use super::{Errors, PageError, second_factor};
 use crate::app::App;
 use crate::service::confirmation::{self, Asked};
+use crate::service::second_factor as factors;
 
 /// Fields of the form that are not sent along.
-const OWN_FIELDS: &[&str] = &["csrf", "current_password"];
+const OWN_FIELDS: &[&str] = &["csrf", "current_password", "current_code"];
 
 /// The page that asks, with the form that was sent.
 #[derive(Debug, Template)]
@@ -22,6 +23,10 @@ pub(crate) struct ConfirmPage {
     fields: Vec<(String, String)>,
     email: String,
     has_password: bool,
+    /// Whether a code goes with the password.
+    has_code: bool,
+    /// Whether it is about how they sign in themselves.
+    is_own: bool,
     /// The name of the provider that can ask instead.
     provider: Option<String>,
     errors: Errors,
@@ -47,25 +52,57 @@ pub(super) async fn require_recent(
             operator: &change.signed_in.operator,
             session,
         };
-        let presented = change.form.secret("current_password");
+        let presented = (
+            change.form.secret("current_password"),
+            change.form.text("current_code"),
+        );
         let confirmed = confirmation::confirm(app, &asked, presented).await;
         if errors.accept(confirmed)?.is_some() {
             return Ok(());
         }
     }
     let fields = change.form.without(OWN_FIELDS);
-    Err(PageError::Unconfirmed(Box::new(ConfirmPage {
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let form = (path.to_owned(), fields.collect());
+    let page = page(app, &change.signed_in, form, errors).await?;
+    Err(PageError::Unconfirmed(Box::new(page)))
+}
+
+/// Lets a page pass whose admin proved who they are, and asks them before it is shown.
+pub(super) async fn require_recent_for_page(
+    app: &App,
+    signed_in: &SignedIn,
+    path: &str,
+) -> Result<(), PageError> {
+    if confirmation::is_recent(app, &signed_in.token).await? {
+        return Ok(());
+    }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", path);
+    let ask = format!("{}?{}", second_factor::CONFIRM, query.finish());
+    Err(PageError::ComesFirst(ask))
+}
+
+/// The page that asks; what is confirmed is sent to `action` with the fields.
+pub(super) async fn page(
+    app: &App,
+    signed_in: &SignedIn,
+    (action, fields): (String, Vec<(String, String)>),
+    errors: Errors,
+) -> Result<ConfirmPage, PageError> {
+    let admin = &signed_in.admin;
+    Ok(ConfirmPage {
         version: VERSION.as_str(),
-        csrf: change.signed_in.csrf.clone(),
-        action: path.to_owned(),
-        fields: fields
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        csrf: signed_in.csrf.clone(),
+        is_own: action.starts_with(second_factor::PAGE),
+        action,
+        fields,
         email: admin.email.to_string(),
         has_password: admin.has_password,
+        has_code: factors::is_set_up(app, admin.id).await?,
         provider: app.oidc.as_ref().map(|oidc| oidc.config.name.clone()),
         errors,
-    })))
+    })
 }
 
 /// Whether a change gives or takes what admins, or clients of the admin API, may do.
@@ -74,7 +111,7 @@ async fn changes_privileges(app: &App, change: &Change, path: &str) -> Result<bo
     let parts: Vec<&str> = path.split('/').collect();
     let api = app.admin_api.id.to_string();
     Ok(match parts.as_slice() {
-        ["settings", "invitations"] | ["settings", "admins", ..] => true,
+        ["settings", "invitations"] | ["settings", "admins" | "second-factor", ..] => true,
         ["mcp-servers", id, ..] => *id == api,
         ["clients", _, "grants"] => change.form.text("mcp_server_id") == api,
         ["clients", id, "secrets", ..] | ["clients", id, "enable"] => {

@@ -98,6 +98,17 @@ pub(super) fn take(
     signed_in.may_change().then_some(secret)
 }
 
+/// The same for what is one's own, which viewers see too.
+pub(super) fn take_own(
+    app: &App,
+    signed_in: &SignedIn,
+    headers: &HeaderMap,
+    place: &str,
+) -> Option<PlainSecret> {
+    let sealed = cookie(headers, &reveal_cookie(app))?;
+    open(app, &context(signed_in, place), &sealed)
+}
+
 /// For a field of the sheet that shows the secret.
 pub(super) fn keep(
     app: &App,

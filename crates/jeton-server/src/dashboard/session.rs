@@ -16,11 +16,11 @@ use super::remember::Seen;
 use super::still_works::{StillWorks, after_change};
 use super::toast::{self, Toast};
 use super::zone::Zone;
-use super::{PageError, page, privilege};
+use super::{PageError, page, privilege, second_factor};
 use crate::app::App;
 use crate::request_context::RequestContext;
 use crate::service::sessions::Use;
-use crate::service::{Operator, OperatorId, sessions};
+use crate::service::{Operator, OperatorId, second_factor as factors, sessions};
 
 /// An admin with a good session.
 #[derive(Debug)]
@@ -85,6 +85,11 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         if let Some(seen) = parts.extensions.get::<Seen>() {
             seen.note(&admin, &token);
         }
+        if !second_factor::may_be_missing(parts.uri.path())
+            && factors::is_missing(app, &admin).await?
+        {
+            return Err(PageError::ComesFirst(second_factor::PAGE.to_owned()));
+        }
         let context = context(parts)?;
         let query = parts.uri.query().unwrap_or("");
         let done = url::form_urlencoded::parse(query.as_bytes())
@@ -140,6 +145,21 @@ impl FromRequest<Arc<App>> for Change {
         }
         privilege::require_recent(app, &change, &path).await?;
         Ok(change)
+    }
+}
+
+/// A change of one's own sign-in, which viewers make too. They proved a moment ago who they are.
+#[derive(Debug)]
+pub(crate) struct OwnPrivilege(pub(crate) Change);
+
+impl FromRequest<Arc<App>> for OwnPrivilege {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, PageError> {
+        let path = request.uri().path().to_owned();
+        let OwnChange(change) = OwnChange::from_request(request, app).await?;
+        privilege::require_recent(app, &change, &path).await?;
+        Ok(Self(change))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::config::Setting;
 use crate::service::confirmation::Asked;
 use crate::service::invitations::{self, NewInvitation};
-use crate::service::{ServiceError, admins, oidc, sessions};
+use crate::service::{ServiceError, admins, oidc, second_factor, sessions};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -31,13 +31,42 @@ struct SettingsPage {
     admins: Vec<AdminRow>,
     has_provider: bool,
     has_passwords: bool,
-    /// Whether the signed-in person has a password.
-    has_own_password: bool,
+    own_sign_in: OwnSignIn,
     sessions: Vec<SessionRow>,
     invitations: Vec<InvitationRow>,
     api: ApiView,
     api_clients: Vec<ApiClient>,
     settings: Vec<Setting>,
+}
+
+/// How the signed-in person signs in.
+enum OwnSignIn {
+    /// Through the provider, or by a link.
+    Otherwise,
+    /// By a password alone.
+    Password,
+    /// By a password and more.
+    TwoSteps,
+}
+
+impl OwnSignIn {
+    async fn of(app: &App, admin: &Admin) -> Result<Self, ServiceError> {
+        Ok(if !admin.has_password || !oidc::has_passwords(app) {
+            Self::Otherwise
+        } else if second_factor::is_set_up(app, admin.id).await? {
+            Self::TwoSteps
+        } else {
+            Self::Password
+        })
+    }
+
+    fn has_password(&self) -> bool {
+        !matches!(self, Self::Otherwise)
+    }
+
+    fn has_second_factor(&self) -> bool {
+        matches!(self, Self::TwoSteps)
+    }
 }
 
 struct AdminRow {
@@ -214,7 +243,7 @@ async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageE
         invitation_link: None,
         has_provider: app.oidc.is_some(),
         has_passwords,
-        has_own_password: signed_in.admin.has_password && has_passwords,
+        own_sign_in: OwnSignIn::of(app, &signed_in.admin).await?,
         invitations: invitation_rows(app, &admins).await?,
         sessions: session_rows(app, signed_in).await?,
         admins: admins

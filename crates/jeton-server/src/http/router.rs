@@ -126,6 +126,10 @@ fn dashboard(app: &Arc<App>) -> Router<Arc<App>> {
             "/dashboard/sign-in",
             get(dashboard::account::sign_in_page).post(dashboard::account::sign_in),
         )
+        .route(
+            "/dashboard/sign-in/code",
+            get(dashboard::account::sign_in_code_page).post(dashboard::account::sign_in_by_code),
+        )
         .route("/dashboard/oidc/start", get(dashboard::oidc::start))
         .route("/dashboard/oidc/callback", get(dashboard::oidc::callback))
         .route("/dashboard/sign-out", post(dashboard::account::sign_out))
@@ -140,6 +144,7 @@ fn dashboard(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(dashboard_mcp_servers(server))
         .merge(dashboard_clients(client))
         .merge(dashboard_operations())
+        .merge(dashboard_second_factor())
         .route("/dashboard/{*path}", any(dashboard::error::no_such_page))
         .method_not_allowed_fallback(dashboard::error::no_such_page)
         .layer(from_fn_with_state(
@@ -300,6 +305,26 @@ fn dashboard_operations() -> Router<Arc<App>> {
         .route(
             "/dashboard/settings/password",
             post(settings::change_password),
+        )
+}
+
+fn dashboard_second_factor() -> Router<Arc<App>> {
+    use dashboard::second_factor as page;
+    let base = page::PAGE;
+    Router::new()
+        .route(base, get(page::show))
+        .route(page::CONFIRM, get(page::confirm_page).post(page::confirm))
+        .route(
+            &format!("{base}/one-time-codes"),
+            get(page::one_time_codes).post(page::set_up_one_time_codes),
+        )
+        .route(
+            &format!("{base}/one-time-codes/remove"),
+            post(page::remove_one_time_codes),
+        )
+        .route(
+            &format!("{base}/recovery-codes"),
+            post(page::renew_recovery_codes),
         )
 }
 

@@ -66,6 +66,10 @@ pub(crate) enum Purpose {
     DeviceCookie,
     /// A sign-in that is under way at an `OpenID` Connect provider.
     OidcSignIn,
+    /// Secrets of one-time codes at rest.
+    OneTimeCodes,
+    /// A sign-in whose password was right, and a second factor that is being set up.
+    SecondFactor,
 }
 
 impl Purpose {
@@ -78,6 +82,8 @@ impl Purpose {
             Self::Toast => "toast",
             Self::DeviceCookie => "device cookie",
             Self::OidcSignIn => "oidc sign-in",
+            Self::OneTimeCodes => "one-time codes",
+            Self::SecondFactor => "second factor",
         }
     }
 

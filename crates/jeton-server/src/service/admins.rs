@@ -121,7 +121,7 @@ pub(super) async fn find(app: &App, id: AdminId) -> Result<Admin, ServiceError> 
 }
 
 /// Says in an event which admin it is about.
-pub(super) fn name_in(event: &mut AuditEvent, admin: &Admin) {
+pub(crate) fn name_in(event: &mut AuditEvent, admin: &Admin) {
     let detail = &mut event.detail;
     detail.insert("admin_id".into(), admin.id.to_string().into());
     detail.insert("admin_name".into(), admin.name.as_str().into());

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::admins::name_in;
 use super::password::Queue;
 use super::sign_in_throttle::{Account, Attempt};
-use super::{Operator, ServiceError, device, password};
+use super::{Operator, ServiceError, device, password, second_factor};
 use crate::app::App;
 
 /// Whoever proved who they are is not asked again for so long.
@@ -38,13 +38,17 @@ pub(crate) async fn is_recent(app: &App, session: &PlainSecret) -> Result<bool, 
     }))
 }
 
-/// Checks the password and notes that it was right, so that it is not asked for again for a while.
+/// Checks the password, and the code where the admin has a second factor, and notes that both were right, so that they
+/// are not asked for again for a while.
 pub(crate) async fn confirm(
     app: &App,
     asked: &Asked<'_>,
-    password: SecretString,
+    (password, code): (SecretString, &str),
 ) -> Result<(), ServiceError> {
     verify(app, asked, "current_password", password).await?;
+    if second_factor::is_set_up(app, asked.admin.id).await? {
+        verify_code(app, asked, code).await?;
+    }
     let now = app.clock.now();
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
@@ -66,27 +70,13 @@ pub(super) async fn verify(
     let hash = found
         .filter(|(admin, _)| admin.id == asked.admin.id)
         .and_then(|(_, hash)| hash);
-    let attempt = Attempt {
-        account: Account::Known(asked.admin.id),
-        source: asked.operator.context.source.into(),
-        device: Some(device::of_session(app, asked.session)?),
-    };
+    let attempt = begin_attempt(app, asked, parameter)?;
     let throttle = &app.sign_in_throttle;
-    if let Err(wait) = throttle.begin(&attempt, Instant::now()) {
-        let seconds = wait.as_secs().max(1);
-        return Err(ServiceError::Invalid {
-            parameter,
-            detail: format!(
-                "too many failed attempts; try again in {}",
-                counted(seconds, "second")
-            ),
-        });
-    }
     if password::verify(presented, hash, Queue::Known).await == Some(true) {
         throttle.succeeded(&attempt);
         return Ok(());
     }
-    let ended = refuse(app, asked).await?;
+    let ended = refuse(app, asked, "wrong current password").await?;
     let detail = if ended {
         "this is not your password; after too many wrong ones, this session has ended"
     } else {
@@ -98,15 +88,58 @@ pub(super) async fn verify(
     })
 }
 
-/// Counts and records a wrong password; says whether it ended the session.
-async fn refuse(app: &App, asked: &Asked<'_>) -> Result<bool, ServiceError> {
+/// Checks the code that goes with the password, slowed down and counted as wrong passwords are.
+async fn verify_code(app: &App, asked: &Asked<'_>, code: &str) -> Result<(), ServiceError> {
+    let attempt = begin_attempt(app, asked, "current_code")?;
+    let Err(reason) = second_factor::redeem(app, asked.admin.id, code).await? else {
+        app.sign_in_throttle.succeeded(&attempt);
+        return Ok(());
+    };
+    let ended = refuse(app, asked, reason).await?;
+    let detail = if ended {
+        "this code doesn't work; after too many wrong ones, this session has ended"
+    } else {
+        "this code doesn't work: it is wrong, too old, or was used already"
+    };
+    Err(ServiceError::Invalid {
+        parameter: "current_code",
+        detail: detail.into(),
+    })
+}
+
+/// Begins an attempt by the session's own device, which counts as a failure until it succeeds.
+fn begin_attempt(
+    app: &App,
+    asked: &Asked<'_>,
+    parameter: &'static str,
+) -> Result<Attempt, ServiceError> {
+    let attempt = Attempt {
+        account: Account::Known(asked.admin.id),
+        source: asked.operator.context.source.into(),
+        device: Some(device::of_session(app, asked.session)?),
+    };
+    let Err(wait) = app.sign_in_throttle.begin(&attempt, Instant::now()) else {
+        return Ok(attempt);
+    };
+    let seconds = wait.as_secs().max(1);
+    Err(ServiceError::Invalid {
+        parameter,
+        detail: format!(
+            "too many failed attempts; try again in {}",
+            counted(seconds, "second")
+        ),
+    })
+}
+
+/// Counts and records a wrong password or code; says whether it ended the session.
+async fn refuse(app: &App, asked: &Asked<'_>, reason: &str) -> Result<bool, ServiceError> {
     let mut refused = asked.operator.event(app, AuditKind::AdminSignInRefused)?;
     refused.outcome = Outcome::Refused;
-    refused.reason = Some("wrong current password".into());
+    refused.reason = Some(reason.into());
     name_in(&mut refused, asked.admin);
     let mut ended = asked.operator.event(app, AuditKind::AdminSignedOut)?;
     name_in(&mut ended, asked.admin);
-    let because = format!("{FAILURES} wrong passwords in one session");
+    let because = format!("{FAILURES} wrong passwords or codes in one session");
     ended.detail.insert("because".into(), because.into());
     let digest = asked.session.digest();
     retry_on_conflict(|| async {

@@ -11,7 +11,7 @@ use jeton_store::{Lock, StoreError, Transaction, retry_on_conflict};
 use secrecy::SecretString;
 
 use super::admins::{find, name_in, require_role};
-use super::{Operator, OperatorId, ServiceError, changes, oidc, password};
+use super::{Operator, OperatorId, ServiceError, changes, oidc, password, second_factor};
 use crate::app::App;
 use crate::request_context::RequestContext;
 
@@ -224,6 +224,10 @@ pub(crate) async fn find_by_link(
     let Some(invitation) = found else {
         return Ok(None);
     };
+    // Where passwords are off, only the links of the first start and of a recovery give one.
+    if !oidc::has_passwords(app) && invitation.invited_by != Actor::System {
+        return Ok(None);
+    }
     let admins = app.store.admins().await?;
     Ok(may_invite(app, &invitation.invited_by, &admins)
         .await?
@@ -364,6 +368,7 @@ enum Of<'a> {
 
 impl Change<'_> {
     async fn make(&self, tx: &mut Transaction, now: Timestamp) -> Result<(), ServiceError> {
+        let mut event = self.event.clone();
         match self.of {
             Of::NewAdmin(admin) => match tx.insert_admin(admin, Some(self.hash)).await {
                 Err(StoreError::Exists) => {
@@ -385,9 +390,10 @@ impl Change<'_> {
                 tx.delete_admin_sessions_of(id).await?;
                 tx.forget_browsers_of(id, now).await?;
                 tx.delete_resets_of(id).await?;
+                second_factor::clear(tx, id, &mut event).await?;
             }
         }
-        Ok(tx.record(self.event).await?)
+        Ok(tx.record(&event).await?)
     }
 }
 

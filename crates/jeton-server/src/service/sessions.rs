@@ -6,9 +6,10 @@ use jeton_core::{Actor, Admin, AdminId, AuditKind, EmailAddress, Outcome, PlainS
 use jeton_store::{AdminSession, ListedSession, retry_on_conflict};
 use secrecy::SecretString;
 
+use super::half_sign_in;
 use super::password::Queue;
 use super::sign_in_throttle::{Account, Attempt};
-use super::{Operator, OperatorId, ServiceError, device, oidc, password};
+use super::{Operator, OperatorId, ServiceError, device, oidc, password, second_factor};
 use crate::app::App;
 use crate::audit::Refused;
 use crate::request_context::RequestContext;
@@ -31,6 +32,12 @@ pub(crate) enum SignInError {
     /// Address and password do not belong together; which of the two is wrong is not told.
     #[error("the e-mail address or the password is wrong")]
     Wrong,
+    /// The code is wrong, or was used.
+    #[error("this code doesn't work: it is wrong, too old, or was used already")]
+    WrongCode,
+    /// Between password and code too much time went by, or the password was changed.
+    #[error("that took too long; enter your password again")]
+    TooLate,
     /// Too many failures.
     #[error("too many failed attempts; try again in {}", jeton_core::in_whole_seconds(*.0))]
     Throttled(Duration),
@@ -50,12 +57,49 @@ pub(crate) struct Presented {
     pub(crate) user_agent: Option<String>,
 }
 
-/// Checks address and password and begins a session; gives whose it is, and its token.
+/// By what somebody proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SignInMethod {
+    /// The password alone.
+    Password,
+    /// The password and a one-time code.
+    OneTimeCode,
+    /// The password and a recovery code.
+    RecoveryCode,
+    /// A link that gave them a password.
+    Link,
+    /// The `OpenID` Connect provider.
+    Provider,
+}
+
+impl SignInMethod {
+    /// As the audit log calls it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::OneTimeCode => "password and one-time code",
+            Self::RecoveryCode => "password and recovery code",
+            Self::Link => "link",
+            Self::Provider => "provider",
+        }
+    }
+}
+
+/// What a right password leads to.
+#[derive(Debug)]
+pub(crate) enum SignIn {
+    /// A session with this token.
+    Session(Admin, PlainSecret),
+    /// A code is asked for; what the form carries until it comes, sealed.
+    CodeNeeded(String),
+}
+
+/// Checks address and password, and begins a session or asks for a code. `held` is the cookie of the form.
 pub(crate) async fn sign_in(
     app: &App,
     context: &RequestContext,
-    presented: Presented,
-) -> Result<(Admin, PlainSecret), SignInError> {
+    (presented, held): (Presented, &str),
+) -> Result<SignIn, SignInError> {
     let email = presented.email.parse::<EmailAddress>().ok();
     let found = match &email {
         Some(email) => app
@@ -82,9 +126,15 @@ pub(crate) async fn sign_in(
     };
     match admin {
         Some(admin) if right && oidc::admits(app, &admin) => {
+            if second_factor::is_set_up(app, admin.id).await? {
+                app.sign_in_throttle.half_succeeded(&attempt);
+                let half = half_sign_in::seal(app, &admin, held).await?;
+                return Ok(SignIn::CodeNeeded(half));
+            }
             app.sign_in_throttle.succeeded(&attempt);
-            let token = begin(app, context, &admin, presented.user_agent).await?;
-            Ok((admin, token))
+            let by = (SignInMethod::Password, presented.user_agent);
+            let token = begin(app, context, &admin, by).await?;
+            Ok(SignIn::Session(admin, token))
         }
         admin => {
             let reason = match &admin {
@@ -138,12 +188,56 @@ async fn refuse(
     Ok(())
 }
 
-/// Begins a session for somebody who proved to be this admin; gives its token.
+/// The second half of a sign-in.
+#[derive(Debug)]
+pub(crate) struct PresentedCode<'a> {
+    /// What the form carried.
+    pub(crate) half: &'a str,
+    /// What was typed.
+    pub(crate) code: &'a str,
+    /// The cookie of the form.
+    pub(crate) held: &'a str,
+    pub(crate) devices: &'a [String],
+    pub(crate) user_agent: Option<String>,
+}
+
+/// Checks the code that was asked for, and begins a session.
+pub(crate) async fn sign_in_by_code(
+    app: &App,
+    context: &RequestContext,
+    presented: PresentedCode<'_>,
+) -> Result<(Admin, PlainSecret), SignInError> {
+    let half = half_sign_in::open(app, presented.half, presented.held).await?;
+    let Some(admin) = half.filter(|admin| oidc::admits(app, admin)) else {
+        return Err(SignInError::TooLate);
+    };
+    let attempt = Attempt {
+        account: Account::Known(admin.id),
+        source: context.source.into(),
+        device: device::find(app, presented.devices, &admin),
+    };
+    app.sign_in_throttle
+        .begin(&attempt, tokio::time::Instant::now())
+        .map_err(SignInError::Throttled)?;
+    match second_factor::redeem(app, admin.id, presented.code).await? {
+        Ok(method) => {
+            app.sign_in_throttle.succeeded(&attempt);
+            let token = begin(app, context, &admin, (method, presented.user_agent)).await?;
+            Ok((admin, token))
+        }
+        Err(reason) => {
+            refuse(app, context, Some(admin), reason).await?;
+            Err(SignInError::WrongCode)
+        }
+    }
+}
+
+/// Begins a session for somebody who proved to be this admin, and how; gives its token.
 pub(crate) async fn begin(
     app: &App,
     context: &RequestContext,
     admin: &Admin,
-    user_agent: Option<String>,
+    (method, user_agent): (SignInMethod, Option<String>),
 ) -> Result<PlainSecret, ServiceError> {
     let now = app.clock.now();
     let token = PlainSecret::generate(app.entropy.as_ref())?;
@@ -151,7 +245,8 @@ pub(crate) async fn begin(
         id: OperatorId::Admin(admin.id),
         context: context.clone(),
     };
-    let event = operator.event(app, AuditKind::AdminSignedIn)?;
+    let mut event = operator.event(app, AuditKind::AdminSignedIn)?;
+    event.detail.insert("method".into(), method.as_str().into());
     let session = AdminSession {
         admin_id: admin.id,
         created_at: now,

@@ -122,6 +122,21 @@ impl SignInThrottle {
         }
     }
 
+    /// The password was right, and a second factor is asked for: the attempt was no failure, and failures before it
+    /// still count. Otherwise whoever knows the password could guess codes without end.
+    pub(crate) fn half_succeeded(&self, attempt: &Attempt) {
+        if let Some(device) = &attempt.device {
+            self.devices.take_back(device);
+            return;
+        }
+        self.pairs
+            .take_back(&(attempt.source, attempt.account.clone()));
+        self.sources.take_back(&attempt.source);
+        if let Account::Known(admin) = &attempt.account {
+            self.admins.take_back(admin);
+        }
+    }
+
     /// The same for a sign-in that is not by password: a failure of the source's, until
     /// [`Self::source_succeeded`].
     pub(crate) fn begin_from(&self, source: SourceNetwork, now: Instant) -> Result<(), Duration> {
@@ -172,6 +187,25 @@ mod tests {
         // Others behind the same proxy are not hindered yet, nor is she anywhere else.
         assert!(throttle.begin(&attempt(grace, "192.0.2.1"), now).is_ok());
         assert!(throttle.begin(&attempt(ada, "192.0.2.2"), now).is_ok());
+    }
+
+    #[test]
+    fn a_right_password_does_not_forget_wrong_codes() {
+        let throttle = SignInThrottle::default();
+        let now = Instant::now();
+        let ada = attempt(admin(), "192.0.2.1");
+        let known = Attempt {
+            device: Some(Device::for_tests("a")),
+            ..ada.clone()
+        };
+        for (attempt, codes) in [(ada, 5), (known, 10)] {
+            for _ in 0..codes {
+                throttle.begin(&attempt, now).unwrap();
+                throttle.half_succeeded(&attempt);
+                throttle.begin(&attempt, now).unwrap();
+            }
+            assert!(throttle.begin(&attempt, now).is_err());
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use jeton_core::{Actor, AuditEvent, AuditKind, KeyId, KeyState, SigningAlgorithm
 use jeton_store::{Lock, StoredKey, retry_on_conflict};
 
 use super::clock::{self, Trust};
+use super::second_factor::one_time_codes;
 use super::{Operator, ServiceError, changes};
 use crate::app::App;
 use crate::keys::{AuditKeys, KeyRing, KeyRingError};
@@ -165,6 +166,13 @@ pub(crate) async fn rewrap(app: &App, operator: &Operator) -> Result<usize, Serv
         for key in app.store.audit_keys().await? {
             if let Some(sealed) = AuditKeys::rewrap(&key, &app.master_keys, app.entropy.as_ref())? {
                 tx.reseal_audit_key(key.id, &key.sealed, &sealed).await?;
+                rewrapped += 1;
+            }
+        }
+        for code in app.store.one_time_codes().await? {
+            if let Some(sealed) = one_time_codes::rewrap(app, &code)? {
+                tx.reseal_one_time_code(code.admin_id, &code.sealed, &sealed)
+                    .await?;
                 rewrapped += 1;
             }
         }

@@ -1,11 +1,11 @@
 //! People who use the dashboard.
 
 use jeton_core::{
-    Actor, Admin, AdminId, Invitation, InvitationId, PlainSecret, ProviderIdentity, Role,
-    RoleSource,
+    Actor, Admin, AdminId, Invitation, InvitationId, PlainSecret, ProviderIdentity, RecoveryCode,
+    Role, RoleSource,
 };
 use jeton_jose::OsEntropy;
-use jeton_store::{Over, StoreError};
+use jeton_store::{Over, StoreError, StoredOneTimeCode};
 
 use crate::samples::now;
 use crate::world::World;
@@ -151,4 +151,77 @@ fn identity(subject: &str) -> ProviderIdentity {
         issuer: "https://login.example.com".into(),
         subject: subject.into(),
     }
+}
+
+fn ada() -> Admin {
+    Admin {
+        id: AdminId::generate(now(), &OsEntropy).unwrap(),
+        name: "Ada".parse().unwrap(),
+        email: "ada@example.com".parse().unwrap(),
+        role: Role::Admin,
+        role_source: RoleSource::Manual,
+        identity: None,
+        has_password: false,
+        invited_by: None,
+        email_named: false,
+        browsers_forgotten_at: None,
+        created_at: now(),
+        last_sign_in_at: None,
+    }
+}
+
+#[tokio::test]
+async fn each_one_time_code_and_each_recovery_code_is_taken_once_and_goes_with_its_admin() {
+    let world = World::new().await;
+    let (ada, store, at) = (ada(), &world.store, now());
+    let stored = StoredOneTimeCode {
+        admin_id: ada.id,
+        sealed: "sealed".into(),
+        last_step: 7,
+        created_at: now(),
+        last_used_at: None,
+    };
+    let code = RecoveryCode::generate(&OsEntropy).unwrap();
+    let other = RecoveryCode::generate(&OsEntropy).unwrap();
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_admin(&ada, None).await.unwrap();
+    tx.insert_one_time_code(&stored).await.unwrap();
+    let digests = [code.digest(), other.digest()];
+    tx.replace_recovery_codes(ada.id, &digests).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = store.begin().await.unwrap();
+    for (step, is_taken) in [(7, false), (8, true), (8, false), (7, false), (9, true)] {
+        let taken = tx.use_one_time_code(ada.id, step, at).await.unwrap();
+        assert_eq!(taken, is_taken, "step {step}");
+    }
+    for is_taken in [true, false] {
+        let digest = code.digest();
+        let taken = tx.use_recovery_code(ada.id, digest, at).await.unwrap();
+        assert_eq!(taken, is_taken);
+    }
+    let stranger = AdminId::generate(now(), &OsEntropy).unwrap();
+    let taken = tx.use_recovery_code(stranger, other.digest(), now()).await;
+    assert!(!taken.unwrap(), "another's code");
+    tx.commit().await.unwrap();
+    assert_eq!(store.count_recovery_codes(ada.id).await.unwrap(), 1);
+    let found = store.find_one_time_code(ada.id).await.unwrap().unwrap();
+    assert_eq!((found.last_step, found.last_used_at), (9, Some(at)));
+
+    let mut tx = store.begin().await.unwrap();
+    let stale = tx.reseal_one_time_code(ada.id, "other", "new").await;
+    assert!(matches!(stale, Err(StoreError::Stale)));
+    drop(tx);
+    let mut tx = store.begin().await.unwrap();
+    let resealed = tx.reseal_one_time_code(ada.id, "sealed", "new").await;
+    resealed.unwrap();
+    tx.commit().await.unwrap();
+    let all = store.one_time_codes().await.unwrap();
+    assert_eq!((all.len(), all[0].sealed.as_str()), (1, "new"));
+
+    let mut tx = store.begin().await.unwrap();
+    tx.delete_admin(ada.id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(store.one_time_codes().await.unwrap().is_empty());
+    assert_eq!(store.count_recovery_codes(ada.id).await.unwrap(), 0);
 }

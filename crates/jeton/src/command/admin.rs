@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use jeton_core::DisplayName;
+use jeton_core::{DisplayName, EmailAddress};
 use jeton_server::{Config, DatabaseUrl, RawConfig, recover_admin};
 use reqwest::Method;
 use serde_json::json;
@@ -26,7 +26,8 @@ pub(crate) enum AdminCommand {
     /// Regain access when admin.json is lost or the password forgotten.
     ///
     /// Makes a new admin client and writes its credentials to admin.json, and prints a link that makes a new
-    /// admin of the dashboard, once, within an hour. It needs the database and the master key; with SQLite,
+    /// admin of the dashboard, once, within an hour; with --email, the link gives that admin a new password
+    /// and removes their second factor. It needs the database and the master key; with SQLite,
     /// stop the server first. Existing admins and clients stay as they are. The audit log records it.
     Recover(Recover),
 }
@@ -39,6 +40,9 @@ pub(crate) struct Recover {
     /// The file with the master key, as for jeton serve [env: JETON_MASTER_KEY_FILE].
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<PathBuf>,
+    /// The admin who gets a new password by the link, and loses their second factor.
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<EmailAddress>,
     /// The issuer, where it is no longer the one that the server had [env: JETON_ISSUER].
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
@@ -60,7 +64,8 @@ async fn recovery(recover: Recover, global: &Global) -> anyhow::Result<()> {
         ..RawConfig::default()
     };
     let config = Config::load(global.config.as_deref(), &flags)?;
-    let recovered = recover_admin(&config).await?;
+    let email = recover.email;
+    let recovered = recover_admin(&config, email.as_ref()).await?;
     if global.json {
         output::json(&json!({
             "client_id": recovered.client_id,
@@ -73,8 +78,12 @@ async fn recovery(recover: Recover, global: &Global) -> anyhow::Result<()> {
     if let Some(replaced) = &recovered.replaced {
         output::say(&format!("the old file is now {}", replaced.display()));
     }
+    let does = match &email {
+        None => "makes one admin of the dashboard".to_owned(),
+        Some(email) => format!("gives {email} a new password and removes their second factor"),
+    };
     output::say(&format!(
-        "{} holds the credentials of a new admin client, {}. Start the server, then open the link within an hour: it makes one admin of the dashboard. Whoever was an admin before still is: if somebody else may have the old credentials, revoke them",
+        "{} holds the credentials of a new admin client, {}. Start the server, then open the link within an hour: it {does}. Whoever was an admin before still is: if somebody else may have the old credentials, revoke them",
         recovered.file.display(),
         recovered.client_id
     ));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jeton_server::{
     App, AuditDurability, Config, DatabaseUrl, ListenAddress, LogFormat, MetadataScopes,
-    OnDiscontinuity, RawAudit, RawConfig, Server, init_telemetry,
+    OnDiscontinuity, RawAudit, RawConfig, SecondFactor, Server, init_telemetry,
 };
 use tokio::sync::oneshot;
 
@@ -89,6 +89,10 @@ pub(crate) struct Serve {
     /// the server is [env: JETON_HEALTH_LISTEN].
     #[arg(long, value_name = "ADDRESS")]
     health_listen: Option<ListenAddress>,
+    /// Whether admins need a second step besides their password to sign in to the dashboard: optional, or
+    /// required of everybody who has a password [env: JETON_ADMIN_SECOND_FACTOR] [default: optional].
+    #[arg(long, value_name = "WHEN")]
+    admin_second_factor: Option<Need>,
     /// When a token's audit event has to be on disk: sync, before the token leaves; async, soon
     /// after [env: JETON_AUDIT_DURABILITY] [default: sync].
     #[arg(long, value_name = "WHEN")]
@@ -131,6 +135,12 @@ pub(crate) struct Serve {
 enum Listed {
     None,
     All,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Need {
+    Optional,
+    Required,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -184,6 +194,10 @@ impl Serve {
             max_connections: self.max_connections,
             max_connections_per_source: self.max_connections_per_source,
             health_listen: self.health_listen.clone(),
+            admin_second_factor: self.admin_second_factor.map(|need| match need {
+                Need::Optional => SecondFactor::Optional,
+                Need::Required => SecondFactor::Required,
+            }),
             audit: Some(RawAudit {
                 durability,
                 retention_days: self.audit_retention_days,

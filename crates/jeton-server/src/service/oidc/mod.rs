@@ -17,7 +17,8 @@ use jeton_store::retry_on_conflict;
 use serde::Deserialize;
 use url::Url;
 
-use super::{ServiceError, sessions};
+use super::ServiceError;
+use super::sessions::{self, SignInMethod};
 use crate::app::App;
 use crate::audit::Refused;
 use crate::request_context::RequestContext;
@@ -148,7 +149,7 @@ pub(crate) async fn finish(
             return Err(OidcError::Unknown(who));
         }
     };
-    let token = sessions::begin(app, context, &admin, user_agent).await?;
+    let token = sessions::begin(app, context, &admin, (SignInMethod::Provider, user_agent)).await?;
     Ok(SignedInThere {
         admin,
         token,

@@ -19,7 +19,7 @@ use super::standing;
 use crate::app::App;
 use crate::config::OidcConfig;
 use crate::request_context::RequestContext;
-use crate::service::{ServiceError, admins, changes, invitations};
+use crate::service::{ServiceError, admins, changes, invitations, second_factor};
 
 /// Whether somebody may sign in.
 pub(super) enum Found {
@@ -185,6 +185,7 @@ async fn bind(
         if found.has_password {
             event.detail.insert("password".into(), "removed".into());
             event.detail.insert("sessions".into(), "ended".into());
+            second_factor::clear(&mut tx, found.id, &mut event).await?;
             tx.delete_admin_sessions_of(found.id).await?;
             tx.forget_browsers_of(found.id, now).await?;
             tx.delete_resets_of(found.id).await?;
