@@ -12,6 +12,7 @@ async fn age(jeton: &Jeton, by: i64) {
     for statement in [
         "UPDATE signing_key SET created_at = created_at - {}, activated_at = activated_at - {}",
         "UPDATE admin_session SET created_at = created_at - {}, seen_at = seen_at - {}",
+        "UPDATE audit_key SET created_at = created_at - {}",
         "UPDATE void_token SET forget_at = forget_at - {}",
         "UPDATE revoked_token SET expires_at = expires_at - {}",
         "UPDATE server_clock SET confirmed_at = confirmed_at - {}",
@@ -24,6 +25,10 @@ async fn age(jeton: &Jeton, by: i64) {
 async fn count(jeton: &Jeton, what: &str) -> i64 {
     let sql = format!("SELECT COUNT(*) FROM {what}");
     jeton.database().sql(&sql).await.trim().parse().unwrap()
+}
+
+async fn checkpoint_keys(jeton: &Jeton) -> i64 {
+    count(jeton, "audit_key WHERE purpose = 'checkpoint'").await
 }
 
 async fn clock(jeton: &Jeton) -> String {
@@ -79,6 +84,7 @@ async fn one_start_with_the_clock_a_year_ahead_removes_and_rotates_nothing() {
         count(&jeton, "signing_key WHERE state <> 'active'").await,
         0
     );
+    assert_eq!(checkpoint_keys(&jeton).await, 1);
     assert_eq!(count(&jeton, "admin_session").await, 1);
     // What is void stays void.
     assert_eq!(count(&jeton, "void_token").await, 1);
@@ -90,14 +96,17 @@ async fn one_start_with_the_clock_a_year_ahead_removes_and_rotates_nothing() {
         clock(&jeton).await == "warning"
     })
     .await;
-    // The operator says that the clock is right.
+    // The operator says that the clock is right. Checkpoints were signed meanwhile, with the same key.
     jeton.terminate().await;
+    assert!(count(&jeton, "audit_note").await > 1);
+    assert_eq!(checkpoint_keys(&jeton).await, 1);
     let trusting = [retention[0], retention[1], "--trust-clock"];
     let jeton = jeton.restart(with(&trusting)).await;
     eventually("old events go, and keys are rotated", async || {
         clock(&jeton).await == "ok"
             && count(&jeton, "audit_event WHERE kind = 'audit.pruned'").await == 1
             && count(&jeton, "signing_key WHERE state = 'pending'").await > 0
+            && checkpoint_keys(&jeton).await == 2
             && count(&jeton, "admin_session").await == 0
             && count(&jeton, "void_token").await == 0
             && count(&jeton, "revoked_token").await == 0

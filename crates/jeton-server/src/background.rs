@@ -88,12 +88,12 @@ pub(crate) fn start(app: &Arc<App>) {
     });
     start_remembering(app);
     every(app, "audit retention", PRUNE_EVERY, |app| async move {
-        let Some(retention) = app.audit_retention else {
+        let Some(alone) = app.store.try_lock(Lock::AuditRetention).await? else {
             return Ok(());
         };
-        match app.store.try_lock(Lock::AuditRetention).await? {
-            Some(alone) => audit_retention::prune(&app, retention, &alone).await,
-            None => Ok(()),
+        match app.audit_retention {
+            Some(retention) => audit_retention::prune(&app, retention, &alone).await,
+            None => audit_retention::finish(&app, &alone).await,
         }
     });
     every(app, "tidying the database", TIDY_EVERY, |app| async move {
@@ -150,6 +150,31 @@ fn start_remembering(app: &Arc<App>) {
     );
     every(app, "schema", EXPIRY_EVERY, |app| async move {
         audit_schema::tell(&app).await
+    });
+    let settling = Arc::clone(app);
+    app.jobs.supervise("audit continuity", move || {
+        let app = Arc::clone(&settling);
+        async move {
+            let mut doubts = app.store.audit_doubts();
+            // Not seen yet, should one have come up before this began.
+            doubts.mark_changed();
+            loop {
+                tokio::select! {
+                    () = app.stopping.cancelled() => return,
+                    changed = doubts.changed() => if changed.is_err() { return; }
+                }
+                let doubt = *doubts.borrow_and_update();
+                if doubt > 0
+                    && let Err(error) = checkpoints::settle(&app).await
+                {
+                    tracing::error!(
+                        error = with_causes(&error),
+                        "whether the audit log continues what this server wrote could not be looked at"
+                    );
+                }
+                app.store.settle_audit_doubts(doubt);
+            }
+        }
     });
     let written = Arc::new(Mutex::new(None));
     every(app, "audit memory", REMEMBER_EVERY, move |app| {

@@ -134,6 +134,9 @@ impl Store {
     ///
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn find_audit_event(&self, seq: i64) -> Result<Option<RecordedEvent>, StoreError> {
+        if seq <= self.audit_begin() {
+            return Ok(None);
+        }
         let statement = format!("SELECT * FROM {} WHERE seq = $1", self.dialect.audit_event);
         self.row(sqlx::query(AssertSqlSafe(statement)).bind(seq))
             .await?
@@ -155,7 +158,7 @@ impl Store {
             "SELECT * FROM {} WHERE seq > $1 ORDER BY seq LIMIT $2",
             self.dialect.audit_event
         );
-        let query = sqlx::query(AssertSqlSafe(statement)).bind(after);
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(after.max(self.audit_begin()));
         let rows = self.rows(query.bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
@@ -308,7 +311,12 @@ impl Transaction {
         let row = self.row(sqlx::query(statement).bind(head.seq)).await?;
         let found = row.map(|row| row.optional_text("batch_hash")).transpose()?;
         let found = found.flatten();
-        Ok(found.is_some_and(|found| AuditEnd::of_column(head.seq, &found).0 == *head))
+        let is_there = found.is_some_and(|found| AuditEnd::of_column(head.seq, &found).0 == *head);
+        if is_there {
+            // It is told to be written, so it is missed should it go.
+            self.audit_head.proven(head.clone());
+        }
+        Ok(is_there)
     }
 
     async fn lock_audit_head(&mut self) -> Result<AuditEnd, StoreError> {
@@ -318,14 +326,25 @@ impl Transaction {
         {
             return Ok(head);
         }
-        let row = self.row(sqlx::query(self.dialect.lock_audit_head)).await?;
-        match row {
-            None => Ok(AuditEnd::genesis()),
+        // What the database says has to continue what this process knows, or it is another log.
+        let written = self.audit_head.must_continue();
+        let seq = written.as_ref().map_or(0, |written| written.seq);
+        let row = self.row(sqlx::query(self.dialect.lock_audit_head).bind(seq));
+        let (head, found) = match row.await? {
+            None => (AuditEnd::genesis(), None),
             Some(row) => {
-                let hash = row.text("head_hash")?;
-                Ok(AuditEnd::of_column(row.integer("last_seq")?, &hash).0)
+                // A last event without a hash ends no batch.
+                let hash = row.optional_text("head_hash")?.unwrap_or_default();
+                let head = AuditEnd::of_column(row.integer("last_seq")?, &hash).0;
+                let found = row.optional_text("written_hash")?;
+                (head, found.map(|hash| AuditEnd::of_column(seq, &hash).0))
             }
+        };
+        if written.is_some() && found != written {
+            self.audit_head.doubt();
+            return Err(StoreError::Discontinued);
         }
+        Ok(head)
     }
 }
 

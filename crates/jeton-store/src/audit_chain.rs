@@ -5,12 +5,14 @@
 //! its texts in the order of the table: 0 where there is none, else 1, the length in 8 bytes and the
 //! text. Version 1 of the chain is this form; another form would be a new version.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::hmac;
 use jeton_core::hex;
+use tokio::sync::watch;
 
 use crate::audit::Columns;
 
@@ -137,49 +139,117 @@ impl std::fmt::Debug for BatchKey {
 ///
 /// To be trusted only where every append goes through one connection: it is taken at the beginning
 /// of an append and put back after its commit, so that after a failure it is read anew. The last end
-/// that this process wrote is remembered apart, whatever the database says later.
+/// that this process wrote, or proved to continue what it wrote, is remembered apart: whatever the database
+/// says later has to continue it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct HeadCache(Arc<Mutex<Heads>>);
+pub(crate) struct HeadCache(Arc<Heads>);
 
 #[derive(Debug, Default)]
 struct Heads {
+    ends: Mutex<Ends>,
+    /// The events up to this one were removed: they are no part of the log, whatever the database holds.
+    begin: AtomicI64,
+    /// How often an append found another log.
+    doubted: watch::Sender<u64>,
+    /// Up to which of these somebody looked at it.
+    settled: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Ends {
     known: Option<AuditEnd>,
     written: Option<AuditEnd>,
+    /// The database continues another log, as somebody was told: what was written before is kept as it was.
+    is_forked: bool,
+}
+
+fn is_later(known: Option<&AuditEnd>, end: &AuditEnd) -> bool {
+    known.is_none_or(|known| known.seq < end.seq)
 }
 
 impl HeadCache {
-    fn heads(&self) -> MutexGuard<'_, Heads> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.0.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn take(&self) -> Option<AuditEnd> {
-        self.heads().known.take()
+        self.ends().known.take()
     }
 
     /// Looks without taking.
     pub(crate) fn peek(&self) -> Option<AuditEnd> {
-        self.heads().known.clone()
+        self.ends().known.clone()
     }
 
-    /// Keeps the later of two heads: a commit may be told here after the one that followed it.
+    /// Keeps the later of two heads: a commit may be told here after the one that followed it. A head is put
+    /// here only by who continued one that was here, or that was read and continues what was written.
     pub(crate) fn put(&self, head: AuditEnd) {
-        let is_later =
-            |known: &Option<AuditEnd>| known.as_ref().is_none_or(|known| known.seq < head.seq);
-        let mut heads = self.heads();
-        if is_later(&heads.written) {
-            heads.written = Some(head.clone());
+        let mut ends = self.ends();
+        if !ends.is_forked && is_later(ends.written.as_ref(), &head) {
+            ends.written = Some(head.clone());
         }
-        if is_later(&heads.known) {
-            heads.known = Some(head);
+        if is_later(ends.known.as_ref(), &head) {
+            ends.known = Some(head);
+        }
+    }
+
+    /// This end was proven to continue what was written.
+    pub(crate) fn proven(&self, end: AuditEnd) {
+        let mut ends = self.ends();
+        if end.seq > 0 && !ends.is_forked && is_later(ends.written.as_ref(), &end) {
+            ends.written = Some(end);
         }
     }
 
     pub(crate) fn written(&self) -> Option<AuditEnd> {
-        self.heads().written.clone()
+        self.ends().written.clone()
+    }
+
+    /// What the end of the log that is read from the database has to continue.
+    pub(crate) fn must_continue(&self) -> Option<AuditEnd> {
+        let ends = self.ends();
+        ends.written.clone().filter(|_| !ends.is_forked)
+    }
+
+    /// From here on whatever the database says is continued, since somebody was told that it is another log.
+    pub(crate) fn fork(&self) {
+        let mut ends = self.ends();
+        (ends.is_forked, ends.known) = (true, None);
     }
 
     /// Forgets what was written: the log stepped back, and that is right.
     pub(crate) fn forget(&self) {
-        *self.heads() = Heads::default();
+        *self.ends() = Ends::default();
+    }
+
+    pub(crate) fn begin(&self) -> i64 {
+        self.0.begin.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_begin(&self, seq: i64) {
+        self.0.begin.store(seq, Ordering::Relaxed);
+    }
+
+    /// The database does not continue what was written.
+    pub(crate) fn doubt(&self) {
+        self.0.doubted.send_modify(|doubted| *doubted += 1);
+    }
+
+    /// Each doubt, as it comes up.
+    pub(crate) fn doubts(&self) -> watch::Receiver<u64> {
+        self.0.doubted.subscribe()
+    }
+
+    /// Somebody has looked at every doubt up to this one.
+    pub(crate) fn settle(&self, doubt: u64) {
+        self.0.settled.send_replace(doubt);
+    }
+
+    /// Waits until somebody has looked at every doubt that there is.
+    pub(crate) async fn settled(&self) {
+        let doubt = *self.0.doubted.borrow();
+        let mut settled = self.0.settled.subscribe();
+        // The sender lives as long as this.
+        let _ = settled.wait_for(|settled| *settled >= doubt).await;
     }
 }

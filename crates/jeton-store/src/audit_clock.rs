@@ -129,10 +129,10 @@ impl Store {
 
     async fn oldest_audit_event(&self) -> Result<i64, StoreError> {
         let statement = format!(
-            "SELECT COALESCE(MIN(seq), 1) AS seq FROM {}",
+            "SELECT COALESCE(MIN(seq), 1) AS seq FROM {} WHERE seq > $1",
             self.dialect.audit_event
         );
-        let query = sqlx::query(AssertSqlSafe(statement));
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(self.audit_begin());
         self.one(query).await?.integer("seq")
     }
 
@@ -144,7 +144,7 @@ impl Store {
         let rows = self
             .rows(sqlx::query("SELECT seq FROM audit_clock_step ORDER BY seq"))
             .await?;
-        let (mut parts, mut begin) = (Vec::new(), 1);
+        let (mut parts, mut begin) = (Vec::new(), self.audit_begin() + 1);
         for row in &rows {
             let step = row.integer("seq")?.min(end);
             if step > begin {
@@ -155,7 +155,8 @@ impl Store {
         parts.push(begin..end);
         let is_short = end - noted.seq <= 2 * STEP;
         if is_short && self.may_step_back(&noted, end).await?.0 {
-            return Ok((parts, Some((noted.seq + 1)..end)));
+            let first = noted.seq.max(self.audit_begin()) + 1;
+            return Ok((parts, Some(first..end)));
         }
         Ok((parts, None))
     }

@@ -50,11 +50,14 @@ impl Store {
     pub async fn index_audit(&self, alone: &Locked) -> Result<bool, StoreError> {
         alone.check().await?;
         let row = self
-            .one(sqlx::query(
-                "SELECT p.seq, COALESCE((SELECT MIN(seq) FROM audit_event), 1) AS oldest, \
-                 COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS newest \
-                 FROM statistics_progress p WHERE p.id = 3",
-            ))
+            .one(
+                sqlx::query(
+                    "SELECT p.seq, COALESCE((SELECT MIN(seq) FROM audit_event WHERE seq > $1), 1) \
+                     AS oldest, COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS newest \
+                     FROM statistics_progress p WHERE p.id = 3",
+                )
+                .bind(self.audit_begin()),
+            )
             .await?;
         let (after, newest) = (row.integer("seq")?, row.integer("newest")?);
         // What is pruned is not looked for.
@@ -248,7 +251,11 @@ impl Store {
     async fn later_events_of_token(&self, jti: &str) -> Result<Vec<i64>, StoreError> {
         let later = "SELECT seq FROM audit_event WHERE jti = $1 AND kind <> 'token.issued'";
         let rows = self.rows(sqlx::query(later).bind(jti.to_owned())).await?;
-        rows.iter().map(|row| row.integer("seq")).collect()
+        let begin = self.audit_begin();
+        let events = rows.iter().map(|row| row.integer("seq"));
+        events
+            .filter(|seq| !seq.as_ref().is_ok_and(|seq| *seq <= begin))
+            .collect()
     }
 
     /// The first of the events after `after` through `through` that a search by token should find and

@@ -1,6 +1,8 @@
 //! Whether the end of the log continues an earlier end, without reading the events between them: batches
 //! are linked by authenticators that only servers can make.
 
+use tokio::sync::watch;
+
 use crate::audit_chain::AuditEnd;
 use crate::row::Columns as _;
 use crate::{Store, StoreError};
@@ -35,7 +37,7 @@ impl Store {
         self.batch_key.set(key);
     }
 
-    /// The last end that this process wrote.
+    /// The last end that this process wrote, or proved to continue what it wrote.
     pub fn audit_written(&self) -> Option<AuditEnd> {
         self.audit_head.written()
     }
@@ -43,6 +45,43 @@ impl Store {
     /// Forgets what this process knows of the log's end: it stepped back, and that is right.
     pub fn forget_audit_end(&self) {
         self.audit_head.forget();
+    }
+
+    /// The log was proven to continue what this process wrote, up to this end: whatever is read from the
+    /// database later has to continue it.
+    pub fn audit_continues(&self, end: &AuditEnd) {
+        self.audit_head.proven(end.clone());
+    }
+
+    /// From here on appends continue whatever log the database holds, since somebody was told that it is
+    /// another one. What this process wrote before stays as it is.
+    pub fn follow_audit_fork(&self) {
+        self.audit_head.fork();
+    }
+
+    /// Events up to this one were removed, as is signed: nothing that the database holds of them is read.
+    pub fn begin_audit_after(&self, seq: i64) {
+        self.audit_head.set_begin(seq);
+    }
+
+    /// The last event that was removed.
+    pub(crate) fn audit_begin(&self) -> i64 {
+        self.audit_head.begin()
+    }
+
+    /// Tells of each append that found another log than this process wrote, by a number that rises.
+    pub fn audit_doubts(&self) -> watch::Receiver<u64> {
+        self.audit_head.doubts()
+    }
+
+    /// Somebody has looked at the doubts up to this one.
+    pub fn settle_audit_doubts(&self, doubt: u64) {
+        self.audit_head.settle(doubt);
+    }
+
+    /// Waits until somebody has looked at the doubts that there are.
+    pub async fn audit_settled(&self) {
+        self.audit_head.settled().await;
     }
 
     /// The batch that ends at event `seq`, if one does.

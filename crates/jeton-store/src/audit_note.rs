@@ -1,6 +1,9 @@
 //! Checkpoints of the audit log: signed notes, numbered without a gap. What they say is the service's
 //! business; the columns repeat what the store needs of it.
 
+use std::fmt::Write as _;
+
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::audit_chain::AuditEnd;
@@ -133,15 +136,29 @@ impl Transaction {
         Ok(())
     }
 
-    /// Drops the notes before number `before`, but for those to keep; their leaves stay.
+    /// Drops the notes before number `before`, but for those to keep, whatever their columns say; their leaves
+    /// stay.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
-    pub async fn drop_audit_notes(&mut self, before: i64) -> Result<(), StoreError> {
-        let statement = "UPDATE audit_note SET note = NULL \
-                         WHERE number < $1 AND number > $1 - 1000 AND keep = 0";
-        self.execute(sqlx::query(statement).bind(before)).await?;
+    pub async fn drop_audit_notes(&mut self, before: i64, keep: &[i64]) -> Result<(), StoreError> {
+        let first = before - 999;
+        let mut statement = "UPDATE audit_note SET note = NULL \
+                             WHERE number >= $1 AND number < $2 AND number NOT IN (0"
+            .to_owned();
+        for number in keep
+            .iter()
+            .filter(|number| (first..before).contains(number))
+        {
+            // Writing to a String cannot fail.
+            let _ = write!(statement, ", {number}");
+        }
+        statement.push(')');
+        let query = sqlx::query(AssertSqlSafe(statement))
+            .bind(first)
+            .bind(before);
+        self.execute(query).await?;
         Ok(())
     }
 

@@ -36,6 +36,11 @@ pub enum BrokenReason {
     /// The end is gone.
     #[error("the log ends before this event, which was written")]
     CutOff,
+    /// A row is where events were removed.
+    #[error(
+        "this event lies before the beginning of the log, where a signed checkpoint says that everything was removed; no search and no export shows it"
+    )]
+    BeforeBegin,
     /// A server remembers otherwise.
     #[error("this server remembers, outside the database, that this batch was another")]
     Remembered,
@@ -65,6 +70,8 @@ pub enum BrokenReason {
 /// A span of the log that was walked.
 #[derive(Debug, Clone)]
 pub struct AuditSpan {
+    /// Where the walk began.
+    pub begin: AuditEnd,
     /// The last batch that is proven; the next span begins after it.
     pub end: AuditEnd,
     /// How many events were walked.
@@ -84,6 +91,9 @@ pub struct AuditSpan {
 /// What to walk, and what is known of it already.
 #[derive(Debug, Clone, Default)]
 pub struct AuditWalk<'a> {
+    /// Where the log begins, as is signed: the last batch that was removed. Nothing where only the database can
+    /// say so: nobody has verified a checkpoint.
+    pub begin: Option<&'a AuditEnd>,
     /// The end of a proven span, or 0: the walk begins after it.
     pub after: i64,
     /// Events to walk, or a few more, up to the end of a batch.
@@ -243,15 +253,14 @@ impl Store {
     /// where it is to begin.
     pub async fn walk_audit(&self, what: &AuditWalk<'_>) -> Result<AuditSpan, StoreError> {
         let must_reach = self.known_audit_end().await?;
-        let newest = self.last_audit_note().await?;
-        let (begin, mut checkpoints) = self.audit_begin(what.after, newest.as_ref()).await?;
+        let (begin, has_notes, mut checkpoints) = self.begin_walk(what).await?;
         let first = begin.seq;
         let authentic_after = what.authentic_after.unwrap_or(i64::MAX);
-        let mut walk = Walk::from(self, begin, authentic_after);
+        let mut walk = Walk::from(self, begin.clone(), authentic_after);
         let (mut broken, is_end) = self.walk_events(&mut walk, what.limit).await?;
         let through = if is_end { i64::MAX } else { walk.proven.seq };
         let mut notes = Vec::new();
-        if newest.is_some() {
+        if has_notes {
             let from = if what.after > 0 { first + 1 } else { first };
             notes = self.audit_notes_at(from, through).await?;
         } else {
@@ -273,6 +282,7 @@ impl Store {
             broken = self.wrong_end(&walk, must_reach.as_ref()).await?;
         }
         Ok(AuditSpan {
+            begin,
             end: walk.proven,
             events: walk.events,
             discontinuities: walk.discontinuities,
@@ -314,31 +324,51 @@ impl Store {
         Ok((broken, is_end))
     }
 
-    /// Where a walk begins, and the checkpoint of an earlier version that vouches for it where events
-    /// were removed.
-    async fn audit_begin(
+    /// Where a walk begins, whether there are checkpoints of today's form, and the checkpoint of an earlier
+    /// version that vouches for the beginning where events were removed.
+    async fn begin_walk(
         &self,
-        after: i64,
-        newest: Option<&AuditNote>,
-    ) -> Result<(AuditEnd, Vec<AuditCheckpoint>), StoreError> {
-        let (pruned, vouches) = match newest {
-            Some(note) => (note.pruned.clone(), Vec::new()),
-            None => match self.pruned_audit_checkpoint().await? {
-                Some(checkpoint) => {
-                    let pruned = AuditEnd {
+        what: &AuditWalk<'_>,
+    ) -> Result<(AuditEnd, bool, Vec<AuditCheckpoint>), StoreError> {
+        let (mut vouches, mut has_notes) = (Vec::new(), true);
+        let pruned = match what.begin {
+            Some(begin) => begin.clone(),
+            None => match self.last_audit_note().await? {
+                Some(newest) => newest.pruned,
+                None => {
+                    has_notes = false;
+                    vouches.extend(self.pruned_audit_checkpoint().await?);
+                    let pruned = vouches.first().map(|checkpoint| AuditEnd {
                         seq: checkpoint.seq,
                         hash: checkpoint.batch_hash.clone(),
-                    };
-                    (pruned, vec![checkpoint])
+                    });
+                    pruned.unwrap_or_else(AuditEnd::genesis)
                 }
-                None => (AuditEnd::genesis(), Vec::new()),
             },
         };
-        if after <= pruned.seq {
-            return Ok((pruned, vouches));
+        if what.after <= pruned.seq {
+            return Ok((pruned, has_notes, vouches));
         }
-        let begin = self.audit_end_at(after).await?;
-        Ok((begin.ok_or(StoreError::Stale)?, Vec::new()))
+        let begin = self.audit_end_at(what.after).await?;
+        Ok((begin.ok_or(StoreError::Stale)?, has_notes, Vec::new()))
+    }
+
+    /// The first row at or before event `begin`, the last one that was removed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn audit_event_before(&self, begin: i64) -> Result<Option<BrokenAudit>, StoreError> {
+        let statement = format!(
+            "SELECT MIN(seq) AS seq FROM {} WHERE seq <= $1",
+            self.dialect.audit_event
+        );
+        let row = self.one(sqlx::query(AssertSqlSafe(statement)).bind(begin));
+        let seq = row.await?.optional_integer("seq")?;
+        Ok(seq.map(|seq| BrokenAudit {
+            seq,
+            reason: BrokenReason::BeforeBegin,
+        }))
     }
 
     /// The end of the log as whoever writes it knows it: kept in the database where several write,

@@ -201,10 +201,11 @@ impl Store {
                 Some(before) => before,
                 None => self.end_of_audit().await?,
             };
-            return Ok((1, end));
+            return Ok((self.audit_begin() + 1, end));
         }
         let ranges = self.audit_ranges(since, until).await?;
         let first = ranges.iter().map(|range| range.start).min().unwrap_or(1);
+        let first = first.max(self.audit_begin() + 1);
         let end = ranges.iter().map(|range| range.end).max().unwrap_or(1);
         let end = before.map_or(end, |before| before.min(end));
         Ok((first, end))
@@ -340,13 +341,17 @@ impl Store {
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn audit_size(&self) -> Result<i64, StoreError> {
         // They are numbered without gaps, so the first and the last say it.
+        let begin = self.audit_begin();
         let row = self
-            .one(sqlx::query(
-                "SELECT COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS newest, \
-                 COALESCE((SELECT MIN(seq) FROM audit_event), 1) AS oldest",
-            ))
+            .one(
+                sqlx::query(
+                    "SELECT COALESCE((SELECT MAX(seq) FROM audit_event), 0) AS newest, \
+                     COALESCE((SELECT MIN(seq) FROM audit_event WHERE seq > $1), 1) AS oldest",
+                )
+                .bind(begin),
+            )
             .await?;
-        Ok(row.integer("newest")? - row.integer("oldest")? + 1)
+        Ok((row.integer("newest")? - row.integer("oldest")? + 1).max(0))
     }
 
     /// One more than the number of the newest event.

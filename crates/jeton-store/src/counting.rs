@@ -202,7 +202,7 @@ impl Store {
         let rows = self
             .rows(
                 sqlx::query(AssertSqlSafe(statement))
-                    .bind(after)
+                    .bind(after.max(self.audit_begin()))
                     .bind(through),
             )
             .await?;

@@ -25,8 +25,8 @@ pub(crate) struct Dialect {
     pub(crate) row_number: &'static str,
     /// What stands behind a table that is kept in the order of its key.
     pub(crate) clustered: &'static str,
-    /// Reads the end of the audit chain, as `last_seq` and `head_hash`, and keeps others from
-    /// appending until the transaction ends.
+    /// Reads the end of the audit chain, as `last_seq` and `head_hash`, and what ends with the event that is
+    /// bound, as `written_hash`; keeps others from appending until the transaction ends.
     pub(crate) lock_audit_head: &'static str,
     /// Appends so many rows to the audit log; the first is for one row.
     pub(crate) append_audit: fn() -> &'static [String],
@@ -61,7 +61,9 @@ pub(crate) static SQLITE: Dialect = Dialect {
     // SQLite keeps this without an index of its own.
     row_number: "INTEGER PRIMARY KEY",
     clustered: "WITHOUT ROWID",
-    lock_audit_head: "SELECT seq AS last_seq, batch_hash AS head_hash FROM audit_event ORDER BY seq DESC LIMIT 1",
+    lock_audit_head: "SELECT seq AS last_seq, batch_hash AS head_hash, \
+                      (SELECT batch_hash FROM audit_event WHERE seq = $1) AS written_hash \
+                      FROM audit_event ORDER BY seq DESC LIMIT 1",
     append_audit: || &SQLITE_APPEND,
     audit_head_is_kept: false,
     notify: None,
@@ -87,7 +89,9 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     search_path: Some("SHOW search_path"),
     row_number: "BIGINT PRIMARY KEY",
     clustered: "",
-    lock_audit_head: "SELECT last_seq, head_hash FROM audit_head WHERE id = 1 FOR UPDATE",
+    lock_audit_head: "SELECT last_seq, head_hash, \
+                      (SELECT batch_hash FROM audit_event WHERE seq = $1) AS written_hash \
+                      FROM audit_head WHERE id = 1 FOR UPDATE",
     append_audit: || &POSTGRES_APPEND,
     audit_head_is_kept: true,
     notify: Some("SELECT pg_notify('jeton_changes', $1)"),

@@ -30,6 +30,12 @@ pub enum StoreError {
     /// Something with the same unique value exists.
     #[error("it exists already")]
     Exists,
+    /// The end of the audit log is not one that continues what this process last wrote or proved; nothing was
+    /// changed. [`Store::audit_settled`](crate::Store::audit_settled) waits until somebody has looked at it.
+    #[error(
+        "the audit log in the database does not continue what this server wrote; nothing was changed. Run jeton audit verify"
+    )]
+    Discontinued,
     /// Somebody else changed it first, or it is gone.
     #[error("it was changed or deleted meanwhile")]
     Stale,

@@ -18,7 +18,7 @@ use crate::{Store, StoreError, schema};
 pub struct SchemaCheck {
     /// What may hide events from searches, or show others.
     pub hiding: Vec<String>,
-    /// What is not Jeton's, or not as it made it, and hides no event.
+    /// What is not Jeton's, or not as it made it, and on which the proof of the events does not depend.
     pub foreign: Vec<String>,
 }
 

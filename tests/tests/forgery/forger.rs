@@ -131,6 +131,7 @@ impl Forger {
 
     /// A copy of the whole database. SQLite's server has to be stopped.
     pub(crate) async fn copy(&self, folder: &std::path::Path) -> Copy {
+        std::fs::create_dir_all(folder).unwrap();
         let copy = folder.join("stolen-copy");
         match &self.database {
             TestDatabase::Sqlite(file) => {

@@ -249,7 +249,7 @@ async fn what_an_operator_added_is_named_and_is_no_forgery() {
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{words}");
     assert!(
-        words.contains("index my_sources") && words.contains("hides no event"),
+        words.contains("index my_sources") && words.contains("does not depend on it"),
         "{words}"
     );
     let document: Value = jeton.json(&["audit", "verify"]).await;

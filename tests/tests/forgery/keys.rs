@@ -4,6 +4,7 @@ use base64::Engine as _;
 use jeton_core::{Clock as _, SystemClock, hex};
 use jeton_jose::{MasterKey, MerkleTree, NoteSigner, leaf_hash, sign_note};
 use jeton_tests::{Jeton, JetonOptions};
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::forger::Forger;
@@ -29,6 +30,10 @@ async fn stolen_key(jeton: &Jeton, forger: &Forger) -> NoteSigner {
 /// The next checkpoint, right in everything, but signed with `key`.
 async fn insert_checkpoint(jeton: &Jeton, forger: &Forger, key: &NoteSigner) {
     let newest = jeton.json(&["audit", "checkpoint"]).await;
+    insert_checkpoint_after(&newest, forger, key).await;
+}
+
+async fn insert_checkpoint_after(newest: &Value, forger: &Forger, key: &NoteSigner) {
     let origin = key.verifier().name();
     let number = newest["number"].as_i64().unwrap() + 1;
     let seq = newest["seq"].as_i64().unwrap();
@@ -88,6 +93,32 @@ async fn a_retired_key_vouches_for_nothing_after() {
             words.contains("not signed with the checkpoint key"),
             "{words}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_retired_key_vouches_for_nothing_where_its_retirement_is_hidden() {
+    for place in ["while a server runs", "between two starts"] {
+        let (mut jeton, client) = busy().await;
+        let forger = Forger::of(&jeton);
+        let key = stolen_key(&jeton, &forger).await;
+        jeton.json(&["audit", "rotate-key", "--emergency"]).await;
+        tokens(&jeton, &client, 2).await;
+        let newest = jeton.json(&["audit", "checkpoint"]).await;
+        let hide = format!(
+            "UPDATE audit_note SET note = NULL, keep = 0 WHERE number >= {}",
+            newest["number"]
+        );
+        if place == "between two starts" {
+            jeton.kill().await;
+        }
+        forger.sql(&hide).await;
+        insert_checkpoint_after(&newest, &forger, &key).await;
+        let jeton = match place {
+            "between two starts" => restart(jeton).await,
+            _ => jeton,
+        };
+        assert_found(&jeton, place).await;
     }
 }
 

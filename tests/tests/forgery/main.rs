@@ -3,12 +3,14 @@
 
 mod attacks;
 mod forger;
+mod forks;
 mod hidden;
 mod honest;
 mod keys;
 mod lost_memory;
 mod memory;
 mod retention;
+mod unsigned;
 
 use jeton_tests::{Credentials, Jeton, JetonOptions};
 

@@ -124,7 +124,7 @@ async fn rewrite_checkpoints(forger: &Forger) {
         let leaf = hex::encode(&leaf);
         forger
             .sql(&format!(
-                "UPDATE audit_note SET note = '{note}', leaf = '{leaf}', keep = 0 \
+                "UPDATE audit_note SET note = '{note}', leaf = '{leaf}' \
                  WHERE number = {number}"
             ))
             .await;
@@ -141,8 +141,35 @@ async fn a_server_signs_nothing_on_top_of_checkpoints_that_are_others_than_it_re
     let jeton = restart(jeton).await;
     assert_eq!(forger.number(NEWEST).await, number);
     let log = jeton.log();
-    assert!(log.contains("another in its place"), "{log}");
+    assert!(log.contains("not signed with the checkpoint key"), "{log}");
     assert_found(&jeton, "rewritten checkpoints").await;
+}
+
+#[tokio::test]
+async fn the_log_that_an_acknowledgement_left_is_another_one() {
+    let (mut jeton, client) = busy().await;
+    let forger = Forger::of(&jeton);
+    jeton.terminate().await;
+    let acknowledged = forger.copy(&jeton.folder().join("one")).await;
+    for _ in 0..3 {
+        jeton = restart(jeton).await;
+        tokens(&jeton, &client, 2).await;
+        jeton.terminate().await;
+    }
+    let left = forger.copy(&jeton.folder().join("other")).await;
+    let longer = forger.number(NEWEST).await;
+    forger.put_back(&acknowledged).await;
+    acknowledge(&jeton).await;
+    let mut jeton = restart(jeton).await;
+    assert_content(&jeton).await;
+    jeton.terminate().await;
+    assert!(forger.number(NEWEST).await <= longer);
+    // Every checkpoint of it was signed.
+    forger.put_back(&left).await;
+    let jeton = restart(jeton).await;
+    let log = jeton.log();
+    assert!(log.contains("another in its place"), "{log}");
+    assert_found(&jeton, "the log before the acknowledgement").await;
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ pub(crate) struct AuditVerification {
     complete: bool,
     /// What does not fit; null if everything does.
     broken: Option<BrokenView>,
-    /// What the database holds that Jeton did not make, and that hides no event; with the first span only.
+    /// What the database holds that Jeton did not make, and on which the proof does not depend; with the first span only.
     foreign_objects: Vec<String>,
 }
 

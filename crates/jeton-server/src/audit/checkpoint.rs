@@ -14,6 +14,10 @@ use jeton_store::{AuditEnd, AuditNote};
 
 use crate::keys::AuditKeys;
 
+/// Checkpoints whose notes are kept: about a week of them. Of older ones the leaves stay, and with them the
+/// proof that a note kept elsewhere is one of this log.
+pub(crate) const KEPT: i64 = 10_000;
+
 /// What a checkpoint says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
@@ -110,6 +114,11 @@ impl Checkpoint {
         (checkpoint.text() == text).then_some(checkpoint)
     }
 
+    /// Whether its note is never dropped: keys and epochs change with it.
+    fn is_kept(&self) -> bool {
+        self.number == 1 || self.succeeds.is_some() || self.acknowledges.is_some()
+    }
+
     /// As the store keeps it.
     pub(crate) fn stored(&self, note: String) -> AuditNote {
         AuditNote {
@@ -118,7 +127,7 @@ impl Checkpoint {
             pruned: self.pruned.clone(),
             leaf: hex::encode(&self.leaf()),
             note: Some(note),
-            keep: self.number == 1 || self.succeeds.is_some() || self.acknowledges.is_some(),
+            keep: self.is_kept(),
         }
     }
 }
@@ -128,6 +137,8 @@ impl Checkpoint {
 pub(crate) enum ChainFault {
     #[error("checkpoints before it are missing")]
     Missing,
+    #[error("its signed note is missing")]
+    Note,
     #[error("it was altered")]
     Altered,
     #[error("it does not continue the checkpoints before it")]
@@ -143,7 +154,8 @@ pub(crate) enum ChainFault {
 pub(crate) enum Trust {
     /// Its signature is verified.
     Signature,
-    /// The root of a later one, which is trusted already, will be compared.
+    /// The root of a later one, which is trusted already, will be compared. Where keys or epochs change, the
+    /// signature is verified all the same.
     LaterRoot,
 }
 
@@ -156,6 +168,12 @@ pub(crate) struct Chain {
     retired: Vec<NoteVerifier>,
     acknowledged: Option<(AuditEnd, Timestamp)>,
     acknowledgement: Option<String>,
+    /// The numbers of those whose notes are never dropped.
+    kept: Vec<i64>,
+    /// The last one whose note was dropped.
+    dropped: i64,
+    /// The last one that says that somebody acknowledged a step back.
+    stepped_back: i64,
 }
 
 impl Chain {
@@ -184,6 +202,41 @@ impl Chain {
     /// The key that signs now.
     pub(crate) fn key(&self) -> Option<&NoteVerifier> {
         self.key.as_ref()
+    }
+
+    /// Whether this key signed part of it: it signs now, or others followed it.
+    pub(crate) fn knows_key(&self, key: &NoteVerifier) -> bool {
+        let is_current = self.key.as_ref().is_some_and(|own| own.is_same_key(key));
+        is_current || self.is_retired(key)
+    }
+
+    /// The numbers of those whose notes are never dropped.
+    pub(crate) fn kept(&self) -> &[i64] {
+        &self.kept
+    }
+
+    /// What is missing where these are all: the newest has a note, and only old ones have none. Where
+    /// somebody acknowledged that the log stepped back, the numbers before begin at another place.
+    pub(crate) fn fault_at_end(&self) -> Option<(i64, ChainFault)> {
+        let number = self.number();
+        if number > 0 && self.newest().is_none() {
+            return Some((number, ChainFault::Note));
+        }
+        let may_lack = (number - KEPT).max(self.stepped_back);
+        (self.dropped > 0 && self.dropped >= may_lack).then_some((self.dropped, ChainFault::Note))
+    }
+
+    /// Whether a row is still the newest checkpoint as it was added; its note may have been dropped since.
+    pub(crate) fn is_newest(&mut self, row: &AuditNote) -> bool {
+        let Some((newest, note)) = &self.newest else {
+            return false;
+        };
+        let mut own = newest.stored(note.clone());
+        if row.note.is_none() && !own.keep {
+            own.note = None;
+            self.dropped = self.dropped.max(own.number);
+        }
+        newest.number == self.number() && *row == own
     }
 
     /// The event up to which somebody acknowledged that the log stepped back; 0 where nobody did.
@@ -240,27 +293,28 @@ impl Chain {
         let mut tree = self.tree.clone();
         tree.push(leaf);
         let Some(note) = &row.note else {
+            if row.keep || row.number == 1 {
+                return Err(ChainFault::Note);
+            }
             self.tree = tree;
+            self.dropped = row.number;
             return Ok(());
         };
         let unverified = UnverifiedNote::parse(note).map_err(|_| ChainFault::Altered)?;
         let checkpoint =
             Checkpoint::parse(unverified.unverified_text()).ok_or(ChainFault::Altered)?;
-        let is_as_stored = checkpoint.number == row.number
-            && checkpoint.end == row.end
-            && checkpoint.pruned == row.pruned
-            && checkpoint.leaf() == leaf;
-        if !is_as_stored {
+        // No column counts but for what is signed.
+        if checkpoint.stored(note.clone()) != *row {
             return Err(ChainFault::Altered);
         }
         if checkpoint.root != tree.root() {
             return Err(ChainFault::Root);
         }
-        // Keys change only with checkpoints that are kept.
-        let signer = if trust == Trust::LaterRoot && !row.keep {
+        let is_kept = checkpoint.is_kept();
+        let signer = if trust == Trust::LaterRoot && !is_kept {
             None
         } else {
-            self.signer(&checkpoint, &unverified, keys, trust)?
+            Some(self.signer(&checkpoint, &unverified, keys)?)
         };
         if let Some((before, _)) = &self.newest
             && (checkpoint.epoch < before.epoch
@@ -276,7 +330,11 @@ impl Chain {
         if signer.is_some() {
             self.key = signer;
         }
+        if is_kept {
+            self.kept.push(checkpoint.number);
+        }
         if checkpoint.acknowledges.is_some() {
+            self.stepped_back = checkpoint.number;
             self.acknowledged = Some((checkpoint.end.clone(), checkpoint.at));
             self.acknowledgement.clone_from(&checkpoint.acknowledges);
         }
@@ -285,33 +343,26 @@ impl Chain {
     }
 
     /// The key that signed it, which has to be the one of that time: the one before, or one that was
-    /// never retired and says which it succeeds.
+    /// never retired and says which it succeeds. The first checkpoint succeeds none.
     fn signer(
         &self,
         checkpoint: &Checkpoint,
         note: &UnverifiedNote,
         keys: &AuditKeys,
-        trust: Trust,
-    ) -> Result<Option<NoteVerifier>, ChainFault> {
+    ) -> Result<NoteVerifier, ChainFault> {
         let is_current = |key: &NoteVerifier| match (&checkpoint.succeeds, &self.key) {
             (None, Some(current)) => key.is_same_key(current),
-            (None, None) => !self.is_retired(key),
-            (Some(old), current) => {
-                !key.is_same_key(old)
-                    && !self.is_retired(key)
-                    && current
-                        .as_ref()
-                        .is_none_or(|current| current.is_same_key(old))
+            (None, None) => true,
+            (Some(old), Some(current)) => {
+                current.is_same_key(old) && !key.is_same_key(old) && !self.is_retired(key)
             }
+            (Some(_), None) => false,
         };
         let signed = keys.checkpoint.iter().rev().find_map(|key| {
             let named = key.verifier.named(&checkpoint.origin).ok()?;
             (is_current(&named) && note.verify(&named).is_ok()).then_some(named)
         });
-        match (signed, trust) {
-            (None, Trust::Signature) => Err(ChainFault::Signature),
-            (signed, _) => Ok(signed),
-        }
+        signed.ok_or(ChainFault::Signature)
     }
 
     fn is_retired(&self, key: &NoteVerifier) -> bool {

@@ -8,11 +8,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::hmac;
 use jeton_core::{Timestamp, hex};
-use jeton_jose::SealError;
+use jeton_jose::{NoteVerifier, SealError};
 use jeton_store::AuditEnd;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -225,12 +226,11 @@ impl MemoryFiles {
         write().map_err(self.error(END))
     }
 
-    /// Notes that the log does not continue, beside how far this server wrote before.
+    /// Notes that the log does not continue. How far this server wrote does not matter from then on.
     pub(crate) fn keep_discontinuity(&self, found: &Discontinuity) -> Result<(), MemoryError> {
-        let end = self.end()?.unwrap_or_default();
         self.keep_end(WrittenEnd {
             discontinuity: Some(found.clone()),
-            ..end
+            ..WrittenEnd::default()
         })
     }
 
@@ -267,6 +267,41 @@ pub(crate) struct Known {
     pub(crate) chain: Chain,
     /// The last end of the log that was proven to continue them.
     pub(crate) proven: AuditEnd,
+    /// Where the database did not continue what this server remembered when it started: whom it follows
+    /// instead of these.
+    pub(crate) followed: Option<Followed>,
+}
+
+/// Whose word counts, should somebody acknowledge elsewhere that the log stepped back.
+#[derive(Debug, Clone)]
+pub(crate) enum Followed {
+    /// Who begins an epoch after this one, and whose keys go on from this one.
+    Signed {
+        /// The epoch.
+        epoch: i64,
+        /// The key.
+        key: NoteVerifier,
+    },
+    /// Whoever begins an epoch: nothing was signed here yet.
+    Anybody,
+    /// Nobody: what is remembered was signed with a key that is gone.
+    Nobody,
+}
+
+impl Known {
+    /// Whose word counts.
+    pub(crate) fn followed(&self) -> Followed {
+        if let Some(followed) = &self.followed {
+            return followed.clone();
+        }
+        match (self.chain.newest(), self.chain.key()) {
+            (Some(newest), Some(key)) => Followed::Signed {
+                epoch: newest.epoch,
+                key: key.clone(),
+            },
+            _ => Followed::Anybody,
+        }
+    }
 }
 
 /// See the module.
@@ -277,7 +312,11 @@ pub(crate) struct AuditMemory {
     pub(crate) on_discontinuity: OnDiscontinuity,
     /// Held while the list of clients is made.
     pub(crate) indexing: Mutex<()>,
+    /// Held while what is old is removed.
+    pub(crate) pruning: Mutex<()>,
     discontinuity: ArcSwapOption<Discontinuity>,
+    /// Whether that is on disk.
+    is_on_disk: AtomicBool,
 }
 
 impl AuditMemory {
@@ -292,7 +331,9 @@ impl AuditMemory {
             known: Mutex::new(known),
             on_discontinuity,
             indexing: Mutex::new(()),
+            pruning: Mutex::new(()),
             discontinuity: ArcSwapOption::new(discontinuity.map(Arc::new)),
+            is_on_disk: AtomicBool::new(false),
         }
     }
 
@@ -301,10 +342,21 @@ impl AuditMemory {
         self.discontinuity.load_full()
     }
 
-    /// From here on nothing is signed.
-    pub(crate) fn keep_discontinuity(&self, found: Discontinuity) -> Result<(), MemoryError> {
-        self.files.keep_discontinuity(&found)?;
+    /// From here on nothing is signed. [`Self::write_discontinuity`] makes it last.
+    pub(crate) fn set_discontinuity(&self, found: Discontinuity) {
+        self.is_on_disk.store(false, Ordering::Relaxed);
         self.discontinuity.store(Some(Arc::new(found)));
+    }
+
+    /// Puts it on disk, where that was not done yet.
+    pub(crate) fn write_discontinuity(&self) -> Result<(), MemoryError> {
+        let Some(found) = self.discontinuity() else {
+            return Ok(());
+        };
+        if !self.is_on_disk.load(Ordering::Relaxed) {
+            self.files.keep_discontinuity(&found)?;
+            self.is_on_disk.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 

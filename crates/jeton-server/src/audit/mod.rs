@@ -12,11 +12,11 @@ mod refusals;
 mod window;
 mod writer;
 
-pub(crate) use checkpoint::{Chain, Checkpoint, Trust};
+pub(crate) use checkpoint::{Checkpoint, KEPT, Trust};
 pub(crate) use document::AuditEventView;
 pub use memory::Acknowledgement;
 pub(crate) use memory::{AuditMemory, Discontinuity, Known, MemoryError, WHAT_TO_DO, tell};
 pub(crate) use open::{OpenAuditError, open_memory};
-pub(crate) use recall::{Outcome, Walked, describe, is_same, signed, walk};
+pub(crate) use recall::{Outcome, Walked, Way, describe, signed, stepped_back, walk};
 pub(crate) use refusals::Refused;
 pub(crate) use writer::{AuditLog, WRITER};

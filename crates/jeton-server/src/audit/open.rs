@@ -4,7 +4,7 @@ use jeton_core::{Clock, Entropy};
 use jeton_store::Store;
 
 use super::memory::{AuditMemory, Known, MemoryError, MemoryFiles, WHAT_TO_DO, tell};
-use super::recall::{Outcome, RecallError, Recalled, recall};
+use super::recall::{Outcome, RecallError, Recalled, Signed, recall, signed};
 use crate::config::{Config, OnDiscontinuity};
 use crate::keys::{AuditKeys, AuditKeysError, MasterKeys};
 
@@ -49,20 +49,30 @@ pub(crate) async fn open_memory(
         if config.on_discontinuity == OnDiscontinuity::Stop {
             return Err(OpenAuditError::Discontinuity(found.to_string()));
         }
-        files.keep_discontinuity(found)?;
     }
-    let Known {
-        keys,
-        chain,
-        proven,
-    } = known;
+    let Known { keys, .. } = known;
     let keys = keys.complete(store, master_keys, entropy, clock.now());
     let known = Known {
         keys: keys.await?,
-        chain,
-        proven,
+        ..known
     };
     known.keys.hand_to(store);
+    match (&found, known.chain.newest()) {
+        (Some(_), _) => {
+            store.follow_audit_fork();
+            // What was signed as removed is no part of the log, whatever the database says.
+            let remembered = files.note()?.and_then(|note| signed(&note, &known.keys));
+            if let Some(Signed { checkpoint, .. }) = remembered {
+                store.begin_audit_after(checkpoint.pruned.seq);
+            }
+        }
+        (None, Some(newest)) => {
+            store.begin_audit_after(newest.pruned.seq);
+            store.audit_continues(&known.proven);
+        }
+        (None, None) => {}
+    }
     let memory = AuditMemory::new(files, known, found, config.on_discontinuity);
+    memory.write_discontinuity()?;
     Ok((memory, outcome))
 }

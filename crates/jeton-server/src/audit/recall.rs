@@ -1,11 +1,13 @@
 //! At start: whether the database continues what this server remembers.
 
-use jeton_core::{Clock, hex};
-use jeton_jose::{TreeHash, UnverifiedNote};
-use jeton_store::{AuditEnd, AuditNote, BrokenLink, Store, StoreError};
+use jeton_core::Clock;
+use jeton_jose::{NoteVerifier, TreeHash, UnverifiedNote};
+use jeton_store::{AuditEnd, BrokenLink, Store, StoreError};
 
 use super::checkpoint::{Chain, ChainFault, Checkpoint, Trust};
-use super::memory::{Acknowledgement, Discontinuity, Known, MemoryError, MemoryFiles, WrittenEnd};
+use super::memory::{
+    Acknowledgement, Discontinuity, Followed, Known, MemoryError, MemoryFiles, WrittenEnd,
+};
 use crate::keys::AuditKeys;
 
 /// Why the memory cannot be compared with the database.
@@ -44,7 +46,10 @@ pub(crate) enum Outcome {
     /// There was no memory; the newest checkpoint of the database is taken over.
     Adopted,
     /// Another server signed that the log stepped back, which somebody acknowledged there.
-    AcknowledgedElsewhere,
+    AcknowledgedElsewhere {
+        /// The newest checkpoint remembered before.
+        remembered: Box<Checkpoint>,
+    },
     /// Somebody acknowledged here that the log stepped back.
     Acknowledged {
         acknowledgement: Acknowledgement,
@@ -57,39 +62,57 @@ pub(crate) enum Outcome {
     Broken(Discontinuity),
 }
 
+/// How the checkpoints of a database are walked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// Of those before this number the root alone is to be compared; the signatures of this one and of the
+    /// later ones are verified.
+    pub(crate) trusted: i64,
+    /// What the chain is after this number is wanted.
+    pub(crate) at: i64,
+    /// The walk ends after this number.
+    pub(crate) until: i64,
+}
+
+impl Way {
+    /// Every signature is verified; what the chain is after `number` is wanted.
+    pub(crate) const fn past(number: i64) -> Self {
+        Self {
+            trusted: 0,
+            at: number,
+            until: i64::MAX,
+        }
+    }
+}
+
 /// The checkpoints of a database, walked.
 pub(crate) struct Walked {
     pub(crate) chain: Chain,
-    /// The ends of the newest of them, oldest first.
-    pub(crate) ends: Vec<AuditEnd>,
-    /// The root over the first so many of them as were asked for.
-    pub(crate) root: Option<TreeHash>,
+    /// The newest of them whose notes are there, oldest first: their numbers, and the ends of the log that they
+    /// cover.
+    pub(crate) ends: Vec<(i64, AuditEnd)>,
+    /// The root after the number that was asked for, and the key that signed there.
+    pub(crate) at: Option<(TreeHash, Option<NoteVerifier>)>,
     /// The number of the first that does not fit, and why.
     pub(crate) fault: Option<(i64, ChainFault)>,
 }
 
-/// Walks all checkpoints. Of the first `trusted` the root alone is to be compared; the others' signatures
-/// are verified. Stops after number `until`.
-pub(crate) async fn walk(
-    store: &Store,
-    keys: &AuditKeys,
-    trusted: i64,
-    until: i64,
-) -> Result<Walked, StoreError> {
+/// Walks the checkpoints, from the first.
+pub(crate) async fn walk(store: &Store, keys: &AuditKeys, way: Way) -> Result<Walked, StoreError> {
     let mut walked = Walked {
         chain: Chain::default(),
         ends: Vec::new(),
-        root: None,
+        at: None,
         fault: None,
     };
     let mut from = 1;
     loop {
         let rows = store.audit_notes(from, STEP).await?;
         for row in &rows {
-            if row.number > until {
+            if row.number > way.until {
                 return Ok(walked);
             }
-            let trust = if row.number <= trusted {
+            let trust = if row.number < way.trusted {
                 Trust::LaterRoot
             } else {
                 Trust::Signature
@@ -101,16 +124,46 @@ pub(crate) async fn walk(
             if walked.ends.len() >= 2 * ENDS {
                 walked.ends.drain(..ENDS);
             }
-            walked.ends.push(row.end.clone());
-            if row.number == trusted {
-                walked.root = Some(walked.chain.root());
+            if row.note.is_some() {
+                walked.ends.push((row.number, row.end.clone()));
+            }
+            if row.number == way.at {
+                walked.at = Some((walked.chain.root(), walked.chain.key().cloned()));
             }
         }
         match rows.last() {
             Some(last) => from = last.number + 1,
-            None => return Ok(walked),
+            None => break,
         }
     }
+    walked.fault = walked.chain.fault_at_end();
+    Ok(walked)
+}
+
+/// The checkpoints of the database where they say, each signed with the key of its time, that somebody
+/// acknowledged a step back since what is followed: another epoch began, and the key of what is followed signed
+/// it, or one that succeeds that key.
+pub(crate) async fn stepped_back(
+    store: &Store,
+    keys: &AuditKeys,
+    followed: &Followed,
+) -> Result<Option<Chain>, StoreError> {
+    let (epoch, key) = match followed {
+        Followed::Nobody => return Ok(None),
+        Followed::Anybody => (0, None),
+        Followed::Signed { epoch, key } => (*epoch, Some(key)),
+    };
+    // Most often there is none, as the newest says by itself.
+    let newest = store.last_audit_note().await?;
+    let newest = newest.and_then(|row| unverified(&row.note?));
+    if newest.is_none_or(|newest| newest.epoch <= epoch) {
+        return Ok(None);
+    }
+    let Walked { chain, fault, .. } = walk(store, keys, Way::past(0)).await?;
+    let follows = fault.is_none()
+        && chain.newest().is_some_and(|newest| newest.epoch > epoch)
+        && key.is_none_or(|key| chain.knows_key(key));
+    Ok(follows.then_some(chain))
 }
 
 /// Compares.
@@ -125,15 +178,33 @@ pub(crate) async fn recall(
         keys: &keys,
         clock,
     };
-    let (chain, proven, outcome) = comparison.compare(files).await?;
-    Ok(Recalled {
-        known: Known {
+    let note = files.note()?;
+    let (chain, proven, outcome) = comparison.compare(files, note.as_deref()).await?;
+    // What the database holds is not what this server remembers: nothing of it is known.
+    let known = match &outcome {
+        Outcome::Broken(_) => Known {
+            followed: Some(
+                match (&note, note.as_deref().and_then(|n| signed(n, &keys))) {
+                    (_, Some(signed)) => Followed::Signed {
+                        epoch: signed.checkpoint.epoch,
+                        key: signed.key,
+                    },
+                    (Some(_), None) => Followed::Nobody,
+                    (None, None) => Followed::Anybody,
+                },
+            ),
+            keys,
+            chain: Chain::default(),
+            proven: AuditEnd::genesis(),
+        },
+        _ => Known {
+            followed: None,
             keys,
             chain,
             proven,
         },
-        outcome,
-    })
+    };
+    Ok(Recalled { known, outcome })
 }
 
 struct Comparison<'a> {
@@ -154,27 +225,23 @@ impl Comparison<'_> {
         })
     }
 
-    async fn compare(&self, files: &MemoryFiles) -> Result<Compared, RecallError> {
-        let note = files.note()?;
+    async fn compare(
+        &self,
+        files: &MemoryFiles,
+        note: Option<&str>,
+    ) -> Result<Compared, RecallError> {
         let written = files.end()?;
-        let remembered = note.as_deref().and_then(|note| signed(note, self.keys));
-        let trusted = remembered.as_ref().map_or(0, |newest| newest.number);
-        let walked = walk(self.store, self.keys, trusted, i64::MAX).await?;
+        let remembered = note.and_then(|note| signed(note, self.keys));
         if let Some(acknowledgement) = files.acknowledgement()? {
-            return self.acknowledged(walked, acknowledgement, remembered).await;
+            let epoch = note.and_then(unverified).map_or(0, |newest| newest.epoch);
+            let remembered = remembered.map(|signed| signed.checkpoint);
+            return self.acknowledged(acknowledgement, remembered, epoch).await;
         }
-        let lost = |outcome| Ok((walked.chain.clone(), AuditEnd::genesis(), outcome));
-        if let Some(remembered) = &remembered
-            && walked.fault.is_none()
-            && walked
-                .chain
-                .newest()
-                .is_some_and(|newest| newest.epoch > remembered.epoch)
+        let lost = |outcome| Ok((Chain::default(), AuditEnd::genesis(), outcome));
+        if let Some(signed) = &remembered
+            && let Some((chain, outcome)) = self.acknowledged_elsewhere(signed).await?
         {
-            let chain = walked.chain.clone();
-            return self
-                .continues(chain, None, Outcome::AcknowledgedElsewhere)
-                .await;
+            return self.continues(chain, None, outcome).await;
         }
         if let Some(found) = written.as_ref().and_then(|end| end.discontinuity.clone()) {
             return lost(Outcome::Broken(found));
@@ -189,6 +256,14 @@ impl Comparison<'_> {
             }
             (_, remembered) => remembered,
         };
+        let number = remembered
+            .as_ref()
+            .map_or(0, |signed| signed.checkpoint.number);
+        let way = Way {
+            trusted: number,
+            ..Way::past(number)
+        };
+        let walked = walk(self.store, self.keys, way).await?;
         if let Some(outcome) = self.compare_checkpoints(&walked, remembered.as_ref()) {
             return lost(outcome);
         }
@@ -200,7 +275,7 @@ impl Comparison<'_> {
             // There is nothing yet that the log would have to continue but what was written.
             (None, None) => Outcome::New,
         };
-        let known = remembered.map(|remembered| remembered.end).into_iter();
+        let known = remembered.map(|signed| signed.checkpoint.end).into_iter();
         let written = written
             .filter(|written| written.seq > 0)
             .map(|written| AuditEnd {
@@ -216,30 +291,41 @@ impl Comparison<'_> {
         self.continues(walked.chain, Some(known), outcome).await
     }
 
-    /// What of the checkpoints does not fit.
-    fn compare_checkpoints(
+    /// The checkpoints of another epoch, which another server began. Nothing of them is trusted for what is
+    /// remembered: they stand by their own signatures.
+    async fn acknowledged_elsewhere(
         &self,
-        walked: &Walked,
-        remembered: Option<&Checkpoint>,
-    ) -> Option<Outcome> {
-        if let Some(remembered) = remembered {
-            let number = remembered.number;
+        remembered: &Signed,
+    ) -> Result<Option<(Chain, Outcome)>, StoreError> {
+        let followed = Followed::Signed {
+            epoch: remembered.checkpoint.epoch,
+            key: remembered.key.clone(),
+        };
+        let chain = stepped_back(self.store, self.keys, &followed).await?;
+        Ok(chain.map(|chain| {
+            let remembered = Box::new(remembered.checkpoint.clone());
+            (chain, Outcome::AcknowledgedElsewhere { remembered })
+        }))
+    }
+
+    /// What of the checkpoints does not fit.
+    fn compare_checkpoints(&self, walked: &Walked, remembered: Option<&Signed>) -> Option<Outcome> {
+        if let Some(Signed { checkpoint, key }) = remembered {
+            let number = checkpoint.number;
             let place = format!("checkpoint {number}");
-            let expected = format!("{place}, signed {}", remembered.at);
-            match walked.root {
-                Some(root) if root == remembered.root => {}
-                Some(_) => {
-                    let found = "another in its place".to_owned();
-                    return Some(self.broken(place, expected, found));
-                }
-                None => {
-                    let found = match (walked.chain.number(), walked.fault) {
-                        (0, _) => "no checkpoints".to_owned(),
-                        (newest, None) => format!("checkpoints up to number {newest}"),
-                        (_, Some((number, fault))) => format!("checkpoint {number}: {fault}"),
-                    };
-                    return Some(self.broken(place, expected, found));
-                }
+            let expected = format!("{place}, signed {}", checkpoint.at);
+            let found = match &walked.at {
+                Some((root, _)) if *root != checkpoint.root => "another in its place".to_owned(),
+                Some((_, Some(signer))) if signer.is_same_key(key) => String::new(),
+                Some(_) => "one that another key signed".to_owned(),
+                None => match (walked.chain.number(), walked.fault) {
+                    (_, Some((number, fault))) => format!("checkpoint {number}: {fault}"),
+                    (0, None) => "no checkpoints".to_owned(),
+                    (newest, None) => format!("checkpoints up to number {newest}"),
+                },
+            };
+            if !found.is_empty() {
+                return Some(self.broken(place, expected, found));
             }
         }
         let (number, fault) = walked.fault?;
@@ -295,26 +381,29 @@ impl Comparison<'_> {
     /// Takes the newest checkpoint of the database that is whole and whose place the log has.
     async fn acknowledged(
         &self,
-        walked: Walked,
         acknowledgement: Acknowledgement,
         remembered: Option<Checkpoint>,
+        epoch: i64,
     ) -> Result<Compared, RecallError> {
         let end = AuditEnd {
             seq: acknowledgement.seq,
             hash: acknowledgement.batch_hash.clone(),
         };
-        let newest_epoch = walked.chain.newest().map_or(0, |newest| newest.epoch);
-        let epoch = remembered.as_ref().map_or(0, |newest| newest.epoch);
         // Where something was remembered, its root is not compared: nothing of it is trusted.
-        let walked = walk(self.store, self.keys, 0, i64::MAX).await?;
-        let mut number = 0;
-        for (place, candidate) in walked.ends.iter().rev().zip(0..) {
+        let walked = walk(self.store, self.keys, Way::past(0)).await?;
+        let newest = walked.chain.newest().map_or(0, |newest| newest.epoch);
+        let mut until = 0;
+        for (number, place) in walked.ends.iter().rev() {
             if self.misses(&walked.chain, place).await?.is_none() {
-                number = walked.chain.number() - candidate;
+                until = *number;
                 break;
             }
         }
-        let walked = walk(self.store, self.keys, 0, number).await?;
+        let way = Way {
+            until,
+            ..Way::past(0)
+        };
+        let walked = walk(self.store, self.keys, way).await?;
         if end.seq > 0
             && let Some(outcome) = self.misses(&walked.chain, &end).await?
         {
@@ -323,26 +412,42 @@ impl Comparison<'_> {
         let outcome = Outcome::Acknowledged {
             acknowledgement,
             remembered: remembered.map(Box::new),
-            epoch: epoch.max(newest_epoch) + 1,
+            epoch: self.epoch_after(epoch.max(newest)),
         };
         Ok((walked.chain, end, outcome))
     }
+
+    /// Another server may remember a later epoch than this one and the database do: the time is above all of
+    /// them.
+    fn epoch_after(&self, known: i64) -> i64 {
+        known.saturating_add(1).max(self.clock.now().as_millis())
+    }
 }
 
-/// The checkpoint of a note that one of the keys signed.
-pub(crate) fn signed(note: &str, keys: &AuditKeys) -> Option<Checkpoint> {
+/// A checkpoint, and the key that signed it.
+#[derive(Debug, Clone)]
+pub(crate) struct Signed {
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) key: NoteVerifier,
+}
+
+/// The checkpoint of a note that one of the keys signed; not only the one that it says is retired.
+pub(crate) fn signed(note: &str, keys: &AuditKeys) -> Option<Signed> {
     let unverified = UnverifiedNote::parse(note).ok()?;
     let checkpoint = Checkpoint::parse(unverified.unverified_text())?;
-    keys.checkpoint.iter().find_map(|key| {
+    let key = keys.checkpoint.iter().find_map(|key| {
         let named = key.verifier.named(&checkpoint.origin).ok()?;
-        unverified.verify(&named).ok()
+        let is_retired = |old: &NoteVerifier| old.is_same_key(&named);
+        let vouches = !checkpoint.succeeds.as_ref().is_some_and(is_retired);
+        (vouches && unverified.verify(&named).is_ok()).then_some(named)
     })?;
-    Some(checkpoint)
+    Some(Signed { checkpoint, key })
 }
 
-/// Whether a row is a checkpoint's.
-pub(crate) fn is_same(row: &AuditNote, checkpoint: &Checkpoint) -> bool {
-    row.number == checkpoint.number && row.leaf == hex::encode(&checkpoint.leaf())
+/// What a note says, whoever signed it.
+fn unverified(note: &str) -> Option<Checkpoint> {
+    let unverified = UnverifiedNote::parse(note).ok()?;
+    Checkpoint::parse(unverified.unverified_text())
 }
 
 /// What does not continue, for people.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jeton_core::{AuditEvent, Clock, Entropy, EventId};
-use jeton_store::{AppendDoubts, Store};
+use jeton_store::{AppendDoubts, Store, StoreError};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -30,6 +30,10 @@ const MAX_QUEUE: usize = 4096;
 const MAX_QUEUE_ASYNC: usize = 100_000;
 /// How long the writer waits before it tries again to write what nobody waits for.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// How long the writer waits until it is known whether the log in the database continues what it wrote.
+const MAX_DOUBT: Duration = Duration::from_secs(10);
+/// How often it waits for that.
+const MAX_DOUBTS: u32 = 3;
 /// How long a commit waits for requests that are under way.
 const MAX_WAIT: Duration = Duration::from_millis(2);
 
@@ -117,6 +121,7 @@ impl AuditLog {
         });
         let under_way = Arc::new(AtomicUsize::new(0));
         let last = Arc::new(LastCommit::new());
+        let halted = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             store,
             receiver,
@@ -124,6 +129,7 @@ impl AuditLog {
             durability,
             trouble: Recurring::default(),
             last: Arc::clone(&last),
+            halted: Arc::clone(&halted),
         };
         // Should it panic, the next one goes on with the same queue.
         let writer = Arc::new(Mutex::new(writer));
@@ -137,7 +143,7 @@ impl AuditLog {
             durability,
             last,
             refusals: Arc::default(),
-            halted: Arc::new(AtomicBool::new(false)),
+            halted,
         }
     }
 
@@ -303,6 +309,7 @@ struct Writer {
     durability: AuditDurability,
     trouble: Recurring,
     last: Arc<LastCommit>,
+    halted: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -352,7 +359,12 @@ impl Writer {
     async fn commit(&mut self, batch: &Batch) -> Result<(), AuditUnavailable> {
         // An attempt whose outcome was not heard may have succeeded: the next one looks.
         let mut doubts = AppendDoubts::default();
+        let mut doubted = 0;
         loop {
+            // What was queued before the log was found not to continue is issued no more.
+            if self.halted.load(Ordering::Relaxed) {
+                return Err(AuditUnavailable);
+            }
             let appended = self
                 .store
                 .append_audit_once(&batch.events, &mut doubts)
@@ -364,6 +376,12 @@ impl Writer {
                 }
                 return Ok(());
             };
+            if matches!(error, StoreError::Discontinued) && doubted < MAX_DOUBTS {
+                doubted += 1;
+                // Either it continues after all, or that it does not is known now, and told.
+                let _ = tokio::time::timeout(MAX_DOUBT, self.store.audit_settled()).await;
+                continue;
+            }
             if self.trouble.failed() {
                 tracing::error!(error = with_causes(&error), "writing the audit log failed");
             }

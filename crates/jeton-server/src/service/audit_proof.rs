@@ -5,12 +5,14 @@
 //! was put back.
 
 use jeton_jose::{UnverifiedToken, verify_statement};
-use jeton_store::{AuditCheckpoint, AuditEnd, AuditSpan, AuditWalk, BrokenAudit, BrokenReason};
+use jeton_store::{
+    AuditCheckpoint, AuditEnd, AuditSpan, AuditWalk, BrokenAudit, BrokenReason, Lock,
+};
 use serde::Deserialize;
 
 use super::{ServiceError, audit_schema, checkpoints};
 use crate::app::App;
-use crate::audit::{Chain, Known, WHAT_TO_DO, walk};
+use crate::audit::{Known, WHAT_TO_DO, Way, walk};
 
 /// The `typ` of a checkpoint as earlier versions signed it.
 const EARLIER_TYP: &str = "jeton-audit-checkpoint+jwt";
@@ -39,7 +41,7 @@ pub(crate) struct Verified {
     pub(crate) is_end: bool,
     /// What does not fit.
     pub(crate) broken: Option<Broken>,
-    /// What of the database is not Jeton's, and hides no event.
+    /// What of the database is not Jeton's, and on which the proof does not depend.
     pub(crate) foreign: Vec<String>,
 }
 
@@ -62,6 +64,10 @@ pub(crate) struct Broken {
 const COMPARE: &str = "what comes before is proven; compare the rest with an export, with what was \
      forwarded, or with a backup";
 
+/// Where a row is that nobody is removing.
+const BEFORE_BEGIN: &str = "if a server ended in the middle of its retention, the next round removes the rest: \
+     run this again in an hour. Otherwise somebody who can write to the database added this row";
+
 impl From<BrokenAudit> for Broken {
     fn from(broken: BrokenAudit) -> Self {
         let next_step = match broken.reason {
@@ -71,6 +77,7 @@ impl From<BrokenAudit> for Broken {
             BrokenReason::Hidden | BrokenReason::HiddenTime => {
                 "run jeton audit reindex, which makes the list anew; the events themselves are proven"
             }
+            BrokenReason::BeforeBegin => BEFORE_BEGIN,
             _ => COMPARE,
         };
         Self {
@@ -85,7 +92,9 @@ impl From<BrokenAudit> for Broken {
 /// What has to be in the log.
 struct MustHold {
     known: Vec<AuditEnd>,
-    authentic_after: Option<i64>,
+    /// Where it begins, and after which event every batch is authenticated, as the newest checkpoint says;
+    /// nothing where there is none.
+    signed: Option<(AuditEnd, i64)>,
     acknowledged: i64,
 }
 
@@ -100,7 +109,7 @@ impl MustHold {
                 .chain([known.proven.clone()])
                 .filter(|end| end.seq > pruned)
                 .collect(),
-            authentic_after: newest.map(|newest| newest.authentic_after),
+            signed: newest.map(|newest| (newest.pruned.clone(), newest.authentic_after)),
             acknowledged: known.chain.acknowledged(),
         }
     }
@@ -123,34 +132,28 @@ pub(crate) async fn verify(app: &App, after: i64) -> Result<Verified, ServiceErr
 
 async fn verify_events(app: &App, after: i64) -> Result<Verified, ServiceError> {
     // What other servers signed meanwhile is taken over, and what was cut off since is noticed, first.
-    let must_hold = {
-        let mut known = app.audit_memory.known.lock().await;
-        if after <= 0 {
-            checkpoints::follow(app, &mut known).await?;
-        }
-        MustHold::of(app, &known)
-    };
+    let mut must_hold = must_hold(app, after <= 0).await?;
     if after <= 0
         && let Some(broken) = verify_checkpoints(app).await?
     {
         return Ok(Verified::unwalked(broken));
     }
-    if must_hold.authentic_after.is_none() {
-        let span = verify_earlier_form(app, after).await?;
-        return Ok(verified(span));
-    }
-    let mut span = app
-        .store
-        .walk_audit(&AuditWalk {
-            after,
-            limit: SPAN,
-            known: &must_hold.known,
-            authentic_after: must_hold.authentic_after,
-        })
-        .await?;
-    if span.broken.is_none() {
-        span.broken = misled(app, after, span.end.seq).await?;
-    }
+    let span = loop {
+        let Some((begin, authentic_after)) = &must_hold.signed else {
+            let span = verify_earlier_form(app, after).await?;
+            return Ok(verified(span));
+        };
+        let span = walk_signed(app, after, &must_hold, begin, *authentic_after).await?;
+        if span.broken.is_none() {
+            break span;
+        }
+        // Retention may have signed and removed something since the beginning was looked at.
+        let now = self::must_hold(app, true).await?;
+        if now.signed == must_hold.signed {
+            break span;
+        }
+        must_hold = now;
+    };
     let unanswered = span
         .discontinuities
         .iter()
@@ -167,6 +170,55 @@ async fn verify_events(app: &App, after: i64) -> Result<Verified, ServiceError> 
         });
     }
     Ok(verified)
+}
+
+async fn must_hold(app: &App, follow: bool) -> Result<MustHold, ServiceError> {
+    let mut known = app.audit_memory.known.lock().await;
+    if follow {
+        checkpoints::follow(app, &mut known).await?;
+    }
+    Ok(MustHold::of(app, &known))
+}
+
+/// Walks a span from where the newest checkpoint says that the log begins, or after `after`.
+async fn walk_signed(
+    app: &App,
+    after: i64,
+    must_hold: &MustHold,
+    begin: &AuditEnd,
+    authentic_after: i64,
+) -> Result<AuditSpan, ServiceError> {
+    let what = AuditWalk {
+        begin: Some(begin),
+        after,
+        limit: SPAN,
+        known: &must_hold.known,
+        authentic_after: Some(authentic_after),
+    };
+    let mut span = app.store.walk_audit(&what).await?;
+    if span.broken.is_none() {
+        span.broken = misled(app, after.max(begin.seq), span.end.seq).await?;
+    }
+    if span.broken.is_none() && after <= 0 {
+        span.broken = before_begin(app, begin.seq).await?;
+    }
+    Ok(span)
+}
+
+/// A row where everything was removed, unless that is still under way. No event has a number below 1.
+async fn before_begin(app: &App, begin: i64) -> Result<Option<BrokenAudit>, ServiceError> {
+    let found = app.store.audit_event_before(begin).await?;
+    if found.as_ref().is_none_or(|found| found.seq <= 0) {
+        return Ok(found);
+    }
+    // Whoever removes holds these from before the checkpoint is signed until the last row is gone.
+    let Ok(_pruning) = app.audit_memory.pruning.try_lock() else {
+        return Ok(None);
+    };
+    match app.store.try_lock(Lock::AuditRetention).await? {
+        Some(_alone) => Ok(app.store.audit_event_before(begin).await?),
+        None => Ok(None),
+    }
 }
 
 fn verified(span: AuditSpan) -> Verified {
@@ -217,29 +269,30 @@ async fn verify_checkpoints(app: &App) -> Result<Option<Broken>, ServiceError> {
         }));
     }
     let known = app.audit_memory.known.lock().await;
-    let walked = walk(&app.store, &known.keys, 0, i64::MAX).await?;
+    let number = known.chain.number();
+    let walked = walk(&app.store, &known.keys, Way::past(number)).await?;
     let broken = |number: i64, found: String| Broken {
         seq: ends_before(&walked.ends),
         reason: format!("checkpoint {number}: {found}"),
-        expected: Some(format!("checkpoint {}", known.chain.number())),
+        expected: Some(format!("checkpoint {number}")),
         found: Some(found),
         next_step: WHAT_TO_DO,
     };
     if let Some((number, fault)) = walked.fault {
         return Ok(Some(broken(number, fault.to_string())));
     }
-    Ok(differs(&walked.chain, &known.chain)
-        .then(|| broken(known.chain.number(), "it is missing".to_owned())))
+    let found = match (&walked.at, known.chain.key()) {
+        (None, _) if number == 0 => return Ok(None),
+        (None, _) => "it is missing",
+        (Some((root, _)), _) if *root != known.chain.root() => "another is in its place",
+        (_, Some(key)) if !walked.chain.knows_key(key) => "another key signed it",
+        _ => return Ok(None),
+    };
+    Ok(Some(broken(number, found.to_owned())))
 }
 
-fn ends_before(ends: &[AuditEnd]) -> i64 {
-    ends.last().map_or(0, |end| end.seq) + 1
-}
-
-/// Whether checkpoints are missing that are known. Whether those that are there are the known ones was
-/// looked at before.
-fn differs(found: &Chain, known: &Chain) -> bool {
-    found.number() < known.number()
+fn ends_before(ends: &[(i64, AuditEnd)]) -> i64 {
+    ends.last().map_or(0, |(_, end)| end.seq) + 1
 }
 
 /// Verifies a log as versions before migration 6 wrote it, whose checkpoints were signed with the keys of

@@ -32,6 +32,7 @@ pub(crate) async fn prune(
     if clock::look(app).await? == Trust::Doubted {
         return Ok(());
     }
+    let _pruning = app.audit_memory.pruning.lock().await;
     let before = app.clock.now().minus(retention);
     // What is not counted yet is kept.
     statistics::count(app).await?;
@@ -42,6 +43,23 @@ pub(crate) async fn prune(
         while app.store.delete_pruned_audit(through, alone).await? {
             tokio::time::sleep(PAUSE).await;
         }
+    }
+    Ok(())
+}
+
+/// Removes what a checkpoint says is removed and is still there: a server may have ended in the middle of
+/// that, and not every server has a retention.
+pub(crate) async fn finish(app: &App, alone: &Locked) -> Result<(), ServiceError> {
+    let _pruning = app.audit_memory.pruning.lock().await;
+    let begin = {
+        let mut known = app.audit_memory.known.lock().await;
+        if !checkpoints::follow(app, &mut known).await? {
+            return Ok(());
+        }
+        known.chain.newest().map_or(0, |newest| newest.pruned.seq)
+    };
+    while begin > 0 && app.store.delete_pruned_audit(begin, alone).await? {
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
@@ -206,7 +224,7 @@ async fn refuse(app: &App, found: &Before, broken: &BrokenAudit) -> Result<(), S
         expected: "events as they were written, which retention may remove".to_owned(),
         found: broken.reason.to_string(),
     };
-    checkpoints::discontinued(app, discontinuity, app.store.audit_written()).await?;
+    checkpoints::discontinued(app, discontinuity).await?;
     Ok(())
 }
 

@@ -23,12 +23,11 @@ pub(crate) async fn begin(app: &App, outcome: Outcome) -> Result<(), ServiceErro
         Outcome::Continues { is_end_lost: true } => end_lost(app).await?,
         Outcome::Continues { .. } => {}
         Outcome::Adopted => adopted(app).await?,
-        Outcome::AcknowledgedElsewhere => {
+        Outcome::AcknowledgedElsewhere { remembered } => {
             let known = app.audit_memory.known.lock().await;
-            tracing::warn!(
-                checkpoint = known.chain.number(),
-                "another server signed that the audit log stepped back; this one follows"
-            );
+            if let Some(newest) = known.chain.newest() {
+                checkpoints::record_followed(app, newest, Some(&remembered)).await?;
+            }
             app.audit_memory.files.forget_end()?;
             checkpoints::remember(app, &known)?;
         }

@@ -1,27 +1,36 @@
 //! The keys that sign checkpoints: one follows another, and the one before vouches for nothing after.
 
-use jeton_core::{Actor, AuditEvent, AuditKind};
+use std::time::Duration;
+
+use jeton_core::{Actor, AuditEvent, AuditKind, Timestamp};
 use jeton_store::{Lock, StoredAuditKey};
 
 use super::checkpoints::{self, Extra};
+use super::clock::{self, Trust};
 use super::{Operator, ServiceError};
 use crate::app::App;
 use crate::audit::{Checkpoint, Known};
 use crate::keys::AuditKeys;
 
-/// A new key, where the current one has signed for as long as signing keys do.
-pub(super) fn due(app: &App, known: &Known) -> Result<Option<StoredAuditKey>, ServiceError> {
+/// The clocks of two servers differ by less.
+const FUTURE: Duration = Duration::from_secs(60 * 60);
+
+/// A new key, where the current one has signed for as long as signing keys do. No key is retired by a clock
+/// that is doubted. One that says to be made in the future, by a clock that was wrong then, has served.
+pub(super) async fn due(app: &App, known: &Known) -> Result<Option<StoredAuditKey>, ServiceError> {
     let since = known
         .chain
         .key()
         .and_then(|key| known.keys.find(key))
         .map(|key| key.created_at);
-    match (app.key_rotation, since) {
-        (Some(rotation), Some(since)) if app.clock.now() >= since.plus(rotation) => {
-            make(app).map(Some)
-        }
-        _ => Ok(None),
+    let (Some(rotation), Some(since)) = (app.key_rotation, since) else {
+        return Ok(None);
+    };
+    let is_due = |now: Timestamp| now >= since.plus(rotation) || since > now.plus(FUTURE);
+    if !is_due(app.clock.now()) || clock::look(app).await? == Trust::Doubted {
+        return Ok(None);
     }
+    make(app).map(Some)
 }
 
 fn make(app: &App) -> Result<StoredAuditKey, ServiceError> {

@@ -5,7 +5,7 @@ use jeton_jose::{NoteVerifier, TreeHash, UnverifiedNote, consistency_proof};
 
 use super::ServiceError;
 use crate::app::App;
-use crate::audit::{Checkpoint, Walked, signed, walk};
+use crate::audit::{Checkpoint, Walked, Way, signed, walk};
 
 /// What a kept checkpoint proves.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) async fn verify(
                 .map_err(|error| invalid("note", error.to_string()))?;
             Checkpoint::parse(text)
         }
-        None => signed(note, &keys),
+        None => signed(note, &keys).map(|signed| signed.checkpoint),
     };
     let checkpoint = checkpoint.ok_or_else(|| {
         invalid(
@@ -49,8 +49,7 @@ pub(crate) async fn verify(
             "it is no checkpoint that a key of this installation signed; expected what jeton audit checkpoint prints, unchanged".to_owned(),
         )
     })?;
-    let until = checkpoint.number;
-    let walked = walk(&app.store, &keys, 0, until).await?;
+    let walked = walk(&app.store, &keys, Way::past(checkpoint.number)).await?;
     let reason = match contradiction(&walked, &checkpoint, number) {
         Some(reason) => Some(explain(app, reason, &checkpoint).await?),
         None => missing(app, &checkpoint).await?,
@@ -70,8 +69,11 @@ fn contradiction(walked: &Walked, checkpoint: &Checkpoint, newest: i64) -> Optio
             newest.min(walked.chain.number())
         ));
     }
-    (walked.chain.root() != checkpoint.root)
-        .then(|| format!("the database has another checkpoint {}", checkpoint.number))
+    let is_there = walked
+        .at
+        .as_ref()
+        .is_some_and(|(root, _)| *root == checkpoint.root);
+    (!is_there).then(|| format!("the database has another checkpoint {}", checkpoint.number))
 }
 
 /// Tells an honest step back from a theft.

@@ -7,13 +7,10 @@ use jeton_store::{AuditEnd, BrokenLink, Lock, StoredAuditKey, Transaction};
 
 use super::{ServiceError, audit_proof};
 use crate::app::App;
-use crate::audit::{Checkpoint, Discontinuity, Known, Trust, describe, is_same, tell, walk};
+use crate::audit::{Checkpoint, Discontinuity, KEPT, Known, Trust, describe, stepped_back, tell};
 use crate::config::OnDiscontinuity;
 use crate::keys::{AuditKeys, AuditKeysError};
 
-/// Checkpoints whose notes are kept: about a week of them. Of older ones the leaves stay, and with them the
-/// proof that a note kept elsewhere is one of this log.
-const KEPT: i64 = 10_000;
 /// Checkpoints read at once.
 const STEP: u32 = 2_000;
 /// Where more events than this came since the log was last looked at, the walk begins at the newest
@@ -54,7 +51,7 @@ pub(crate) async fn advance(app: &App) -> Result<(), ServiceError> {
     if known.chain.number() == 0 {
         return begin(app, &mut known, Extra::default()).await;
     }
-    if let Some(key) = super::checkpoint_keys::due(app, &known)? {
+    if let Some(key) = super::checkpoint_keys::due(app, &known).await? {
         return super::checkpoint_keys::succeed(app, &mut known, key).await;
     }
     let newest = known.chain.newest().map(|newest| &newest.end);
@@ -68,34 +65,43 @@ pub(crate) async fn advance(app: &App) -> Result<(), ServiceError> {
 /// Says whether it does.
 pub(super) async fn follow(app: &App, known: &mut Known) -> Result<bool, ServiceError> {
     if app.audit_memory.discontinuity().is_some() {
-        return follow_acknowledgement(app, known).await;
+        // What could not be kept when it was found is kept when it can be.
+        app.audit_memory.write_discontinuity()?;
+        return Ok(follow_acknowledgement(app, known).await?.unwrap_or(false));
     }
     known.keys = AuditKeys::open(&app.store, &app.master_keys).await?;
     let before = known.chain.number();
     // Read before the log is: it has to be there.
     let written = app.store.audit_written();
-    match take_over(app, known).await? {
-        Some(found) if is_newer_epoch(app, known).await? => {
-            tracing::debug!(%found, "acknowledged elsewhere");
-            return follow_acknowledgement(app, known).await;
-        }
-        Some(found) => return discontinued(app, found, written).await,
-        None => {}
+    if let Some(found) = take_over(app, known).await? {
+        return match follow_acknowledgement(app, known).await? {
+            Some(continues) => Ok(continues),
+            None => discontinued(app, found).await,
+        };
     }
     if known.chain.number() == 0 {
         return Ok(true);
     }
-    if let Some(link) = prove_end(app, known, written.clone()).await? {
+    if let Some(link) = prove_end(app, known, written).await? {
         let found = describe(&link, app.clock.as_ref());
-        return discontinued(app, found, written).await;
+        return discontinued(app, found).await;
     }
+    hand_over(app, known);
     if known.chain.number() != before {
         remember(app, known)?;
     }
     Ok(true)
 }
 
-/// Adds the checkpoints that other servers signed.
+/// Tells the store where the log begins, and what its end has to continue.
+fn hand_over(app: &App, known: &Known) {
+    if let Some(newest) = known.chain.newest() {
+        app.store.begin_audit_after(newest.pruned.seq);
+        app.store.audit_continues(&known.proven);
+    }
+}
+
+/// Adds the checkpoints that other servers signed, if all of them fit.
 async fn take_over(app: &App, known: &mut Known) -> Result<Option<Discontinuity>, ServiceError> {
     let broken = |number: i64, expected: String, found: String| Discontinuity {
         found_at: app.clock.now(),
@@ -103,38 +109,36 @@ async fn take_over(app: &App, known: &mut Known) -> Result<Option<Discontinuity>
         expected,
         found,
     };
-    loop {
-        let number = known.chain.number();
-        let mut rows = app
-            .store
-            .audit_notes(number.max(1), STEP)
-            .await?
-            .into_iter();
-        if number > 0 {
-            let own = rows.next();
-            let is_own = match (&own, known.chain.newest()) {
-                (Some(row), Some(newest)) => is_same(row, newest),
-                _ => false,
+    let number = known.chain.number();
+    let mut chain = known.chain.clone();
+    if number > 0 {
+        let own = app.store.audit_notes(number, 1).await?.into_iter().next();
+        if !own.as_ref().is_some_and(|row| chain.is_newest(row)) {
+            let expected = format!("checkpoint {number}");
+            let found = match own {
+                Some(row) if row.number == number => "another in its place",
+                _ => "no such checkpoint",
             };
-            if !is_own {
-                let expected = format!("checkpoint {number}");
-                let found = match own {
-                    Some(row) if row.number == number => "another in its place",
-                    _ => "no such checkpoint",
-                };
-                return Ok(Some(broken(number, expected, found.to_owned())));
-            }
+            return Ok(Some(broken(number, expected, found.to_owned())));
         }
-        if rows.len() == 0 {
-            return Ok(None);
+    }
+    let expected = || "checkpoints that continue one another".to_owned();
+    loop {
+        let rows = app.store.audit_notes(chain.number() + 1, STEP).await?;
+        if rows.is_empty() {
+            break;
         }
         for row in rows {
-            if let Err(fault) = known.chain.push(&row, &known.keys, Trust::Signature) {
-                let expected = "checkpoints that continue one another".to_owned();
-                return Ok(Some(broken(row.number, expected, fault.to_string())));
+            if let Err(fault) = chain.push(&row, &known.keys, Trust::Signature) {
+                return Ok(Some(broken(row.number, expected(), fault.to_string())));
             }
         }
     }
+    if let Some((number, fault)) = chain.fault_at_end() {
+        return Ok(Some(broken(number, expected(), fault.to_string())));
+    }
+    known.chain = chain;
+    Ok(None)
 }
 
 /// Walks the links between batches from what is proven to the end of the log.
@@ -155,13 +159,18 @@ async fn prove_end(
         from = newest.pruned.clone();
     }
     let (mut earlier, mut later) = (vec![from.clone()], Vec::new());
-    for end in written.into_iter().chain([newest.end]) {
+    for end in written
+        .into_iter()
+        .chain([newest.end, known.proven.clone()])
+    {
         if end.seq <= from.seq {
             earlier.push(end);
         } else {
             later.push(end);
         }
     }
+    earlier.sort_by_key(|end| end.seq);
+    earlier.dedup();
     for end in earlier {
         // Before the first event, and where events were removed, there is nothing to find.
         if end.seq == 0 || end.seq <= newest.pruned.seq {
@@ -183,52 +192,70 @@ async fn prove_end(
     Ok(links.broken)
 }
 
-async fn is_newer_epoch(app: &App, known: &Known) -> Result<bool, ServiceError> {
-    let walked = walk(&app.store, &known.keys, 0, i64::MAX).await?;
-    let ours = known.chain.newest().map_or(0, |newest| newest.epoch);
-    let theirs = walked.chain.newest().map_or(0, |newest| newest.epoch);
-    Ok(walked.fault.is_none() && theirs > ours)
+/// Where the log is not the one that this server knows: whether somebody acknowledged at another server that it
+/// stepped back, which that one has signed. Nothing where nobody did; else whether the log continues from there.
+async fn follow_acknowledgement(
+    app: &App,
+    known: &mut Known,
+) -> Result<Option<bool>, ServiceError> {
+    known.keys = AuditKeys::open(&app.store, &app.master_keys).await?;
+    let followed = known.followed();
+    let Some(chain) = stepped_back(&app.store, &known.keys, &followed).await? else {
+        return Ok(None);
+    };
+    let Some(newest) = chain.newest().cloned() else {
+        return Ok(None);
+    };
+    let before = known.chain.newest().cloned();
+    app.store.forget_audit_end();
+    (known.chain, known.proven, known.followed) = (chain, newest.end.clone(), None);
+    app.audit_memory.forget_discontinuity()?;
+    if let Some(link) = prove_end(app, known, None).await? {
+        let found = describe(&link, app.clock.as_ref());
+        return discontinued(app, found).await.map(Some);
+    }
+    hand_over(app, known);
+    remember(app, known)?;
+    app.audit.go_on();
+    record_followed(app, &newest, before.as_ref()).await?;
+    Ok(Some(true))
 }
 
-/// Where this server waits for somebody to acknowledge that the log stepped back: whether that was done at
-/// another server, which has signed so.
-async fn follow_acknowledgement(app: &App, known: &mut Known) -> Result<bool, ServiceError> {
-    known.keys = AuditKeys::open(&app.store, &app.master_keys).await?;
-    if !is_newer_epoch(app, known).await? {
-        return Ok(false);
-    }
-    let walked = walk(&app.store, &known.keys, 0, i64::MAX).await?;
-    let Some(newest) = walked.chain.newest().cloned() else {
-        return Ok(false);
-    };
-    app.store.forget_audit_end();
-    (known.chain, known.proven) = (walked.chain, newest.end);
-    remember(app, known)?;
-    app.audit_memory.forget_discontinuity()?;
-    app.audit.go_on();
+/// Another server signed that the log stepped back, and this one follows: that is told and recorded.
+pub(super) async fn record_followed(
+    app: &App,
+    newest: &Checkpoint,
+    before: Option<&Checkpoint>,
+) -> Result<(), ServiceError> {
     tracing::warn!(
         checkpoint = newest.number,
         acknowledged = newest.acknowledges,
         "another server signed that the audit log stepped back; this one follows"
     );
-    Ok(prove_end(app, known, None).await?.is_none())
+    let mut event = app.event(AuditKind::AuditCheckpointAdopted, Actor::System)?;
+    let detail = &mut event.detail;
+    detail.insert("checkpoint".into(), newest.number.into());
+    detail.insert("seq".into(), newest.end.seq.into());
+    detail.insert("epoch".into(), newest.epoch.into());
+    if let Some(before) = before {
+        detail.insert("from_checkpoint".into(), before.number.into());
+        detail.insert("from_seq".into(), before.end.seq.into());
+    }
+    record(app, event).await
 }
 
-/// Says that the log does not continue, in every place where somebody may look.
-pub(super) async fn discontinued(
-    app: &App,
-    found: Discontinuity,
-    written: Option<AuditEnd>,
-) -> Result<bool, ServiceError> {
-    tell(&found);
-    if let Some(end) = written {
-        app.audit_memory.files.keep_end(end.into())?;
-    }
-    app.audit_memory.keep_discontinuity(found.clone())?;
+/// Says that the log does not continue, in every place where somebody may look. From the first step on
+/// nothing is signed, nor issued where the server is to stop; only then is anything written, which may fail.
+pub(super) async fn discontinued(app: &App, found: Discontinuity) -> Result<bool, ServiceError> {
+    app.audit_memory.set_discontinuity(found.clone());
     if app.audit_memory.on_discontinuity == OnDiscontinuity::Stop {
         app.audit.halt();
     }
+    tell(&found);
+    app.store.follow_audit_fork();
+    let written = app.audit_memory.write_discontinuity();
     record_discontinuity(app, &found).await?;
+    written?;
     Ok(false)
 }
 
@@ -248,6 +275,7 @@ pub(super) async fn record_discontinuity(
 /// Signs the first checkpoint: over a log that earlier versions wrote, after walking all of it.
 pub(super) async fn begin(app: &App, known: &mut Known, extra: Extra) -> Result<(), ServiceError> {
     let mut after = 0;
+    let mut pruned = None;
     loop {
         let span = audit_proof::verify_earlier_form(app, after).await?;
         if let Some(broken) = span.broken {
@@ -259,10 +287,11 @@ pub(super) async fn begin(app: &App, known: &mut Known, extra: Extra) -> Result<
                         .into(),
                 found: broken.reason.to_string(),
             };
-            discontinued(app, found, app.store.audit_written()).await?;
+            discontinued(app, found).await?;
             return Ok(());
         }
         after = span.end.seq;
+        pruned = pruned.or(Some(span.begin));
         known.proven = span.end;
         if span.is_end {
             break;
@@ -271,12 +300,9 @@ pub(super) async fn begin(app: &App, known: &mut Known, extra: Extra) -> Result<
     if known.proven.seq == 0 {
         return Ok(());
     }
-    let pruned = app.store.pruned_audit_checkpoint().await?;
     let extra = Extra {
-        pruned: pruned.map(|pruned| AuditEnd {
-            seq: pruned.seq,
-            hash: pruned.batch_hash,
-        }),
+        // As the walk began, with a checkpoint that was verified.
+        pruned: pruned.filter(|pruned| pruned.seq > 0),
         replaces_earlier_form: true,
         ..extra
     };
@@ -328,7 +354,8 @@ pub(super) async fn sign(app: &App, known: &mut Known, extra: Extra) -> Result<(
         tx.insert_audit_key(key).await?;
     }
     tx.insert_audit_note(&stored).await?;
-    tx.drop_audit_notes(next.number - KEPT).await?;
+    tx.drop_audit_notes(next.number - KEPT, known.chain.kept())
+        .await?;
     tx.append_audit(&extra.events).await?;
     tx.commit().await?;
     if extra.key.is_some() {
@@ -339,7 +366,14 @@ pub(super) async fn sign(app: &App, known: &mut Known, extra: Extra) -> Result<(
         tracing::error!(%fault, "the checkpoint that was just signed does not continue");
         return Err(ServiceError::Stale);
     }
+    hand_over(app, known);
     remember(app, known)
+}
+
+/// Looks at what an append found: whether the log continues what this server wrote.
+pub(crate) async fn settle(app: &App) -> Result<(), ServiceError> {
+    let mut known = app.audit_memory.known.lock().await;
+    follow(app, &mut known).await.map(drop)
 }
 
 fn open_new(

@@ -71,7 +71,7 @@ pub(crate) async fn verify(admin: &Admin, verify: &Verify, global: &Global) -> a
     }
     for foreign in walked.foreign.iter().filter_map(Value::as_str) {
         output::say(&format!(
-            "warning: {foreign}. It hides no event; remove it from the database if it is not yours"
+            "warning: {foreign}. The proof of the events does not depend on it; remove it from the database if it is not yours"
         ));
     }
     if let Some(kept) = kept.filter(|_| !kept_fits) {

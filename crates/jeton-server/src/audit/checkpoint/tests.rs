@@ -5,7 +5,7 @@ use jeton_core::Timestamp;
 use jeton_jose::{NoteSigner, sign_note};
 use jeton_store::{AuditEnd, AuditNote};
 
-use super::{Chain, ChainFault, Checkpoint, Trust};
+use super::{Chain, ChainFault, Checkpoint, KEPT, Trust};
 use crate::keys::AuditKeys;
 
 const ORIGIN: &str = "jeton.example/audit-log";
@@ -189,5 +189,155 @@ fn only_the_key_of_that_time_signs() {
     let mut chain = log.chain.clone();
     let trusted = chain.push(&foreign, &log.keys, Trust::LaterRoot);
     assert_eq!(trusted, Ok(()));
+    let mut acknowledges = log.next(40);
+    acknowledges.acknowledges = Some("nothing".to_owned());
+    let foreign = other.sign(&log.chain, acknowledges);
+    let kept = log
+        .chain
+        .clone()
+        .push(&foreign, &log.keys, Trust::LaterRoot);
+    assert_eq!(kept, Err(ChainFault::Signature));
     assert!(chain.key().unwrap().is_same_key(log.signer.verifier()));
+}
+
+/// The same checkpoint after its note was dropped.
+fn dropped(row: &AuditNote) -> AuditNote {
+    AuditNote {
+        note: None,
+        keep: false,
+        ..row.clone()
+    }
+}
+
+#[test]
+fn only_old_checkpoints_have_no_note() {
+    let mut log = Log::new();
+    let first = log.sign(
+        &Chain::default(),
+        Chain::default().next(ORIGIN.to_owned(), end(1), Timestamp::from_seconds(1)),
+    );
+    let fault = Chain::default().push(&dropped(&first), &log.keys, Trust::LaterRoot);
+    assert_eq!(fault, Err(ChainFault::Note), "the first is kept");
+    assert_eq!(log.chain.fault_at_end(), None);
+    let fourth = log.signed(|_| ());
+    log.push(&dropped(&fourth)).unwrap();
+    assert_eq!(log.chain.newest(), None);
+    let lacks_fourth = Some((4, ChainFault::Note));
+    assert_eq!(log.chain.fault_at_end(), lacks_fourth);
+    while log.chain.number() < KEPT + 4 {
+        let next = log.next(50);
+        let row = log.sign(&log.chain, next);
+        log.push(&row).unwrap();
+        assert_eq!(log.chain.fault_at_end(), lacks_fourth);
+    }
+    let next = log.next(50);
+    let row = log.sign(&log.chain, next);
+    log.push(&row).unwrap();
+    assert_eq!(log.chain.fault_at_end(), None);
+}
+
+#[test]
+fn where_somebody_acknowledged_a_step_back_the_numbers_before_begin_elsewhere() {
+    let mut log = Log::new();
+    let fourth = log.signed(|_| ());
+    log.push(&dropped(&fourth)).unwrap();
+    let mut next = log.next(12);
+    next.epoch = 2;
+    next.acknowledges = Some("jeton restore".to_owned());
+    let row = log.sign(&log.chain, next);
+    log.push(&row).unwrap();
+    assert_eq!(log.chain.fault_at_end(), None);
+}
+
+#[test]
+fn the_newest_checkpoint_is_the_one_that_was_added_with_its_note() {
+    let mut log = Log::new();
+    let fourth = log.signed(|_| ());
+    log.push(&fourth).unwrap();
+    assert!(log.chain.clone().is_newest(&fourth));
+    let others = [
+        AuditNote {
+            pruned: end(6),
+            ..fourth.clone()
+        },
+        AuditNote {
+            keep: true,
+            ..fourth.clone()
+        },
+        AuditNote {
+            note: fourth
+                .note
+                .clone()
+                .map(|note| note + "\u{2014} nobody eHh4\n"),
+            ..fourth.clone()
+        },
+    ];
+    for other in others {
+        assert!(!log.chain.clone().is_newest(&other), "{other:?}");
+    }
+    // Should it be dropped, it is old.
+    let mut chain = log.chain.clone();
+    assert!(chain.is_newest(&dropped(&fourth)));
+    assert_eq!(chain.fault_at_end(), Some((4, ChainFault::Note)));
+}
+
+/// The key of a log, and one that succeeds it.
+struct Keys {
+    all: AuditKeys,
+    first: NoteSigner,
+    second: NoteSigner,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let (first, second) = (
+            NoteSigner::generate_pkcs8().unwrap(),
+            NoteSigner::generate_pkcs8().unwrap(),
+        );
+        Self {
+            all: AuditKeys::of_checkpoints(&[&first, &second]),
+            first: NoteSigner::from_pkcs8(ORIGIN, &first).unwrap(),
+            second: NoteSigner::from_pkcs8(ORIGIN, &second).unwrap(),
+        }
+    }
+
+    /// Adds a checkpoint that `signer` signs and that says which key it succeeds.
+    fn push(
+        &self,
+        chain: &mut Chain,
+        signer: &NoteSigner,
+        succeeds: Option<&NoteSigner>,
+        trust: Trust,
+    ) -> Result<(), ChainFault> {
+        let seq = 10 * (chain.number() + 1);
+        let mut next = chain.next(ORIGIN.to_owned(), end(seq), Timestamp::from_seconds(seq));
+        next.succeeds = succeeds.map(|old| old.verifier().clone());
+        next.root = chain.root_with(&next);
+        let note = sign_note(&next.text(), &[signer]).unwrap();
+        chain.push(&next.stored(note), &self.all, trust)
+    }
+}
+
+#[test]
+fn a_key_is_followed_by_one_that_was_never_retired() {
+    for trust in [Trust::Signature, Trust::LaterRoot] {
+        let keys = Keys::new();
+        let (first, second) = (&keys.first, &keys.second);
+        let mut chain = Chain::default();
+        let signature = Err(ChainFault::Signature);
+        let begins = keys.push(&mut chain, first, Some(second), trust);
+        assert_eq!(begins, signature, "the first succeeds none");
+        keys.push(&mut chain, first, None, trust).unwrap();
+        assert_eq!(
+            keys.push(&mut chain, second, Some(second), trust),
+            signature
+        );
+        assert_eq!(keys.push(&mut chain, first, Some(second), trust), signature);
+        assert!(chain.knows_key(first.verifier()) && !chain.knows_key(second.verifier()));
+        keys.push(&mut chain, second, Some(first), trust).unwrap();
+        assert!(chain.knows_key(first.verifier()) && chain.knows_key(second.verifier()));
+        assert!(chain.key().unwrap().is_same_key(second.verifier()));
+        assert_eq!(keys.push(&mut chain, first, Some(second), trust), signature);
+        assert_eq!(chain.kept(), [1, 2]);
+    }
 }
