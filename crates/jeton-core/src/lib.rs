@@ -50,7 +50,7 @@ pub use client::{Client, ClientStatus};
 pub use client_problem::ClientProblem;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use defined_scopes::{DefinedScopes, DefinedScopesError, ScopeDefinition};
-pub use entropy::{Entropy, EntropyError};
+pub use entropy::{Entropy, EntropyError, IdEntropy};
 pub use error_response::{ErrorCode, ErrorResponse};
 pub use form::{Form, FormError};
 pub use grant::Grant;

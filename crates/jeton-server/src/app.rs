@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jeton_core::{
     AccessTokenClaims, Actor, AuditEvent, AuditKind, Clock, Entropy, EntropyError, EventId,
-    McpServer, SystemClock, Timestamp,
+    IdEntropy, McpServer, SystemClock, Timestamp,
 };
 use jeton_jose::{OsEntropy, TokenVerifier, UnverifiedToken, VerifyError};
 use jeton_store::{Database, Lock, Store, StoreError};
@@ -110,6 +110,8 @@ pub struct App {
     pub(crate) audit: AuditLog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// For the IDs of tokens, events and requests.
+    pub(crate) id_entropy: IdEntropy,
     pub(crate) master_keys: MasterKeys,
     /// Keys that are managed elsewhere.
     pub(crate) outside_keys: Vec<OutsideKey>,
@@ -210,6 +212,7 @@ impl App {
             directory,
             freshness,
             keys,
+            id_entropy: IdEntropy::new(entropy.clone()),
             entropy,
             master_keys,
             outside_keys,
@@ -264,7 +267,7 @@ impl App {
     pub(crate) fn event(&self, kind: AuditKind, actor: Actor) -> Result<AuditEvent, EntropyError> {
         let now = self.clock.now();
         Ok(AuditEvent::new(
-            EventId::generate(now, self.entropy.as_ref())?,
+            EventId::generate(now, &self.id_entropy)?,
             now,
             kind,
             actor,

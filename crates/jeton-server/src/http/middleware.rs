@@ -97,7 +97,7 @@ impl AppService {
             .and_then(|value| value.to_str().ok());
         let request_id: Arc<str> = match given.filter(|id| is_sensible(id)) {
             Some(id) => id.into(),
-            None => match RequestId::generate(self.app.clock.now(), self.app.entropy.as_ref()) {
+            None => match RequestId::generate(self.app.clock.now(), &self.app.id_entropy) {
                 Ok(id) => id.to_string().into(),
                 Err(error) => return OAuthError::internal(&error).into_response(),
             },

@@ -163,8 +163,8 @@ fn unsigned(key: &SigningKey, claims: &mut AccessTokenClaims) -> Result<String, 
 
 /// RFC 9068 §2.2.
 fn claims(app: &App, issue: &Issue, now: Timestamp) -> Result<AccessTokenClaims, OAuthError> {
-    let jti = TokenId::generate(now, app.entropy.as_ref())
-        .map_err(|error| OAuthError::internal(&error))?;
+    let jti =
+        TokenId::generate(now, &app.id_entropy).map_err(|error| OAuthError::internal(&error))?;
     let client = &issue.client.client;
     let scopes = match issue.server.token_profile {
         TokenProfile::Compatible => Some(issue.scope.iter().map(ToString::to_string).collect()),
