@@ -28,21 +28,21 @@ use super::proxy_protocol::read_source;
 use crate::telemetry::with_causes;
 
 /// What answers the requests of a listener.
-#[derive(Clone)]
 pub(super) enum Answering {
     App(AppService),
     Health(HealthService),
 }
 
 impl Answering {
-    async fn answer(self, peer: Peer, request: Request<RequestBody<Incoming>>) -> Response {
-        match self {
-            Self::App(service) => service.answer(peer, request).await,
+    async fn answer(&self, peer: Peer, request: Request<RequestBody<Incoming>>) -> Response {
+        let service = match self {
+            Self::App(service) => service,
             Self::Health(service) => match service.ready() {
-                Some(service) => service.clone().answer(peer, request).await,
-                None => service.answer(request.uri().path()).await,
+                Some(service) => service,
+                None => return service.answer(request.uri().path()).await,
             },
-        }
+        };
+        service.answer(peer, request).await
     }
 }
 
@@ -139,7 +139,7 @@ impl Serving {
     }
 
     async fn converse<S>(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         stream: S,
         peer: Peer,
@@ -152,11 +152,11 @@ impl Serving {
         let service = service_fn(move |request: Request<Incoming>| {
             let exchange = Exchange::begin(&activity);
             let request = request.map(|body| RequestBody::new(body, &activity));
-            let service = self.service.clone();
+            let serving = Arc::clone(self);
             let ending = peer.is_on_reserved_place.then(|| ending.clone());
             async move {
                 // Made here: what is captured and then awaited has its place twice.
-                let answer = service.answer(peer, request).await;
+                let answer = serving.service.answer(peer, request).await;
                 if let Some(ending) = ending
                     && answer.extensions().get::<EndConnection>().is_some()
                 {

@@ -28,7 +28,6 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The routes, and what happens around each of them. On the path of a token: no layer of a router, which
 /// would cost each request some allocations.
-#[derive(Clone)]
 pub(super) struct AppService {
     app: Arc<App>,
     router: Router,
@@ -86,7 +85,7 @@ impl AppService {
 
     /// Gives the request an ID (the caller's, where it sends a sensible one), and the answer the same.
     /// Should the handler panic, this request alone fails.
-    pub(super) async fn answer<B>(mut self, peer: Peer, request: Request<B>) -> Response
+    pub(super) async fn answer<B>(&self, peer: Peer, request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -128,7 +127,7 @@ impl AppService {
         response
     }
 
-    async fn route<B>(&mut self, context: RequestContext, mut request: Request<B>) -> Response
+    async fn route<B>(&self, context: RequestContext, mut request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -152,7 +151,7 @@ impl AppService {
             }
         }
         request.extensions_mut().insert(context);
-        match self.router.call(request).await {
+        match self.router.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
