@@ -51,21 +51,15 @@ impl Form {
             text: String::with_capacity(body.len()),
             pairs: Vec::with_capacity(6),
         };
-        for pair in body
-            .split(|byte| *byte == b'&')
-            .filter(|pair| !pair.is_empty())
-        {
-            let equals = pair
-                .iter()
-                .position(|byte| *byte == b'=')
-                .unwrap_or(pair.len());
-            let (name, value) = pair.split_at(equals);
-            form.add(name, value.get(1..).unwrap_or(&[]))?;
+        let body = std::str::from_utf8(body).map_err(|_| FormError::Utf8)?;
+        for pair in body.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            form.add(name, value)?;
         }
         Ok(form)
     }
 
-    fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), FormError> {
+    fn add(&mut self, name: &str, value: &str) -> Result<(), FormError> {
         let start = self.text.len();
         self.text.push_str(&decode(name)?);
         let middle = self.text.len();
@@ -128,14 +122,14 @@ impl fmt::Debug for Form {
 /// # Errors
 ///
 /// [`FormError::PercentEncoding`] and [`FormError::Utf8`].
-pub(crate) fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
-    if !text.iter().any(|byte| matches!(byte, b'+' | b'%')) {
-        return std::str::from_utf8(text)
-            .map(Cow::Borrowed)
-            .map_err(|_| FormError::Utf8);
+pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, FormError> {
+    let encoded = |byte| matches!(byte, b'+' | b'%');
+    // All of them, which is faster than stopping at the first.
+    if !text.bytes().fold(false, |any, byte| any | encoded(byte)) {
+        return Ok(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.iter().copied();
+    let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
             b'+' => b' ',

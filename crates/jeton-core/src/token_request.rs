@@ -277,19 +277,12 @@ impl PresentedSecret {
 
     /// RFC 6749 §2.3.1: base64 of ID and secret, each form-encoded, with a colon between them.
     fn from_basic(value: &[u8]) -> Result<Self, TokenRequestError> {
-        let malformed = |_| TokenRequestError::BasicMalformed;
-        let decoded = STANDARD
-            .decode(value)
-            .map_err(|_| TokenRequestError::BasicMalformed)?;
-        let colon = decoded
-            .iter()
-            .position(|byte| *byte == b':')
-            .ok_or(TokenRequestError::BasicMalformed)?;
-        let (id, secret) = decoded.split_at(colon);
-        let client_id = decode(id).map_err(malformed)?.into_owned();
-        let secret = decode(secret.get(1..).unwrap_or(&[]))
-            .map_err(malformed)?
-            .into_owned();
+        let malformed = || TokenRequestError::BasicMalformed;
+        let decoded = STANDARD.decode(value).map_err(|_| malformed())?;
+        let decoded = String::from_utf8(decoded).map_err(|_| malformed())?;
+        let (id, secret) = decoded.split_once(':').ok_or_else(malformed)?;
+        let client_id = decode(id).map_err(|_| malformed())?.into_owned();
+        let secret = decode(secret).map_err(|_| malformed())?.into_owned();
         if client_id.is_empty() {
             return Err(TokenRequestError::EmptyClientId);
         }
