@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Sqlite};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::StoreError;
-use crate::connect::{sqlite_url, sqlite_writer_set_up};
+use crate::connect::{sqlite_appender_set_up, sqlite_url};
 
 /// The right to write, and what to append with; held by one at a time, in the order of asking.
 pub(crate) type Turn = OwnedMutexGuard<Appender>;
@@ -50,7 +50,7 @@ impl Appender {
 
     async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
-        for statement in sqlite_writer_set_up() {
+        for statement in sqlite_appender_set_up() {
             sqlx::raw_sql(statement).execute(&mut connection).await?;
         }
         Ok(connection)

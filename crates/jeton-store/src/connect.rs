@@ -166,13 +166,12 @@ pub(crate) fn open_unchanged(file: &Path) -> Result<AnyPool, StoreError> {
     Ok(pool.connect_lazy(&url)?)
 }
 
-/// With many clients each token touches pages of its own: the writer keeps more of them in memory (in
-/// KiB). They are moved from the log into the file beside the writer (`Store::tidy`); only where that
-/// is not enough does it do so itself (in pages).
-const SQLITE_WRITER_SET_UP: &[&str] = &[
-    "PRAGMA cache_size = -65536",
-    "PRAGMA wal_autocheckpoint = 4000",
-];
+/// What is counted by client touches a page for each client: these writers keep more of them in memory (in KiB).
+const SQLITE_WRITER_SET_UP: &[&str] = &["PRAGMA cache_size = -65536", AUTOCHECKPOINT];
+
+/// Pages are moved from the log into the file beside the writers (`Store::tidy`); only where that is not enough
+/// does one of them do so itself (in pages).
+const AUTOCHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 4000";
 
 /// Each connection set up like every one, and as `more` says.
 fn sqlite_pool(connections: u32, more: &'static [&'static str]) -> AnyPoolOptions {
@@ -228,8 +227,8 @@ fn postgres_pool(connections: u32, statements: &'static [&'static str]) -> AnyPo
 }
 
 /// What sets up a connection like that of the pool that writes.
-pub(crate) fn sqlite_writer_set_up() -> impl Iterator<Item = &'static str> {
-    SQLITE_SET_UP.iter().chain(SQLITE_WRITER_SET_UP).copied()
+pub(crate) fn sqlite_appender_set_up() -> impl Iterator<Item = &'static str> {
+    SQLITE_SET_UP.iter().chain(&[AUTOCHECKPOINT]).copied()
 }
 
 async fn set_up(
