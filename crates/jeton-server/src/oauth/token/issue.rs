@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jeton_core::{
-    AccessTokenClaims, AuditEvent, AuditKind, ClientId, LONG_TOKEN, Outcome, SecretState,
+    AccessTokenClaims, Actor, AuditEvent, AuditKind, ClientId, LONG_TOKEN, Outcome, SecretState,
     SigningAlgorithm, Timestamp, TokenId, TokenProfile, TokenRequest, TokenResponse, TokenType,
     redact,
 };
@@ -86,9 +86,10 @@ fn event(
     issue: &Issue,
     claims: AccessTokenClaims,
 ) -> Result<Box<AuditEvent>, OAuthError> {
+    let client = Actor::Authenticated(claims.client_id);
     let mut event = authenticated
         .context
-        .event(app, AuditKind::TokenIssued, authenticated.caller.actor())
+        .event(app, AuditKind::TokenIssued, client)
         .map(Box::new)
         .map_err(|error| OAuthError::internal(&error))?;
     event.client_id = Some(issue.client.client.id);
@@ -166,6 +167,7 @@ fn claims(app: &App, issue: &Issue, now: Timestamp) -> Result<AccessTokenClaims,
     let jti =
         TokenId::generate(now, &app.id_entropy).map_err(|error| OAuthError::internal(&error))?;
     let client = &issue.client.client;
+    let client_id = client.id.to_string();
     let scopes = match issue.server.token_profile {
         TokenProfile::Compatible => Some(issue.scope.iter().map(ToString::to_string).collect()),
         TokenProfile::Strict => None,
@@ -173,13 +175,13 @@ fn claims(app: &App, issue: &Issue, now: Timestamp) -> Result<AccessTokenClaims,
     let iat = now.as_seconds();
     Ok(AccessTokenClaims {
         iss: issue.server.token_issuer(app.issuer.as_str()),
-        sub: client.id.to_string(),
+        sub: client_id.clone(),
         aud: issue.server.audience(issue.resource.as_ref()),
         exp: iat + i64::from(issue.token_ttl.as_seconds()),
         iat,
         nbf: Some(iat - NOT_BEFORE),
         jti: jti.to_string(),
-        client_id: client.id.to_string(),
+        client_id,
         scope: issue.scope.clone(),
         scopes,
         custom: client.custom_claims.as_map().clone(),
