@@ -1,7 +1,8 @@
 //! Plain HTTP with a token.
 
 use jeton_core::Challenge;
-use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use jeton_jose::bearer_challenge;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Request, Response, StatusCode};
 
 use crate::failure::causes;
@@ -60,8 +61,6 @@ impl TokenSource {
 }
 
 fn insufficient_scope(response: &Response) -> Option<Challenge> {
-    let header = response.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?;
-    Challenge::parse(header)
-        .ok()
+    bearer_challenge(response.headers())
         .filter(|challenge| challenge.error.as_deref() == Some("insufficient_scope"))
 }

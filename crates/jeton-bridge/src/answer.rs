@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jeton_core::Challenge;
-use jeton_jose::{BodyError, HttpError, read_body};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use jeton_jose::{BodyError, HttpError, bearer_challenge, read_body};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
 use crate::events::{Event, Events, MAX_MESSAGE, TooLarge};
@@ -92,13 +92,11 @@ pub(crate) fn is_stream(headers: &HeaderMap) -> bool {
 impl Refusal {
     pub(crate) async fn of(response: Response) -> Self {
         let status = response.status();
-        let text = |name| {
-            let value = response.headers().get(name)?;
-            value.to_str().ok().map(str::to_owned)
-        };
-        let challenge = text(WWW_AUTHENTICATE).and_then(|value| Challenge::parse(&value).ok());
-        let retry_after = text(RETRY_AFTER)
-            .and_then(|seconds| seconds.trim().parse().ok())
+        let challenge = bearer_challenge(response.headers());
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok())
             .map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
         // A refusal is one with or without its explanation.
         let body = read_body(response, MAX_EXPLANATION)

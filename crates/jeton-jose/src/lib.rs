@@ -8,6 +8,7 @@
 //! Private keys are kept parsed, because parsing an RSA key for each signature costs almost as much
 //! as signing.
 
+mod challenge;
 mod discovery;
 mod fetch;
 mod http_client;
@@ -30,6 +31,7 @@ mod unverified;
 mod verifier;
 mod verifying_key;
 
+pub use challenge::bearer_challenge;
 pub use discovery::{
     DiscoveryError, discover_issuer, discover_named_issuer, is_same_issuer, metadata_urls,
 };

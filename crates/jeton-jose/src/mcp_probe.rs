@@ -1,9 +1,10 @@
 //! A call without a token, which makes an MCP server say how it is protected.
 
 use jeton_core::{CLIENT_CREDENTIALS_EXTENSION, Challenge};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
-use reqwest::{Client, Response};
+use reqwest::Client;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 
+use crate::challenge::bearer_challenge;
 use crate::http_client::HttpError;
 
 /// The revision of MCP that the call is made in.
@@ -69,15 +70,6 @@ async fn send(request: reqwest::RequestBuilder, url: &str) -> Result<McpProbe, H
         .map_err(|error| HttpError::at(url, error))?;
     Ok(McpProbe {
         status: response.status().as_u16(),
-        challenge: challenge(&response),
+        challenge: bearer_challenge(response.headers()),
     })
-}
-
-fn challenge(response: &Response) -> Option<Challenge> {
-    response
-        .headers()
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|value| Challenge::parse(value).ok())
 }

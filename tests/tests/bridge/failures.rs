@@ -122,6 +122,35 @@ async fn a_scope_that_is_granted_is_asked_for_and_one_that_is_not_is_told_once()
     assert_eq!(remote.asked().len(), 9);
 }
 
+/// Asks for the scope b in its second challenge.
+async fn needs_b(asked: crate::remote::Asked) -> axum::response::Response {
+    if asked.header("authorization") == Some("Bearer token-1") {
+        return document(&asked.result(json!({})));
+    }
+    let mut answer = refused(403, r#"Basic realm="x""#);
+    answer.headers_mut().append(
+        "www-authenticate",
+        r#"Bearer error="insufficient_scope", scope="b""#.parse().unwrap(),
+    );
+    answer
+}
+
+/// RFC 9110 §11.6.1: each challenge may stand in a header of its own.
+#[tokio::test]
+async fn a_scope_is_read_from_whichever_header_asks_for_it() {
+    // Where it is not granted, it is told.
+    let remote = Remote::start(needs_b).await;
+    remote.grant_only("a");
+    let mut host = remote.host();
+    let answer = host.ask(call(1)).await;
+    assert!(words(&answer).contains("scope b"), "{answer}");
+    // Where it is, it is asked for.
+    let remote = Remote::start(needs_b).await;
+    let mut host = remote.host();
+    let answer = host.ask(call(1)).await;
+    assert!(answer["result"].is_object(), "{answer}");
+}
+
 #[tokio::test]
 async fn a_token_that_is_not_accepted_is_replaced_once() {
     let count = Arc::new(AtomicUsize::new(0));
