@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jeton_agent::TokenSource;
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -29,6 +30,11 @@ const DRAIN: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_millis(500);
 /// How long a notification may take before others are sent.
 const NOTIFICATION: Duration = Duration::from_secs(15);
+
+/// JSON-RPC 2.0 §5.1.
+const PARSE_ERROR: i32 = -32_700;
+/// JSON-RPC 2.0 §5.1.
+const INVALID_REQUEST: i32 = -32_600;
 
 /// Why the bridge ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,12 +113,18 @@ impl Bridge {
         let host = self.shared.host.clone();
         let mut stop = std::pin::pin!(stop);
         let ended = loop {
-            tokio::select! {
+            let line = tokio::select! {
                 line = input.next() => match line {
-                    Some(line) => self.take(line).await,
+                    Some(line) => line,
                     None => break Ended::ByHost,
                 },
-                Some(_) = self.requests.join_next() => {}
+                Some(_) = self.requests.join_next() => continue,
+                () = host.gone() => break Ended::ByHost,
+                () = &mut stop => break Ended::Stopped,
+            };
+            // A complaint waits for a host that does not read.
+            tokio::select! {
+                () = self.take(line) => {}
                 () = host.gone() => break Ended::ByHost,
                 () = &mut stop => break Ended::Stopped,
             }
@@ -126,21 +138,29 @@ impl Bridge {
         let text = match line {
             Line::Text(text) if text.trim().is_empty() => return,
             Line::Text(text) => text,
-            Line::TooLong => return self.complain("a message has at most 64 MiB").await,
+            Line::TooLong => {
+                let problem = "a message has at most 64 MiB";
+                return self.complain(INVALID_REQUEST, problem).await;
+            }
+            Line::NotText => return self.complain(PARSE_ERROR, "this is not UTF-8").await,
         };
         match Message::read_all(&text) {
             Some(messages) => messages
                 .into_iter()
                 .for_each(|message| self.forward(message)),
-            None => self.complain("this is no JSON-RPC message").await,
+            None if is_json(&text) => {
+                self.complain(INVALID_REQUEST, "this is no JSON-RPC message")
+                    .await;
+            }
+            None => self.complain(PARSE_ERROR, "this is no JSON").await,
         }
     }
 
     /// JSON-RPC 2.0 §5.1: what cannot be read is answered without an ID.
-    async fn complain(&self, problem: &str) {
+    async fn complain(&self, code: i32, problem: &str) {
         tracing::warn!(problem, "the host sent something else than a message");
         let text = format!(
-            r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":-32600,"message":"jeton bridge: {problem}"}}}}"#
+            r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":"jeton bridge: {problem}"}}}}"#
         );
         if let Some(message) = Message::read(&text) {
             self.shared.host.send(&message).await;
@@ -307,6 +327,10 @@ impl Shared {
             "the MCP server did not take a message"
         );
     }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 #[expect(

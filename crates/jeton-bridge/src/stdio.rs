@@ -15,8 +15,10 @@ const WAITING: usize = 64;
 /// A line, or what came instead of one.
 #[derive(Debug)]
 pub(crate) enum Line {
-    /// Without its end; bytes that are no text are replaced.
+    /// As it was read.
     Text(String),
+    /// Bytes that are no UTF-8: what they were meant to be is not guessed.
+    NotText,
     /// Over the limit; it was passed over.
     TooLong,
 }
@@ -54,7 +56,7 @@ fn read(mut reader: impl BufRead, lines: &mpsc::Sender<Line>) {
         }
         let is_whole = line.ends_with(b"\n") || line.len() <= MAX_MESSAGE;
         let next = if is_whole {
-            Line::Text(String::from_utf8_lossy(&line).into_owned())
+            String::from_utf8(line).map_or(Line::NotText, Line::Text)
         } else {
             while matches!(
                 reader.by_ref().take(limit).read_until(b'\n', &mut line),
@@ -146,10 +148,13 @@ mod tests {
     async fn lines_come_one_by_one_and_the_last_needs_no_end() {
         let mut input = Input::of(io::Cursor::new(b"a\r\nb\xff\n\nc")).unwrap();
         let mut lines = Vec::new();
-        while let Some(Line::Text(line)) = input.next().await {
-            lines.push(line.trim().to_owned());
+        while let Some(line) = input.next().await {
+            lines.push(match line {
+                Line::Text(line) => line.trim().to_owned(),
+                other => format!("{other:?}"),
+            });
         }
-        assert_eq!(lines, ["a", "b\u{fffd}", "", "c"]);
+        assert_eq!(lines, ["a", "NotText", "", "c"]);
     }
 
     #[tokio::test]

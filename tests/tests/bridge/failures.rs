@@ -360,13 +360,21 @@ async fn the_secret_comes_from_a_file_or_a_command_too() {
 async fn what_is_no_message_is_complained_about_and_the_rest_goes_on() {
     let remote = Remote::start(async |asked| document(&asked.result(json!({})))).await;
     let mut host = remote.host();
-    for line in ["not json", "{}", r#"{"id":1}"#, "[1]"] {
-        host.write(line).await;
+    let not_utf_8 = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":\"caf\xe9\"}";
+    for (line, code) in [
+        (&not_utf_8[..], -32700),
+        (b"not json", -32700),
+        (b"{}", -32600),
+        (br#"{"id":1}"#, -32600),
+        (b"[1]", -32600),
+    ] {
+        host.write_bytes(line).await;
         let answer = host.next().await;
-        assert_eq!(answer["error"]["code"], -32600, "{line}");
+        assert_eq!(answer["error"]["code"], code, "{answer}");
         assert_eq!(answer["id"], Value::Null);
     }
     host.write("").await;
     host.write("\r").await;
     assert!(host.ask(call(1)).await["result"].is_object());
+    assert_eq!(remote.asked().len(), 1);
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 /// How long a test waits for what has to come.
@@ -20,12 +20,14 @@ pub(crate) struct Host {
     stdin: Option<ChildStdin>,
     lines: mpsc::UnboundedReceiver<String>,
     stderr: Arc<Mutex<String>>,
+    is_reading: watch::Sender<bool>,
     _folder: TempDir,
 }
 
-/// How it ended, and what it wrote to stderr.
+/// How it ended, the messages that came last, and what it wrote to stderr.
 pub(crate) struct Exit {
     pub(crate) code: Option<i32>,
+    pub(crate) last: Vec<Value>,
     pub(crate) stderr: String,
 }
 
@@ -58,8 +60,11 @@ impl Host {
             .unwrap();
         let (sender, lines) = mpsc::unbounded_channel();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (is_reading, mut may_read) = watch::channel(true);
         tokio::spawn(async move {
-            while let Ok(Some(line)) = stdout.next_line().await {
+            while may_read.wait_for(|may| *may).await.is_ok()
+                && let Ok(Some(line)) = stdout.next_line().await
+            {
                 let _ = sender.send(line);
             }
         });
@@ -77,17 +82,31 @@ impl Host {
             child,
             lines,
             stderr,
+            is_reading,
             _folder: folder,
         }
     }
 
+    /// Reads nothing more, and sends lines that are no messages until the bridge reads nothing either.
+    pub(crate) async fn congest(&mut self) {
+        self.is_reading.send_replace(false);
+        let lines = "bad\n".repeat(4096);
+        let stdin = self.stdin.as_mut().unwrap();
+        while timeout(Duration::from_secs(1), stdin.write_all(lines.as_bytes()))
+            .await
+            .is_ok()
+        {}
+    }
+
     /// Sends a line as it is.
     pub(crate) async fn write(&mut self, line: &str) {
+        self.write_bytes(line.as_bytes()).await;
+    }
+
+    /// Sends a line that need not be text.
+    pub(crate) async fn write_bytes(&mut self, line: &[u8]) {
         let stdin = self.stdin.as_mut().unwrap();
-        stdin
-            .write_all(format!("{line}\n").as_bytes())
-            .await
-            .unwrap();
+        stdin.write_all(&[line, b"\n"].concat()).await.unwrap();
     }
 
     pub(crate) async fn send(&mut self, message: Value) {
@@ -146,14 +165,22 @@ impl Host {
         self.stdin = None;
     }
 
+    /// Waits for its end, whatever it wrote last.
+    pub(crate) async fn exited(mut self) {
+        let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+
     /// Waits for its end; nothing else may stand on stdout.
     pub(crate) async fn ended(mut self) -> Exit {
         let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        let mut last = Vec::new();
         while let Some(line) = self.lines.recv().await {
-            assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
+            last.push(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}")));
         }
         Exit {
             code: status.code(),
+            last,
             stderr: self.stderr(),
         }
     }

@@ -273,3 +273,14 @@ async fn signals_end_it() {
         assert_eq!(host.ended().await.code, Some(0), "{signal}");
     }
 }
+
+#[tokio::test]
+async fn a_signal_ends_it_though_the_host_reads_nothing() {
+    let remote = Remote::start(async |_| status(500)).await;
+    let mut host = remote.host();
+    host.ask(stateless(json!(1), "tools/call", json!({ "name": "t" })))
+        .await;
+    host.congest().await;
+    host.signal("TERM").await;
+    host.exited().await;
+}
