@@ -14,7 +14,8 @@ use crate::bridge::Shared;
 use crate::events::Events;
 use crate::failure::{Failure, Reason};
 use crate::headers::{self, SESSION};
-use crate::message::{Id, Message};
+use crate::id::Id;
+use crate::message::Message;
 use crate::session::Session;
 
 /// The first pause before a request is sent again; each further one is twice as long.
@@ -214,6 +215,11 @@ impl Exchange {
         session_id: Option<reqwest::header::HeaderValue>,
     ) -> bool {
         let is_answer = message.answers(&self.id);
+        let message = if is_answer {
+            message.in_answer_to(&self.id)
+        } else {
+            message
+        };
         let message = match self.message.method() {
             Some("initialize") if is_answer => {
                 // Before the host hears of it, and uses it.

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::answer::{Broken, Refusal};
-use crate::message::{Id, Message};
+use crate::id::Id;
+use crate::message::Message;
 
 /// How much of a server's own words is passed on, in characters.
 const MAX_WORDS: usize = 300;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
-use crate::message::Id;
+use crate::id::Id;
 
 #[derive(Debug)]
 struct Entry {

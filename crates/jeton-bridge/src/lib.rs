@@ -7,7 +7,7 @@
 //! tokens, the headers of MCP 2026-07-28, sessions and streams of the revisions before, and one
 //! capability (`io.modelcontextprotocol/oauth-client-credentials`).
 //!
-//! - `message`: what a line of JSON-RPC is, without parsing what it carries.
+//! - `message`: what a line of JSON-RPC is, without parsing what it carries; `id`: whose answer it is.
 //! - `stdio`: lines in, lines out.
 //! - `headers`, `tool_headers`, `capabilities`: what the remote wants beside the message.
 //! - `remote`: one message over HTTP; `answer` and `events`: what comes back.
@@ -26,6 +26,7 @@ mod failure;
 mod headers;
 mod in_flight;
 mod listening;
+mod id;
 mod message;
 mod remote;
 mod session;

@@ -3,25 +3,10 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// A JSON-RPC ID as it was written: `1`, `"1"`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Id(String);
-
-impl Id {
-    /// As it was written.
-    pub(crate) fn as_json(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&RawValue> for Id {
-    fn from(raw: &RawValue) -> Self {
-        Self(raw.get().to_owned())
-    }
-}
+use crate::id::Id;
 
 /// What a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +79,17 @@ struct Meta<'a> {
 }
 
 #[derive(Deserialize)]
+struct WithId<'a> {
+    #[serde(borrow, default, deserialize_with = "also_null")]
+    id: Option<&'a RawValue>,
+}
+
+/// A value that is there, be it `null`.
+fn also_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
+}
+
+#[derive(Deserialize)]
 struct WithParams<'a> {
     #[serde(borrow)]
     params: Option<&'a RawValue>,
@@ -147,6 +143,15 @@ impl Message {
         &self.kind
     }
 
+    /// The ID of a request, or of the request that this answers.
+    pub(crate) fn id(&self) -> Option<&Id> {
+        match &self.kind {
+            Kind::Request { id, .. } => Some(id),
+            Kind::Response { id } => id.as_ref(),
+            Kind::Notification { .. } => None,
+        }
+    }
+
     /// The method of a request or a notification.
     pub(crate) fn method(&self) -> Option<&str> {
         match &self.kind {
@@ -160,6 +165,33 @@ impl Message {
         match &self.kind {
             Kind::Response { id } => id.as_ref().is_none_or(|id| id == request),
             _ => false,
+        }
+    }
+
+    /// The same response with the ID as `request` has it: an error may not know what it answers, and
+    /// a server may spell it otherwise.
+    pub(crate) fn in_answer_to(self, request: &Id) -> Self {
+        let Kind::Response { id } = &self.kind else {
+            return self;
+        };
+        if id
+            .as_ref()
+            .is_some_and(|id| id.as_json() == request.as_json())
+        {
+            return self;
+        }
+        let found: Option<WithId<'_>> = serde_json::from_str(&self.text).ok();
+        let own = request.as_json();
+        let text = match (found.and_then(|found| found.id), self.text.get(1..)) {
+            (Some(id), _) => self.with(id.get(), own).text,
+            (None, Some(members)) => format!("{{\"id\":{own},{members}"),
+            (None, None) => self.text,
+        };
+        Self {
+            text,
+            kind: Kind::Response {
+                id: Some(request.clone()),
+            },
         }
     }
 
@@ -256,6 +288,31 @@ mod tests {
         Message::read(text).unwrap_or_else(|| panic!("{text}"))
     }
 
+    fn an_id(written: &str) -> Id {
+        Id::from(serde_json::from_str::<&RawValue>(written).unwrap())
+    }
+
+    #[test]
+    fn an_answer_has_the_id_of_its_request_as_that_was_written() {
+        for (text, expected) in [
+            (
+                r#"{"id":null,"error":{"code":1}}"#,
+                r#"{"id":"a\u002Bb","error":{"code":1}}"#,
+            ),
+            (
+                r#"{"error":{"id":null}}"#,
+                r#"{"id":"a\u002Bb","error":{"id":null}}"#,
+            ),
+            (
+                r#"{"result":{"id":"a+b"},"id":"a+b"}"#,
+                r#"{"result":{"id":"a+b"},"id":"a\u002Bb"}"#,
+            ),
+        ] {
+            let answer = read(text).in_answer_to(&an_id(r#""a\u002Bb""#));
+            assert_eq!(answer.text(), expected);
+        }
+    }
+
     #[test]
     fn a_message_is_known_by_its_envelope_and_kept_to_the_character() {
         let text = r#"{"jsonrpc":"2.0","id":18446744073709551617,"method":"x/y","params":{"n":1.00,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}},"later":1e400}"#;
@@ -271,8 +328,8 @@ mod tests {
         );
         let answer = read("{\"jsonrpc\": \"2.0\",\r\n \"id\": \"a\",\n \"result\": {}}\n");
         assert_eq!(answer.text().lines().count(), 1);
-        assert!(answer.answers(&Id("\"a\"".into())) && !answer.answers(&Id("a".into())));
-        assert!(read(r#"{"id":null,"error":{}}"#).answers(&Id("7".into())));
+        assert!(answer.answers(&an_id(r#""a""#)) && !answer.answers(&an_id("1")));
+        assert!(read(r#"{"id":null,"error":{}}"#).answers(&an_id("7")));
         for not_one in [
             "",
             "null",

@@ -58,6 +58,53 @@ async fn a_method_that_nobody_knows_passes_and_so_does_the_servers_own_refusal()
     assert_eq!(answer["error"], own);
 }
 
+/// A server that cannot read a request does not know its ID.
+#[tokio::test]
+async fn an_error_without_an_id_answers_the_request_that_it_came_for() {
+    let remote = Remote::start(async |asked| {
+        let error = json!({ "code": -32700, "message": "Parse error" });
+        let answer = match asked.body["id"].as_i64() {
+            Some(1 | 2) => json!({ "jsonrpc": "2.0", "id": null, "error": error }),
+            _ => json!({ "jsonrpc": "2.0", "error": error }),
+        };
+        if asked.body["id"] == 2 {
+            events(&[answer])
+        } else {
+            document(&answer)
+        }
+    })
+    .await;
+    let mut host = remote.host();
+    for id in 1..4 {
+        let call = stateless(json!(id), "tools/call", json!({ "name": "t" }));
+        let answer = host.ask(call).await;
+        assert_eq!(answer["error"]["code"], -32700, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_the_same_however_it_is_spelt() {
+    for (asked_as, answered_as) in [(r#""a\u002Bb""#, r#""a+b""#), ("7", "7.0"), ("7.0", "7")] {
+        let answer = format!(r#"data: {{"jsonrpc":"2.0","id":{answered_as},"result":{{}}}}"#);
+        let remote = Remote::start(move |_| {
+            let (feed, response) = Feed::new();
+            feed.write(&format!("{answer}\n\n"));
+            async move { response }
+        })
+        .await;
+        let mut host = remote.host();
+        let call = stateless(json!("ID"), "tools/call", json!({ "name": "t" })).to_string();
+        host.write(&call.replace(r#""ID""#, asked_as)).await;
+        let answer = host.next().await;
+        let expected: Value = serde_json::from_str(asked_as).unwrap();
+        assert_eq!(answer["id"], expected, "{answer}");
+        assert!(answer["result"].is_object(), "{answer}");
+        // It is not answered again.
+        host.hang_up();
+        assert_eq!(host.ended().await.last, Vec::<Value>::new(), "{asked_as}");
+    }
+}
+
 #[tokio::test]
 async fn progress_passes_while_it_happens() {
     let (feed, response) = Feed::new();
