@@ -117,6 +117,15 @@ impl Refusal {
             || (self.status == StatusCode::BAD_REQUEST
                 && self.body.to_ascii_lowercase().contains("session"))
     }
+
+    /// Whether asking again later would be refused as well.
+    pub(crate) fn is_final(&self) -> bool {
+        self.status.is_client_error()
+            && !matches!(
+                self.status,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY
+            )
+    }
 }
 
 /// Events as they come.

@@ -36,12 +36,14 @@ pub(crate) struct Events {
     data: String,
     has_data: bool,
     kind: Option<String>,
+    /// The ID read last, which counts once its event is complete.
+    id: Option<String>,
     last_id: Option<String>,
     retry: Option<Duration>,
 }
 
 impl Events {
-    /// The ID of the last event that had one: where to go on after a break.
+    /// The ID of the last complete event that had one: where to go on after a break.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
@@ -54,6 +56,7 @@ impl Events {
     /// A new stream that goes on where this one broke.
     pub(crate) fn resumed(self) -> Self {
         Self {
+            id: self.last_id.clone(),
             last_id: self.last_id,
             retry: self.retry,
             ..Self::default()
@@ -103,6 +106,7 @@ impl Events {
             text = text.strip_prefix('\u{feff}').unwrap_or(text);
         }
         if text.is_empty() {
+            self.last_id.clone_from(&self.id);
             let event = Event {
                 data: std::mem::take(&mut self.data),
                 kind: self.kind.take(),
@@ -122,7 +126,7 @@ impl Events {
                 self.data.push_str(value);
             }
             "event" => self.kind = Some(value.to_owned()).filter(|kind| !kind.is_empty()),
-            "id" if !value.contains('\0') => self.last_id = Some(value.to_owned()),
+            "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
             "retry" => self.retry = value.parse().ok().map(Duration::from_millis).or(self.retry),
             _ => {}
         }
@@ -154,6 +158,18 @@ mod tests {
         assert_eq!(messages, [false, true, true, false]);
         assert_eq!(events.last_id(), Some("2"));
         assert_eq!(events.retry(), Some(Duration::from_millis(500)));
+    }
+
+    /// Who asks for what comes after an event that broke off must not be told that it had it.
+    #[test]
+    fn an_id_counts_once_its_event_is_complete() {
+        let (_, events) = read(&[b"id: 1\ndata:\n\nid: 2\ndata: {\"a\""]);
+        assert_eq!(events.last_id(), Some("1"));
+        let mut events = events.resumed();
+        events.take(b"data: a\n\n").unwrap();
+        assert_eq!(events.last_id(), Some("1"));
+        events.take(b"id: 2\n\n").unwrap();
+        assert_eq!(events.last_id(), Some("2"));
     }
 
     #[test]

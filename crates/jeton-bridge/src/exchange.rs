@@ -9,23 +9,22 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::answer::{Answer, Broken, EventStream, Refusal, is_stream};
+use crate::answer::{Answer, Broken, EventStream, Refusal};
 use crate::bridge::Shared;
-use crate::events::Events;
 use crate::failure::{Failure, Reason};
 use crate::headers::{self, SESSION};
 use crate::id::Id;
 use crate::message::Message;
+use crate::resumption::{Idle, Resumed};
 use crate::session::Session;
 
 /// The first pause before a request is sent again; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The pause before a broken stream is asked for again, unless the server names another.
-const RESUME_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause that a server is granted there, and the longest between attempts to subscribe.
-const LONGEST_RESUME_PAUSE: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause that a server is granted between parts of a stream, and the longest between
+/// attempts to subscribe.
+pub(crate) const LONGEST_RESUME_PAUSE: Duration = Duration::from_secs(60);
 /// How often a request that only reads is sent again after its connection broke.
 const REPEATS: u32 = 2;
 
@@ -78,8 +77,8 @@ impl Exchange {
     /// Does it; the answer, or why there is none, goes to the host.
     pub(crate) async fn run(mut self) {
         while let Err(failure) = self.answer().await {
-            if self.is_subscription() && self.was_subscribed {
-                tracing::debug!(problem = failure.words(), "subscribing again");
+            if self.is_subscription() && self.was_subscribed && !failure.is_final {
+                tracing::info!(problem = failure.words(), "subscribing again");
                 sleep(self.resubscribe).await;
                 self.resubscribe = (self.resubscribe * 2).min(LONGEST_RESUME_PAUSE);
                 continue;
@@ -253,10 +252,17 @@ impl Exchange {
         session: Option<&Session>,
         session_id: Option<reqwest::header::HeaderValue>,
     ) -> Result<Relayed, Failure> {
+        let mut idle = Idle::default();
+        let mut resumed: Option<Resumed> = None;
         loop {
             let how = match stream.next().await {
                 Ok(Some(event)) => {
+                    if let Some(resumed) = resumed.as_mut() {
+                        resumed.had_event = true;
+                    }
                     if event.is_message() {
+                        // What ends now was not idle.
+                        (idle, resumed) = (Idle::default(), None);
                         let Some(messages) = Message::read_all(&event.data) else {
                             tracing::warn!("an event that holds no JSON-RPC message was left out");
                             continue;
@@ -273,39 +279,18 @@ impl Exchange {
                 Err(Broken::Http(error)) => crate::failure::causes(&error),
                 Err(broken) => return Err(Failure::of_broken(&broken, self.shared.url())),
             };
-            match session {
-                Some(session) => match self.resume(stream.into_events(), session).await {
-                    Some(resumed) => stream = resumed,
-                    None => return Ok(Relayed::Broken(how)),
-                },
-                None => return Ok(Relayed::Broken(how)),
+            let events = stream.into_events();
+            if let Some(resumed) = resumed {
+                idle.ended(&resumed, events.retry());
             }
-        }
-    }
-
-    /// Asks for the rest of a stream (MCP 2025-11-25, *Resumability and Redelivery*).
-    async fn resume(&self, events: Events, session: &Session) -> Option<EventStream> {
-        let last = events.last_id()?.to_owned();
-        let deadline = Instant::now() + self.shared.wait;
-        let mut pause = events
-            .retry()
-            .unwrap_or(RESUME_PAUSE)
-            .min(LONGEST_RESUME_PAUSE);
-        loop {
-            sleep(pause).await;
-            match self
-                .shared
-                .remote
-                .listen(session.headers(None), Some(&last))
-                .await
-            {
-                Ok(response) if is_resumed(&response) => {
-                    return Some(EventStream::new(response, events.resumed()));
-                }
-                Ok(response) if !response.status().is_server_error() => return None,
-                _ if Instant::now() + pause > deadline => return None,
-                _ => pause = (pause * 2).min(LONGEST_PAUSE),
-            }
+            let (Some(session), Some(pause)) = (session, idle.pause(events.retry())) else {
+                return Ok(Relayed::Broken(how));
+            };
+            let Some(rest) = self.shared.resume(events, session, pause).await else {
+                return Ok(Relayed::Broken(how));
+            };
+            stream = rest;
+            resumed = Some(Resumed::now());
         }
     }
 
@@ -335,10 +320,6 @@ impl Exchange {
                 .await;
         }
     }
-}
-
-fn is_resumed(response: &Response) -> bool {
-    response.status() == StatusCode::OK && is_stream(response.headers())
 }
 
 /// Whether a method changes nothing, so that it may be repeated.

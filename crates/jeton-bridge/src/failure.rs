@@ -66,6 +66,8 @@ pub(crate) struct Failure {
     words: String,
     /// Whether the request did not reach the server, so that it can be sent again.
     pub(crate) was_not_sent: bool,
+    /// Whether the same is refused whenever it is asked.
+    pub(crate) is_final: bool,
     /// An error of the server's own, to be passed on as it is: `{"code":…}`.
     own: Option<String>,
 }
@@ -90,6 +92,7 @@ impl Failure {
             reason,
             words: redact(&words.into()).into_owned(),
             was_not_sent: false,
+            is_final: false,
             own: None,
         }
     }
@@ -120,6 +123,7 @@ impl Failure {
         };
         Self {
             was_not_sent: may_pass(error),
+            is_final: matches!(error, AgentError::Token(TokenError::Refused { .. })),
             ..failure
         }
     }
@@ -174,6 +178,7 @@ impl Failure {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) && refusal.challenge.is_some();
         Self {
+            is_final: refusal.is_final(),
             own: own_error(&refusal.body).filter(|_| !of_token),
             ..Self::new(Reason::Refused, refused(refusal, tokens, has))
         }

@@ -12,7 +12,8 @@
 //! - `headers`, `tool_headers`, `capabilities`: what the remote wants beside the message.
 //! - `remote`: one message over HTTP; `answer` and `events`: what comes back.
 //! - `session`: the session of a revision before 2026-07-28, and how it is opened anew.
-//! - `exchange`: a request until it is answered; `listening`: what the server sends unasked.
+//! - `exchange`: a request until it is answered; `resumption`: its stream after a break.
+//! - `listening`: what the server sends unasked.
 //! - `in_flight`: requests under way, to be cancelled.
 //! - `failure`: what the host is told where there is no answer.
 //! - `bridge`: the whole.
@@ -29,6 +30,7 @@ mod listening;
 mod id;
 mod message;
 mod remote;
+mod resumption;
 mod session;
 mod stdio;
 mod tool_headers;

@@ -11,7 +11,7 @@ use crate::remote::{Asked, Feed, Remote, document, events, status};
 
 /// A server with sessions, which are numbered; those before `valid` are unknown to it.
 #[derive(Clone, Default)]
-struct Sessions {
+pub(crate) struct Sessions {
     opened: Arc<AtomicUsize>,
     valid: Arc<AtomicUsize>,
     /// The streams that were asked for with GET, newest last.
@@ -20,7 +20,7 @@ struct Sessions {
 
 impl Sessions {
     /// Deals with the session; what is left to the test gives nothing.
-    fn answer(&self, asked: &Asked) -> Option<Response> {
+    pub(crate) fn answer(&self, asked: &Asked) -> Option<Response> {
         if asked.method() == "initialize" {
             let number = self.opened.fetch_add(1, Ordering::SeqCst);
             let mut answer = events(&[asked.result(json!({
@@ -80,7 +80,7 @@ async fn with_sessions(sessions: &Sessions) -> Remote {
     .await
 }
 
-fn call(id: u32) -> Value {
+pub(crate) fn call(id: u32) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "t" } })
 }
 

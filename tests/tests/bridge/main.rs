@@ -8,3 +8,4 @@ mod pages;
 mod remote;
 mod sdks;
 mod stateless;
+mod streams;
