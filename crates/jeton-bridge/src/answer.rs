@@ -118,6 +118,17 @@ impl Refusal {
                 && self.body.to_ascii_lowercase().contains("session"))
     }
 
+    /// Whether the same may be taken in a moment.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT
+        )
+    }
+
     /// Whether asking again later would be refused as well.
     pub(crate) fn is_final(&self) -> bool {
         self.status.is_client_error()

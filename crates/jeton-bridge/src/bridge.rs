@@ -10,11 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::answer::Refusal;
 use crate::capabilities::declared;
+use crate::delivery::{Departing, INITIALIZED, send_notifications};
 use crate::exchange::Exchange;
-use crate::failure::{Failure, Reason, causes};
-use crate::headers;
+use crate::failure::{Failure, Reason};
 use crate::id::Id;
 use crate::in_flight::InFlight;
 use crate::listening::Listening;
@@ -29,8 +28,6 @@ use crate::tool_headers::ToolHeaders;
 const DRAIN: Duration = Duration::from_secs(1);
 /// How long ending the session may take.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How long a notification may take before others are sent.
-const NOTIFICATION: Duration = Duration::from_secs(15);
 
 /// JSON-RPC 2.0 §5.1.
 const PARSE_ERROR: i32 = -32_700;
@@ -66,9 +63,6 @@ impl Shared {
     }
 }
 
-/// A notification on its way, and who waits until it has arrived.
-type Departing = (Message, Option<oneshot::Sender<()>>);
-
 /// A bridge between a host and a remote MCP server.
 #[derive(Debug)]
 pub struct Bridge {
@@ -76,6 +70,8 @@ pub struct Bridge {
     output: Output,
     requests: JoinSet<()>,
     notifications: mpsc::UnboundedSender<Departing>,
+    /// Sends them.
+    sender: JoinHandle<()>,
 }
 
 impl Bridge {
@@ -100,12 +96,13 @@ impl Bridge {
             wait,
         });
         let (notifications, departing) = mpsc::unbounded_channel();
-        spawn(send_notifications(Arc::clone(&shared), departing));
+        let sender = spawn(send_notifications(Arc::clone(&shared), departing));
         Ok(Self {
             shared,
             output,
             requests: JoinSet::new(),
             notifications,
+            sender,
         })
     }
 
@@ -175,7 +172,7 @@ impl Bridge {
             Kind::Notification { method } if method == "notifications/cancelled" => {
                 self.cancel(message);
             }
-            Kind::Notification { method } if method == "notifications/initialized" => {
+            Kind::Notification { method } if method == INITIALIZED => {
                 self.shared.sessions.set_greeted(false);
                 self.initialized(message);
             }
@@ -192,9 +189,8 @@ impl Bridge {
 
     fn request(&mut self, message: Message, id: Id) {
         let version = message.version();
-        if message.method() == Some("initialize") {
-            self.shared.sessions.begin(&message);
-        }
+        let opening =
+            (message.method() == Some("initialize")).then(|| self.shared.sessions.begin(&message));
         let shared = Arc::clone(&self.shared);
         let is_stateless = version.is_some();
         let number = shared.in_flight.number();
@@ -206,6 +202,7 @@ impl Bridge {
             let exchange = Exchange::new(Arc::clone(&shared), message, request_id.clone(), version);
             exchange.run().await;
             shared.in_flight.remove(number, &request_id);
+            drop(opening);
         });
         self.shared.in_flight.add(number, id, is_stateless, task);
         let _ = go.send(());
@@ -237,13 +234,16 @@ impl Bridge {
     }
 
     async fn end(mut self, ended: Ended) {
+        drop(self.notifications);
         if ended == Ended::ByHost {
             let drained = timeout(DRAIN, async {
                 while self.requests.join_next().await.is_some() {}
+                let _ = (&mut self.sender).await;
             });
             let _ = drained.await;
         }
         self.requests.shutdown().await;
+        self.sender.abort();
         let listening = &self.shared.listening;
         drop(
             listening
@@ -259,7 +259,6 @@ impl Bridge {
         {
             let _ = timeout(FAREWELL, self.shared.remote.end(session.headers(None))).await;
         }
-        drop(self.notifications);
         drop(self.shared);
         let _ = timeout(FAREWELL, self.output.finish()).await;
     }
@@ -282,52 +281,6 @@ pub async fn refuse(mut input: Input, output: Output, problem: &str) {
     }
     drop(host);
     let _ = timeout(FAREWELL, output.finish()).await;
-}
-
-/// Sends notifications in the order in which the host sent them.
-async fn send_notifications(
-    shared: Arc<Shared>,
-    mut departing: mpsc::UnboundedReceiver<Departing>,
-) {
-    while let Some((message, arrived)) = departing.recv().await {
-        if timeout(NOTIFICATION, shared.deliver(&message))
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                method = message.method(),
-                "a notification did not arrive in time"
-            );
-        }
-        if let Some(arrived) = arrived {
-            let _ = arrived.send(());
-        }
-    }
-}
-
-impl Shared {
-    /// Delivers what wants no answer: a notification, or a response to the server. Where its session
-    /// is gone, whoever waited for it is gone too.
-    async fn deliver(&self, message: &Message) {
-        let headers = match (message.version(), self.sessions.current()) {
-            (Some(version), _) => headers::of_message(message, &version),
-            (None, Some(session)) => session.headers(Some(message)),
-            (None, None) => reqwest::header::HeaderMap::new(),
-        };
-        let problem = match self.remote.post(message.text(), headers).await {
-            Ok(response) if response.status().is_success() => return,
-            Ok(response) => {
-                let refusal = Refusal::of(response).await;
-                self.refusal(&refusal).await.words().to_owned()
-            }
-            Err(error) => causes(&error),
-        };
-        tracing::warn!(
-            method = message.method(),
-            problem,
-            "the MCP server did not take a message"
-        );
-    }
 }
 
 fn is_json(text: &str) -> bool {

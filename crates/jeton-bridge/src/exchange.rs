@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Response;
 use reqwest::header::HeaderMap;
-use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -76,6 +76,7 @@ impl Exchange {
 
     /// Does it; the answer, or why there is none, goes to the host.
     pub(crate) async fn run(mut self) {
+        self.wait_for_handshake().await;
         while let Err(failure) = self.answer().await {
             if self.is_subscription() && self.was_subscribed && !failure.is_final {
                 tracing::info!(problem = failure.words(), "subscribing again");
@@ -95,11 +96,20 @@ impl Exchange {
         }
     }
 
+    /// What the host sends while it opens a session is sent in that session.
+    async fn wait_for_handshake(&mut self) {
+        if self.version.is_none() && !self.opens_session() {
+            self.shared.sessions.ready().await;
+        }
+        self.deadline = Instant::now() + self.shared.wait;
+    }
+
     async fn answer(&mut self) -> Result<(), Failure> {
         loop {
-            let session = match self.version {
-                Some(_) => None,
-                None => self.shared.sessions.ready().await,
+            let session = if self.version.is_some() || self.opens_session() {
+                None
+            } else {
+                self.shared.sessions.ready().await
             };
             let headers = self.headers(session.as_deref());
             let sent = self.shared.remote.post(self.message.text(), headers).await;
@@ -137,6 +147,10 @@ impl Exchange {
                 Ok(Answer::Refused(refusal)) => self.refused(&refusal, session.as_ref()).await?,
             }
         }
+    }
+
+    fn opens_session(&self) -> bool {
+        self.message.method() == Some("initialize")
     }
 
     fn is_subscription(&self) -> bool {
@@ -192,19 +206,14 @@ impl Exchange {
             return Ok(());
         }
         let failure = self.shared.refusal(refusal).await;
-        match refusal.status {
-            StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => {
-                // Whoever answers so may have begun with it, or have passed it on.
-                if let Some(pause) = refusal.retry_after {
-                    self.pause = self.pause.max(pause);
-                }
-                self.again_or(failure).await
-            }
-            _ => Err(failure),
+        if !refusal.is_busy() {
+            return Err(failure);
         }
+        // Whoever answers so may have begun with it, or have passed it on.
+        if let Some(pause) = refusal.retry_after {
+            self.pause = self.pause.max(pause);
+        }
+        self.again_or(failure).await
     }
 
     /// Passes a message on to the host; says whether it was the answer.

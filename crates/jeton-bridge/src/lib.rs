@@ -13,7 +13,7 @@
 //! - `remote`: one message over HTTP; `answer` and `events`: what comes back.
 //! - `session`: the session of a revision before 2026-07-28, and how it is opened anew.
 //! - `exchange`: a request until it is answered; `resumption`: its stream after a break.
-//! - `listening`: what the server sends unasked.
+//! - `delivery`: what wants no answer; `listening`: what the server sends unasked.
 //! - `in_flight`: requests under way, to be cancelled.
 //! - `failure`: what the host is told where there is no answer.
 //! - `bridge`: the whole.
@@ -21,13 +21,14 @@
 mod answer;
 mod bridge;
 mod capabilities;
+mod delivery;
 mod events;
 mod exchange;
 mod failure;
 mod headers;
+mod id;
 mod in_flight;
 mod listening;
-mod id;
 mod message;
 mod remote;
 mod resumption;

@@ -74,12 +74,31 @@ struct State {
     count: u64,
 }
 
+/// How far the host's handshake has come.
+#[derive(Debug, Clone, Copy)]
+struct Handshake {
+    /// How many `initialize` wait for their answer.
+    opening: usize,
+    /// Whether `notifications/initialized` has arrived, or has not been sent.
+    greeted: bool,
+}
+
+/// An `initialize` that waits for its answer, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Opening(Arc<watch::Sender<Handshake>>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0
+            .send_modify(|handshake| handshake.opening = handshake.opening.saturating_sub(1));
+    }
+}
+
 /// The session of now, if any, and what opens one.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     state: Mutex<State>,
-    /// Whether requests may go: not between `initialize` and `notifications/initialized`.
-    greeted: watch::Sender<bool>,
+    handshake: Arc<watch::Sender<Handshake>>,
     /// Held by whoever opens one anew.
     pub(crate) renewing: tokio::sync::Mutex<()>,
 }
@@ -88,7 +107,10 @@ impl Default for Sessions {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
-            greeted: watch::Sender::new(true),
+            handshake: Arc::new(watch::Sender::new(Handshake {
+                opening: 0,
+                greeted: true,
+            })),
             renewing: tokio::sync::Mutex::default(),
         }
     }
@@ -109,11 +131,15 @@ impl Sessions {
         current.is_some_and(|current| current.number == session.number)
     }
 
-    /// The host begins anew with this `initialize`.
-    pub(crate) fn begin(&self, initialize: &Message) {
+    /// The host begins anew with this `initialize`. What it sends after it waits until the answer is
+    /// there, or no longer waited for.
+    pub(crate) fn begin(&self, initialize: &Message) -> Opening {
         let mut state = self.state();
         state.current = None;
         state.initialize = Some(initialize.clone());
+        self.handshake
+            .send_modify(|handshake| handshake.opening += 1);
+        Opening(Arc::clone(&self.handshake))
     }
 
     /// The `initialize` that opens a session.
@@ -148,13 +174,24 @@ impl Sessions {
 
     /// `notifications/initialized` is on its way, or has arrived.
     pub(crate) fn set_greeted(&self, greeted: bool) {
-        self.greeted.send_replace(greeted);
+        self.handshake
+            .send_modify(|handshake| handshake.greeted = greeted);
     }
 
     /// The session to send a request in, once it may be sent.
     pub(crate) async fn ready(&self) -> Option<Arc<Session>> {
-        // The sender is here, so that waiting does not fail.
-        let _ = self.greeted.subscribe().wait_for(|greeted| *greeted).await;
+        self.wait_for(|handshake| handshake.opening == 0 && handshake.greeted)
+            .await;
         self.current()
+    }
+
+    /// Waits until no `initialize` waits for its answer.
+    pub(crate) async fn opened(&self) {
+        self.wait_for(|handshake| handshake.opening == 0).await;
+    }
+
+    async fn wait_for(&self, reached: impl Fn(&Handshake) -> bool) {
+        // The sender is here, so that waiting does not fail.
+        let _ = self.handshake.subscribe().wait_for(reached).await;
     }
 }

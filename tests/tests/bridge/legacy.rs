@@ -7,6 +7,7 @@ use axum::response::Response;
 use jeton_tests::eventually;
 use serde_json::{Value, json};
 
+use crate::host::initialize;
 use crate::remote::{Asked, Feed, Remote, document, events, status};
 
 /// A server with sessions, which are numbered; those before `valid` are unknown to it.
@@ -55,12 +56,12 @@ impl Sessions {
     }
 
     /// All sessions so far are unknown from now on.
-    fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.valid
             .store(self.opened.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    async fn stream(&self, number: usize) -> Feed {
+    pub(crate) async fn stream(&self, number: usize) -> Feed {
         eventually("it listens", async || {
             self.streams.lock().unwrap().len() > number
         })
@@ -381,4 +382,122 @@ async fn a_server_without_sessions_or_a_stream_is_served_as_well() {
     host.hang_up();
     assert_eq!(host.ended().await.code, Some(0));
     assert!(remote.asked().iter().all(|asked| asked.verb != "DELETE"));
+}
+
+/// A host that does not wait for answers before it writes on.
+#[tokio::test]
+async fn a_handshake_that_is_written_at_once_arrives_in_its_order() {
+    let sessions = Sessions::default();
+    let remote = {
+        let sessions = sessions.clone();
+        Remote::start(move |asked| {
+            let sessions = sessions.clone();
+            async move {
+                if asked.method() == "initialize" {
+                    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                }
+                sessions
+                    .answer(&asked)
+                    .unwrap_or_else(|| document(&asked.result(json!({}))))
+            }
+        })
+        .await
+    };
+    let mut host = remote.host();
+    host.send(initialize()).await;
+    host.send(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
+        .await;
+    host.send(call(1)).await;
+    for id in 0..2 {
+        let answer = host.next().await;
+        assert_eq!(answer["id"], id, "{answer}");
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    let posted: Vec<_> = remote
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.verb == "POST")
+        .collect();
+    let session = Some("session-0");
+    for (asked, (method, id)) in posted.iter().zip([
+        ("initialize", None),
+        ("notifications/initialized", session),
+        ("tools/call", session),
+    ]) {
+        assert_eq!(
+            (asked.method(), asked.header("mcp-session-id")),
+            (method, id)
+        );
+    }
+    // What is told last arrives, too.
+    host.send(json!({ "jsonrpc": "2.0", "method": "notifications/progress" }))
+        .await;
+    host.hang_up();
+    assert_eq!(host.ended().await.code, Some(0));
+    assert_eq!(remote.asked_for("notifications/progress").len(), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_the_handshake_reaches_a_busy_server() {
+    for busy in [429, 502, 503, 504] {
+        let sessions = Sessions::default();
+        let tries = Arc::new(AtomicUsize::new(0));
+        let remote = {
+            let (sessions, tries) = (sessions.clone(), Arc::clone(&tries));
+            Remote::start(move |asked| {
+                let first = asked.method() == "notifications/initialized"
+                    && tries.fetch_add(1, Ordering::SeqCst) == 0;
+                let early = asked.method() == "tools/call" && tries.load(Ordering::SeqCst) < 2;
+                let answer = match sessions.answer(&asked) {
+                    _ if first => status(busy),
+                    _ if early => status(400),
+                    Some(answer) => answer,
+                    None => document(&asked.result(json!({}))),
+                };
+                async move { answer }
+            })
+            .await
+        };
+        let mut host = remote.host();
+        host.initialize().await;
+        let answer = host.ask(call(1)).await;
+        assert!(answer["result"].is_object(), "{busy}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_reaches_a_server_that_was_busy_or_away() {
+    let sessions = Sessions::default();
+    let is_busy = Arc::new(AtomicUsize::new(1));
+    let mut remote = {
+        let (sessions, is_busy) = (sessions.clone(), Arc::clone(&is_busy));
+        Remote::start(move |asked| {
+            let answer =
+                if asked.body["result"].is_object() && is_busy.swap(0, Ordering::SeqCst) == 1 {
+                    status(503)
+                } else {
+                    sessions.answer(&asked).unwrap()
+                };
+            async move { answer }
+        })
+        .await
+    };
+    let mut host = remote.host();
+    host.initialize().await;
+    sessions.stream(0).await;
+    let arrived = |remote: &Remote, id: &str| {
+        let all = remote.asked();
+        all.iter().filter(|asked| asked.body["id"] == id).count()
+    };
+    host.send(json!({ "jsonrpc": "2.0", "id": "busy", "result": {} }))
+        .await;
+    eventually("it is sent again", async || arrived(&remote, "busy") == 2).await;
+    remote.stop().await;
+    host.send(json!({ "jsonrpc": "2.0", "id": "away", "result": {} }))
+        .await;
+    // It is known to be on its way once the host's next line is answered, which needs no server.
+    host.write("{}").await;
+    assert_eq!(host.next().await["error"]["code"], -32600);
+    remote.restart().await;
+    eventually("it arrives", async || arrived(&remote, "away") == 1).await;
 }
