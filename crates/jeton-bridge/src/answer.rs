@@ -7,13 +7,28 @@ use jeton_core::Challenge;
 use jeton_jose::{BodyError, HttpError, bearer_challenge, read_body};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
+use serde_json::Value;
 
 use crate::events::{Event, Events, MAX_MESSAGE, TooLarge};
+use crate::id::Id;
+use crate::message::Message;
 
 /// The longest explanation read, in bytes.
 const MAX_EXPLANATION: usize = 64 * 1024;
 /// The longest pause that a server is granted.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What servers say with 400 to a session that they do not know: the SDKs for TypeScript and Python,
+/// and their examples, which many servers are made from.
+const UNKNOWN_SESSION: [&str; 7] = [
+    "Bad Request: Server not initialized",
+    "Bad Request: Mcp-Session-Id header is required",
+    "Bad Request: No valid session ID provided",
+    "Bad Request: No valid session ID",
+    "Bad Request: Missing session ID",
+    "Invalid or missing session ID",
+    "Session not found",
+];
 
 /// An answer.
 #[derive(Debug)]
@@ -111,11 +126,32 @@ impl Refusal {
     }
 
     /// Whether it says that the session it was asked in is no more: 404, or what servers say with
-    /// 400 that do not keep to that.
-    pub(crate) fn is_of_session(&self) -> bool {
-        self.status == StatusCode::NOT_FOUND
-            || (self.status == StatusCode::BAD_REQUEST
-                && self.body.to_ascii_lowercase().contains("session"))
+    /// 400 that do not keep to that. An error with the ID of `request` is its answer, and no word on
+    /// the session.
+    pub(crate) fn is_of_session(&self, request: Option<&Id>) -> bool {
+        let is_answer = request.is_some_and(|id| self.is_answer_to(id));
+        match self.status {
+            StatusCode::NOT_FOUND => !is_answer || self.names_unknown_session(),
+            StatusCode::BAD_REQUEST => !is_answer && self.names_unknown_session(),
+            _ => false,
+        }
+    }
+
+    fn is_answer_to(&self, request: &Id) -> bool {
+        let answer = Message::read(&self.body);
+        answer.is_some_and(|answer| answer.id() == Some(request) && answer.answers(request))
+    }
+
+    fn names_unknown_session(&self) -> bool {
+        let document: Option<Value> = serde_json::from_str(&self.body).ok();
+        let error = document.as_ref().and_then(|document| document.get("error"));
+        let words = error
+            .and_then(|error| error.get("message").unwrap_or(error).as_str())
+            .unwrap_or(&self.body)
+            .trim();
+        UNKNOWN_SESSION
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(words))
     }
 
     /// Whether the same may be taken in a moment.
@@ -174,5 +210,51 @@ impl EventStream {
     /// What is needed to go on.
     pub(crate) fn into_events(self) -> Events {
         self.events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, body: &str) -> Refusal {
+        Refusal {
+            status: StatusCode::from_u16(status).unwrap(),
+            challenge: None,
+            retry_after: None,
+            body: body.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_session_is_gone_by_404_or_by_the_words_of_the_sdks() {
+        let request = Message::read(r#"{"id":1,"method":"a"}"#).unwrap();
+        let error = |id: &str, words: &str| {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32000,"message":"{words}"}}}}"#
+            )
+        };
+        let known = "Bad Request: No valid session ID provided";
+        for (status, body, expected) in [
+            (404, String::new(), true),
+            (404, error("null", "Session not found"), true),
+            (404, error("1", "Session not found"), true),
+            (404, error("1", "no such method"), false),
+            (400, known.to_owned(), true),
+            (400, error("null", known), true),
+            (400, error("\"server-error\"", known), true),
+            (400, format!(r#"{{"error":"{known}"}}"#), true),
+            (400, error("1", known), false),
+            (400, error("null", "no chat session named x"), false),
+            (400, "invalid session data".to_owned(), false),
+            (500, known.to_owned(), false),
+        ] {
+            let refusal = refusal(status, &body);
+            assert_eq!(
+                refusal.is_of_session(request.id()),
+                expected,
+                "{status} {body}"
+            );
+        }
     }
 }

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Response;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::answer::{Answer, Broken, EventStream, Refusal};
 use crate::bridge::Shared;
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::headers::{self, SESSION};
 use crate::id::Id;
 use crate::message::Message;
@@ -191,7 +190,7 @@ impl Exchange {
         session: Option<&Arc<Session>>,
     ) -> Result<(), Failure> {
         if let Some(session) = session.filter(|session| session.has_id())
-            && refusal.is_of_session()
+            && refusal.is_of_session(Some(&self.id))
             && !self.has_new_session
         {
             // It was refused before anything was done, so it can be sent again.
@@ -349,80 +348,5 @@ impl Shared {
         let token = tokens.token().await.ok();
         let has = token.as_ref().and_then(|token| token.scope());
         Failure::of_refusal(refusal, tokens, has)
-    }
-
-    /// Opens a session in place of `old`, which the server no longer knows, and tells the host that
-    /// the lists may be others.
-    pub(crate) async fn renew(self: &Arc<Self>, old: &Session) -> Result<(), Failure> {
-        let _turn = self.sessions.renewing.lock().await;
-        if !self.sessions.is_current(old) {
-            return Ok(());
-        }
-        let gone = || {
-            Failure::new(
-                Reason::Interrupted,
-                "The session is gone, and nothing is known to open another with.",
-            )
-        };
-        let initialize = self.sessions.initialize().ok_or_else(gone)?;
-        let sent = self.remote.post(initialize.text(), HeaderMap::new()).await;
-        let response = sent.map_err(|error| Failure::of_agent(&error, self.remote.tokens()))?;
-        let id = response.headers().get(SESSION).cloned();
-        let answer = self.answer_to(&initialize, response).await?;
-        let session = self.sessions.open(id, &answer).ok_or_else(|| {
-            Failure::new(
-                Reason::Refused,
-                format!(
-                    "The MCP server at {} ended the session and opens no other: {}",
-                    self.url(),
-                    answer.text()
-                ),
-            )
-        })?;
-        tracing::info!("the MCP server ended the session; another one is open");
-        let greeting = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        if let Err(error) = self.remote.post(greeting, session.headers(None)).await {
-            return Err(Failure::of_agent(&error, self.remote.tokens()));
-        }
-        for list in &session.listed {
-            self.tell(&format!("notifications/{list}/list_changed"), json!({}))
-                .await;
-        }
-        // Last, because it ends the task that listened before, which may be this one.
-        self.start_listening(session);
-        Ok(())
-    }
-
-    /// The message in `response` that answers `request`.
-    async fn answer_to(&self, request: &Message, response: Response) -> Result<Message, Failure> {
-        let url = self.url();
-        let crate::message::Kind::Request { id, .. } = request.kind() else {
-            return Err(Failure::unanswered(url));
-        };
-        let text = match Answer::of(response).await {
-            Err(broken) => return Err(Failure::of_broken(&broken, url)),
-            Ok(Answer::Nothing) => return Err(Failure::unanswered(url)),
-            Ok(Answer::Refused(refusal)) => return Err(self.refusal(&refusal).await),
-            Ok(Answer::Document(text)) => text,
-            Ok(Answer::Stream(mut stream)) => loop {
-                match stream.next().await {
-                    Ok(Some(event)) if event.is_message() => break event.data,
-                    Ok(Some(_)) => {}
-                    Ok(None) => return Err(Failure::unanswered(url)),
-                    Err(broken) => return Err(Failure::of_broken(&broken, url)),
-                }
-            },
-        };
-        Message::read(&text)
-            .filter(|message| message.answers(id))
-            .ok_or_else(|| Failure::not_mcp(url, &text))
-    }
-
-    /// Tells the host something that the server did not say itself.
-    pub(crate) async fn tell(&self, method: &str, params: Value) {
-        let text = json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string();
-        if let Some(message) = Message::read(&text) {
-            self.host.send(&message).await;
-        }
     }
 }

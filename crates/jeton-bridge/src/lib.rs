@@ -11,7 +11,7 @@
 //! - `stdio`: lines in, lines out.
 //! - `headers`, `tool_headers`, `capabilities`: what the remote wants beside the message.
 //! - `remote`: one message over HTTP; `answer` and `events`: what comes back.
-//! - `session`: the session of a revision before 2026-07-28, and how it is opened anew.
+//! - `session`: the session of a revision before 2026-07-28; `renewal`: how it is opened anew.
 //! - `exchange`: a request until it is answered; `resumption`: its stream after a break.
 //! - `delivery`: what wants no answer; `listening`: what the server sends unasked.
 //! - `in_flight`: requests under way, to be cancelled.
@@ -31,6 +31,7 @@ mod in_flight;
 mod listening;
 mod message;
 mod remote;
+mod renewal;
 mod resumption;
 mod session;
 mod stdio;

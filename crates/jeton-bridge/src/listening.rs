@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use crate::answer::{Broken, EventStream, Refusal, is_stream};
 use crate::bridge::{Shared, spawn};
@@ -18,6 +18,10 @@ use crate::session::Session;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long no other session is opened because of the stream after one was: a server that forgets
+/// each session would be given new ones without end.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
 
 /// The task that listens; it ends with this.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ impl Shared {
 async fn listen(shared: Arc<Shared>, session: Arc<Session>) {
     let mut events = Events::default();
     let mut pause = FIRST_PAUSE;
+    // Where there never was one, 404 is what servers answer that have no such route.
+    let mut has_streamed = false;
     loop {
         let last = events.last_id().map(str::to_owned);
         let asked = shared
@@ -52,6 +58,7 @@ async fn listen(shared: Arc<Shared>, session: Arc<Session>) {
             .await;
         match asked {
             Ok(response) if response.status().is_success() && is_stream(response.headers()) => {
+                has_streamed = true;
                 let stream = EventStream::new(response, events.resumed());
                 let (came, rest) = pass_on(&shared, stream).await;
                 events = rest;
@@ -61,7 +68,10 @@ async fn listen(shared: Arc<Shared>, session: Arc<Session>) {
             }
             Ok(response) => {
                 let refusal = Refusal::of(response).await;
-                if refusal.is_of_session() && session.has_id() {
+                if has_streamed && refusal.is_of_session(None) && session.has_id() {
+                    if let Some(renewed_at) = shared.sessions.renewed_at() {
+                        sleep_until(renewed_at + RENEWAL_PAUSE).await;
+                    }
                     // Whoever is first opens another session, and another task listens there.
                     match shared.renew(&session).await {
                         Ok(()) => return,

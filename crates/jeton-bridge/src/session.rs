@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::headers::{self, SESSION, VERSION};
 use crate::message::Message;
@@ -72,6 +73,8 @@ struct State {
     current: Option<Arc<Session>>,
     initialize: Option<Message>,
     count: u64,
+    /// When a session was last opened in place of one that was gone.
+    renewed_at: Option<Instant>,
 }
 
 /// How far the host's handshake has come.
@@ -147,8 +150,9 @@ impl Sessions {
         self.state().initialize.clone()
     }
 
-    /// The server answered `initialize` with `answer` and this session ID; nothing where it refused.
-    pub(crate) fn open(&self, id: Option<HeaderValue>, answer: &Message) -> Option<Arc<Session>> {
+    /// The session that the server opened with this ID and `answer` to `initialize`; nothing where it
+    /// refused. It is not the one of now yet.
+    pub(crate) fn read(&self, id: Option<HeaderValue>, answer: &Message) -> Option<Arc<Session>> {
         let result: InitializeResult = serde_json::from_str(answer.result()?).ok()?;
         let lists = [
             ("tools", result.capabilities.tools),
@@ -162,14 +166,39 @@ impl Sessions {
             .collect();
         let mut state = self.state();
         state.count += 1;
-        let session = Arc::new(Session {
+        Some(Arc::new(Session {
             id,
             version: result.version,
             number: state.count,
             listed,
-        });
-        state.current = Some(Arc::clone(&session));
-        Some(session)
+        }))
+    }
+
+    /// The host's own `initialize` opened a session with this ID and `answer`.
+    pub(crate) fn open(&self, id: Option<HeaderValue>, answer: &Message) {
+        let session = self.read(id, answer);
+        if session.is_some() {
+            self.state().current = session;
+        }
+    }
+
+    /// `session` takes the place of `old`. Says whether it did: not where the host has begun anew.
+    pub(crate) fn replace(&self, old: &Session, session: &Arc<Session>) -> bool {
+        let mut state = self.state();
+        let is_current = state
+            .current
+            .as_ref()
+            .is_some_and(|current| current.number == old.number);
+        if is_current {
+            state.current = Some(Arc::clone(session));
+            state.renewed_at = Some(Instant::now());
+        }
+        is_current
+    }
+
+    /// When a session was last opened in place of another.
+    pub(crate) fn renewed_at(&self) -> Option<Instant> {
+        self.state().renewed_at
     }
 
     /// `notifications/initialized` is on its way, or has arrived.

@@ -6,6 +6,7 @@ mod insecure_http;
 mod legacy;
 mod pages;
 mod remote;
+mod renewal;
 mod sdks;
 mod stateless;
 mod streams;
