@@ -348,3 +348,154 @@ async fn aliases_implications_and_the_default_server_are_applied_and_again_chang
     assert_ne!(default().await, id("Mail").as_str());
     assert_eq!(world.changes(&changed, &[]).await, [""; 0]);
 }
+
+/// MCP servers as a file declares them: name, URL and aliases.
+fn servers(declared: &[(&str, &str, &[&str])]) -> String {
+    let servers: Vec<_> = declared
+        .iter()
+        .map(|(name, url, aliases)| {
+            json!({ "name": name, "url": url, "aliases": aliases, "scopes": { "r": null } })
+        })
+        .collect();
+    json!({ "mcp_servers": servers }).to_string()
+}
+
+const A: &str = "https://a.test/mcp";
+const B: &str = "https://b.test/mcp";
+const C: &str = "https://c.test/mcp";
+
+impl World {
+    /// What is registered: the ID, URL and aliases by name.
+    async fn registered(&self) -> std::collections::BTreeMap<String, Value> {
+        let servers = self.jeton.json(&["mcp-server", "list"]).await;
+        let servers = servers.as_array().unwrap().iter();
+        servers
+            .map(|server| (server["name"].as_str().unwrap().to_owned(), server.clone()))
+            .collect()
+    }
+
+    /// Applies, again without effect, and gives what is registered.
+    async fn settled(
+        &self,
+        text: &str,
+        more: &[&str],
+    ) -> std::collections::BTreeMap<String, Value> {
+        self.changes(text, more).await;
+        assert_eq!(self.changes(text, more).await, [""; 0], "again");
+        self.registered().await
+    }
+}
+
+#[tokio::test]
+async fn an_alias_that_becomes_a_server_of_its_own_leaves_the_one_that_had_it() {
+    for reversed in [false, true] {
+        let world = World::new().await;
+        let before = world.settled(&servers(&[("Billing", A, &[B])]), &[]).await;
+        let mut split: [(&str, &str, &[&str]); 2] = [("Billing", A, &[]), ("Ledger", B, &[])];
+        if reversed {
+            split.reverse();
+        }
+        let after = world.settled(&servers(&split), &[]).await;
+        assert_eq!(after.len(), 2, "{after:?}");
+        assert_eq!(after["Billing"]["id"], before["Billing"]["id"]);
+        assert_eq!(after["Billing"]["url"], A);
+        assert_eq!(after["Billing"]["aliases"], json!([]));
+        assert_eq!(after["Ledger"]["url"], B);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_moved_keeps_its_registration_before_one_that_takes_its_alias() {
+    let world = World::new().await;
+    let before = world.settled(&servers(&[("Billing", A, &[B])]), &[]).await;
+    let after = world
+        .settled(&servers(&[("Ledger", B, &[]), ("Billing", C, &[])]), &[])
+        .await;
+    assert_eq!(after["Billing"]["id"], before["Billing"]["id"]);
+    assert_eq!(after["Billing"]["url"], C);
+    assert_eq!(after["Ledger"]["url"], B);
+    // Renamed, with its URL as alias of its new one.
+    let file = servers(&[("Books", "https://d.test/mcp", &[B]), ("Billing", C, &[])]);
+    let renamed = world.settled(&file, &[]).await;
+    assert_eq!(renamed["Books"]["id"], after["Ledger"]["id"]);
+}
+
+#[tokio::test]
+async fn two_servers_that_could_be_one_are_refused() {
+    let world = World::new().await;
+    world.settled(&servers(&[("Billing", A, &[B])]), &[]).await;
+    let before = world.registered().await;
+    let file = servers(&[("One", C, &[A]), ("Two", B, &[])]);
+    let (done, words, _) = world.apply(&file, &[]).await;
+    assert!(
+        !done && words.contains("One") && words.contains("Two"),
+        "{words}"
+    );
+    assert_eq!(world.registered().await, before);
+    // The other way around: one that could be two.
+    world
+        .settled(&servers(&[("Billing", A, &[]), ("Ledger", B, &[])]), &[])
+        .await;
+    let before = world.registered().await;
+    let (done, words, _) = world
+        .apply(&servers(&[("All", C, &[A, B])]), &["--prune"])
+        .await;
+    let ids = [&before["Billing"]["id"], &before["Ledger"]["id"]];
+    assert!(
+        !done && ids.iter().all(|id| words.contains(id.as_str().unwrap())),
+        "{words}"
+    );
+    assert_eq!(world.registered().await, before);
+}
+
+#[tokio::test]
+async fn urls_are_left_before_they_are_taken() {
+    let world = World::new().await;
+    let (x, y) = ("https://x.test/mcp", "https://y.test/mcp");
+    let before = world
+        .settled(&servers(&[("A", A, &[x]), ("B", B, &[y])]), &[])
+        .await;
+    // Those that take stand first; in the second, each takes from the other.
+    for (a, b) in [
+        (&[][..], &[x, y][..]),
+        (&[x, y], &[]),
+        (&[x], &[y]),
+        (&[y], &[x]),
+    ] {
+        let after = world
+            .settled(&servers(&[("B", B, b), ("A", A, a)]), &[])
+            .await;
+        for (name, aliases) in [("A", a), ("B", b)] {
+            assert_eq!(after[name]["id"], before[name]["id"]);
+            assert_eq!(after[name]["aliases"], json!(aliases), "{name}");
+        }
+    }
+    // A new server takes from one that stands behind it.
+    let file = servers(&[("C", C, &[y]), ("B", B, &[x]), ("A", A, &[])]);
+    let after = world.settled(&file, &[]).await;
+    assert_eq!(after["C"]["aliases"], json!([y]));
+}
+
+#[tokio::test]
+async fn a_server_takes_the_urls_of_one_that_is_pruned_and_of_no_other() {
+    let world = World::new().await;
+    let text = servers(&[("A", A, &[]), ("B", B, &["https://b.internal/mcp"])]);
+    let before = world.settled(&text, &[]).await;
+    let operator = world.jeton.operator().await;
+    let client = operator
+        .client(before["A"]["id"].as_str().unwrap(), &["r"])
+        .await;
+    let merged = servers(&[("C", C, &["https://b.internal/mcp"]), ("A", A, &[B])]);
+    let clients = r#""clients": [{"name": "agent", "grants": [{"mcp_server": "A"}]}]"#;
+    let merged = format!("{}, {clients}}}", merged.strip_suffix('}').unwrap());
+    let (done, words, _) = world.apply(&merged, &[]).await;
+    assert!(!done && words.contains("--prune"), "{words}");
+    assert_eq!(world.registered().await, before, "nothing is half done");
+    let after = world.settled(&merged, &["--prune"]).await;
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert_eq!(after["A"]["id"], before["A"]["id"]);
+    assert_eq!(after["A"]["aliases"], json!([B]));
+    assert_eq!(after["C"]["aliases"], json!(["https://b.internal/mcp"]));
+    let answer = client.ask(&world.jeton.url, &[("resource", B)]).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}

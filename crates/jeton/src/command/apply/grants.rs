@@ -6,10 +6,10 @@ use anyhow::bail;
 use jeton_core::ResourceUri;
 use serde_json::Value;
 
-use super::declaration::{Declaration, DeclaredClient, DeclaredGrant, DeclaredServer};
+use super::declaration::{DeclaredClient, DeclaredGrant, DeclaredServer};
 use super::document::{ids, is_system, text};
 use super::present::Present;
-use super::servers::find_server;
+use super::server_steps::Context;
 use super::step::{Action, Step, Target};
 use crate::admin::Seen;
 use crate::output::cell;
@@ -23,14 +23,10 @@ pub(super) struct Granted {
 }
 
 /// The grants that are declared for a client, each on an MCP server of its own.
-pub(super) fn all(
-    declared: &Declaration,
-    present: &Present,
-    client: &DeclaredClient,
-) -> anyhow::Result<Vec<Granted>> {
+pub(super) fn all(context: &Context<'_>, client: &DeclaredClient) -> anyhow::Result<Vec<Granted>> {
     let mut grants: Vec<Granted> = Vec::new();
     for grant in &client.grants {
-        let granted = granted(declared, present, client, grant)?;
+        let granted = granted(context, client, grant)?;
         if let Some(twice) = grants.iter().find(|other| other.target == granted.target) {
             bail!(
                 "the client {} has two grants on one MCP server, which they name {:?} and {:?}; make it one grant with all scopes",
@@ -46,15 +42,14 @@ pub(super) fn all(
 
 /// What a declared grant means.
 fn granted(
-    declared: &Declaration,
-    present: &Present,
+    context: &Context<'_>,
     client: &DeclaredClient,
     grant: &DeclaredGrant,
 ) -> anyhow::Result<Granted> {
     let named = grant.mcp_server.as_str();
-    let (target, defined) = match find(declared, present, client, named)? {
+    let (target, defined) = match find(context, client, named)? {
         Found::Declared(server) => (
-            declared_target(declared, present, server)?,
+            declared_target(context, server),
             server.scopes.keys().cloned().collect(),
         ),
         Found::Registered(found) => {
@@ -91,11 +86,13 @@ enum Found<'a> {
 /// By name or URL in the file; else by ID, name or URL among those that are registered. A name that several
 /// have chooses none of them.
 fn find<'a>(
-    declared: &'a Declaration,
-    present: &'a Present,
+    context: &Context<'a>,
     client: &DeclaredClient,
     named: &str,
 ) -> anyhow::Result<Found<'a>> {
+    let Context {
+        declared, present, ..
+    } = *context;
     if let Some(server) = declared.server(named) {
         return Ok(Found::Declared(server));
     }
@@ -126,16 +123,15 @@ fn find<'a>(
 
 /// The MCP server that is declared as a client's default: that of one of its grants.
 pub(super) fn default_of(
-    declared: &Declaration,
-    present: &Present,
+    context: &Context<'_>,
     client: &DeclaredClient,
     grants: &[Granted],
 ) -> anyhow::Result<Option<Target>> {
     let Some(named) = &client.default_mcp_server else {
         return Ok(None);
     };
-    let target = match find(declared, present, client, named)? {
-        Found::Declared(server) => declared_target(declared, present, server)?,
+    let target = match find(context, client, named)? {
+        Found::Declared(server) => declared_target(context, server),
         Found::Registered(found) => Target::Id(cell(found, "id")),
     };
     if grants.iter().all(|grant| grant.target != target) {
@@ -180,15 +176,11 @@ pub(super) fn set_default(
     ))
 }
 
-fn declared_target(
-    declared: &Declaration,
-    present: &Present,
-    server: &DeclaredServer,
-) -> anyhow::Result<Target> {
-    Ok(match find_server(present, declared, server)? {
+fn declared_target(context: &Context<'_>, server: &DeclaredServer) -> Target {
+    match context.matches.of(server) {
         Some(found) => Target::Id(cell(found, "id")),
         None => Target::New(server.name.to_string()),
-    })
+    }
 }
 
 /// The grants that a client has: by the MCP server's ID the scopes, and the version.

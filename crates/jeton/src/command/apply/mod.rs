@@ -5,9 +5,11 @@ mod declaration;
 mod difference;
 mod document;
 mod grants;
+mod matches;
 mod plan;
 mod present;
 mod scopes;
+mod server_steps;
 mod servers;
 mod step;
 mod urls;
@@ -33,8 +35,8 @@ use step::{Action, CreateClient, Target};
 
 /// Make MCP servers, scopes, clients and grants as a file declares them.
 ///
-/// MCP servers are known by their URL, or by their name where they have moved; clients by their name. What differs is shown and changed;
-/// applying again changes nothing. The secret of a new client is written once to its secret_file
+/// MCP servers are known by their URL, or by their name where they have moved, or by a URL that they keep as an alias;
+/// clients by their name. What differs is shown and changed; applying again changes nothing. The secret of a new client is written once to its secret_file
 /// (mode 0600, as {"issuer", "client_id", "client_secret"}), never into the file that is applied.
 ///
 ///   mcp_servers:
@@ -130,7 +132,7 @@ struct Applying<'a> {
     admin: &'a Admin,
     /// IDs of what was made by name: MCP servers and clients apart.
     made: HashMap<(&'static str, String), String>,
-    /// Versions of MCP servers that an earlier step changed.
+    /// Versions of MCP servers that an earlier step made or changed.
     versions: HashMap<String, Seen>,
     /// Whether the consequences are confirmed.
     yes: bool,
@@ -141,10 +143,14 @@ impl Applying<'_> {
         match action {
             Action::CreateServer { name, body } => {
                 let made = self.admin.send(Method::POST, "/mcp-servers", body).await?;
-                self.made
-                    .insert(("MCP server", name.clone()), cell(&made, "id"));
+                let id = cell(&made, "id");
+                self.versions.insert(id.clone(), Seen::of(&made));
+                self.made.insert(("MCP server", name.clone()), id);
             }
-            Action::UpdateServer { id, seen, body } => self.update_server(id, *seen, body).await?,
+            Action::UpdateServer { server, seen, body } => {
+                let id = self.id("MCP server", server)?;
+                self.update_server(&id, *seen, body).await?;
+            }
             Action::DeleteServer { id, seen } => {
                 let path = confirmed(format!("/mcp-servers/{id}"), self.yes);
                 self.admin.delete_if(*seen, &path).await?;

@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::clients::{create_client, find_client, finish_secret, update_client};
 use super::declaration::Declaration;
 use super::document::{is_system, text};
+use super::matches::Matches;
 use super::present::Present;
-use super::servers::{create_server, find_server, update_server};
+use super::server_steps::{Context, ServerSteps};
 use super::step::{Action, Step};
 use super::{grants, scopes, urls};
 use crate::admin::Seen;
@@ -19,24 +20,27 @@ pub(super) fn plan(
     present: &Present,
     prune: bool,
 ) -> anyhow::Result<Vec<Step>> {
-    let mut steps = Vec::new();
+    let matches = Matches::new(declared, present)?;
+    let context = Context {
+        declared,
+        present,
+        matches: &matches,
+        prune,
+    };
+    let mut servers = ServerSteps::default();
     // Scopes go last, when the grants are as declared.
     let mut removed_scopes = Vec::new();
-    let mut kept = BTreeSet::new();
     for server in &declared.mcp_servers {
-        match find_server(present, declared, server)? {
-            None => steps.push(create_server(server)),
-            Some(found) => {
-                kept.insert(cell(found, "id"));
-                steps.extend(update_server(server, found, (declared, present)));
-                removed_scopes.extend(scopes::removal(server, found, present));
-            }
+        servers.add(server, &context)?;
+        if let Some(found) = matches.of(server) {
+            removed_scopes.extend(scopes::removal(server, found, present));
         }
     }
+    let mut steps: Vec<_> = servers.before_clients().collect();
     let mut kept_clients = BTreeSet::new();
     for client in &declared.clients {
-        let grants = grants::all(declared, present, client)?;
-        let default = grants::default_of(declared, present, client, &grants)?;
+        let grants = grants::all(&context, client)?;
+        let default = grants::default_of(&context, client, &grants)?;
         match find_client(present, client)? {
             None => steps.extend(create_client(client, grants, default.as_ref())?),
             Some(found) => {
@@ -50,18 +54,20 @@ pub(super) fn plan(
     }
     steps.extend(removed_scopes);
     if prune {
-        steps.extend(removals(declared, present, &kept, &kept_clients));
+        steps.extend(removals(&context, &kept_clients));
     }
+    steps.extend(servers.after_pruning);
     Ok(steps)
 }
 
 /// What is there and not declared. Jeton's own admin API and who may use it stay.
-fn removals(
-    declared: &Declaration,
-    present: &Present,
-    servers: &BTreeSet<String>,
-    clients: &BTreeSet<String>,
-) -> Vec<Step> {
+fn removals(context: &Context<'_>, clients: &BTreeSet<String>) -> Vec<Step> {
+    let Context {
+        declared,
+        present,
+        matches,
+        ..
+    } = *context;
     let known: BTreeSet<_> = present
         .servers
         .iter()
@@ -89,7 +95,7 @@ fn removals(
     let mut gone_servers: Vec<_> = present
         .servers
         .iter()
-        .filter(|server| !is_system(server) && !servers.contains(&cell(server, "id")))
+        .filter(|server| !is_system(server) && matches.declared(server).is_none())
         .collect();
     // Parents first: what lies under them then opens to nobody.
     gone_servers.sort_by_key(|server| text(server, "url").len());

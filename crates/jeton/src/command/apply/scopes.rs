@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::declaration::DeclaredServer;
 use super::document::text;
 use super::present::{self, Present};
-use super::step::{Action, Step};
+use super::step::{Action, Step, Target};
 use crate::admin::Seen;
 use crate::output::cell;
 
@@ -131,7 +131,7 @@ pub(super) fn removal(server: &DeclaredServer, found: &Value, present: &Present)
     Some(Step {
         words: format!("- scopes of {}: {}", server.name, removed.join(" ")),
         action: Action::UpdateServer {
-            id: cell(found, "id"),
+            server: Target::Id(cell(found, "id")),
             seen: Seen::of(found),
             body: json!({ "remove_scopes": removed }),
         },

@@ -40,7 +40,7 @@ pub(super) enum Action {
         body: Value,
     },
     UpdateServer {
-        id: String,
+        server: Target,
         seen: Seen,
         body: Value,
     },
