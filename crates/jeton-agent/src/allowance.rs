@@ -23,18 +23,23 @@ impl Allowance {
         }
     }
 
-    /// Takes one; false where none is left in this window. A clock that went back begins a new
-    /// window, because it says nothing about how long ago the last one began.
-    pub(crate) fn take(&mut self, now: Timestamp) -> bool {
+    /// Whether one is left in this window. A clock that went back begins a new window, because it
+    /// says nothing about how long ago the last one began.
+    pub(crate) fn is_left(&mut self, now: Timestamp) -> bool {
         if now < self.since || now.since(self.since) >= self.window {
             self.since = now;
             self.used = 0;
         }
-        if self.used >= self.limit {
-            return false;
+        self.used < self.limit
+    }
+
+    /// Takes one; false where none is left in this window.
+    pub(crate) fn take(&mut self, now: Timestamp) -> bool {
+        let is_left = self.is_left(now);
+        if is_left {
+            self.used += 1;
         }
-        self.used += 1;
-        true
+        is_left
     }
 }
 

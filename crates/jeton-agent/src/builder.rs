@@ -12,6 +12,7 @@ use reqwest::redirect::Policy;
 use tokio::sync::Mutex;
 
 use crate::flight::Flight;
+use crate::left_out::LeftOut;
 use crate::mcp_url::McpUrl;
 use crate::token_source::{Inner, TokenSource};
 use crate::{AgentError, ClientCredentials};
@@ -130,6 +131,8 @@ impl TokenSourceBuilder {
             calls,
             clock: self.clock,
             current: ArcSwapOption::empty(),
+            left_out: LeftOut::default(),
+            scope_is_fixed: self.scope.is_some(),
             flight: Arc::new(Mutex::new(Flight::new(self.scope))),
         })))
     }

@@ -13,12 +13,10 @@ use crate::failure::Failure;
 use crate::token_cache::AccessToken;
 use crate::token_source::Inner;
 
-/// How often a scope is widened, or a refused token replaced, in [`WINDOW`]. A server that asks in
+/// How often a scope is widened in vain, or a refused token replaced, in [`WINDOW`]. A server that asks in
 /// circles costs no more than that.
 const LIMIT: u32 = 5;
-const WINDOW: Duration = Duration::from_secs(60);
-/// How many refused scopes are remembered.
-const MAX_REFUSED: usize = 16;
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
 /// Which scopes to ask for.
 #[derive(Debug, Clone)]
@@ -36,12 +34,9 @@ enum Wanted {
 pub(crate) struct Flight {
     discovered: Option<Arc<Discovered>>,
     wanted: Wanted,
-    /// Whether the scopes were named, and are not to be widened.
-    scope_is_fixed: bool,
+    /// Those that brought nothing new.
     widenings: Allowance,
     replacements: Allowance,
-    /// Scopes that the authorization server refused or left out, and when.
-    refused: Vec<(ScopeSet, Timestamp)>,
     failure: Option<Failure>,
 }
 
@@ -49,11 +44,9 @@ impl Flight {
     pub(crate) fn new(scope: Option<ScopeSet>) -> Self {
         Self {
             discovered: None,
-            scope_is_fixed: scope.is_some(),
             wanted: scope.map_or(Wanted::Challenged, Wanted::These),
             widenings: Allowance::new(LIMIT, WINDOW),
             replacements: Allowance::new(LIMIT, WINDOW),
-            refused: Vec::new(),
             failure: None,
         }
     }
@@ -70,7 +63,7 @@ impl Flight {
         }
         loop {
             let outcome = self.ask_in_time(inner, self.wanted.clone()).await;
-            match (&outcome, self.less()) {
+            match (&outcome, self.less(inner)) {
                 (Err(AgentError::Token(error)), Some(less))
                     if error.is_refused_with("invalid_scope") =>
                 {
@@ -83,9 +76,9 @@ impl Flight {
 
     /// What to ask for where not all that is wanted is granted: a scope that was widened once may
     /// have been taken away, and a challenge may name more than this client has.
-    fn less(&self) -> Option<Wanted> {
+    fn less(&self, inner: &Inner) -> Option<Wanted> {
         match self.wanted {
-            _ if self.scope_is_fixed => None,
+            _ if inner.scope_is_fixed => None,
             Wanted::These(_) => Some(Wanted::Challenged),
             Wanted::Challenged => {
                 let challenged = self.discovered.as_ref()?.challenged_scope();
@@ -122,47 +115,66 @@ impl Flight {
     ) -> Result<Option<Arc<AccessToken>>, AgentError> {
         let now = inner.clock.now();
         let known = had.cloned().unwrap_or_default();
-        if self.scope_is_fixed || asked.is_subset_of(&known) || self.was_refused(asked, now) {
+        if inner.scope_is_fixed || asked.is_subset_of(&known) || inner.left_out.is_in(asked, now) {
             return Ok(None);
         }
         if let Some(error) = self.failure_in_force(now) {
             return Err(error.clone());
         }
-        if !self.widenings.take(now) {
+        if !self.widenings.is_left(now) {
+            tracing::warn!(
+                url = inner.url.resource().as_given(),
+                scope = asked.summary(),
+                "the MCP server keeps asking for other scopes; no more are asked for this minute"
+            );
             return Ok(None);
         }
-        // The challenge names what the operation needs, which is beside what the token has.
+        let token = self.widen_from(inner, &known, asked).await;
+        let has = token.as_ref().ok().and_then(|token| token.scope());
+        let is_enough = has.is_some_and(|has| asked.is_subset_of(has));
+        if !is_enough || has.is_none_or(|has| !known.is_subset_of(has)) {
+            self.widenings.take(now);
+        }
+        // Sending the request again with a token that lacks it cannot help.
+        token.map(|token| is_enough.then_some(token))
+    }
+
+    /// Asks for what the token has beside what the operation needs, which is all that the challenge names; for
+    /// that alone, where something of the rest is granted no more.
+    async fn widen_from(
+        &mut self,
+        inner: &Inner,
+        known: &ScopeSet,
+        asked: &ScopeSet,
+    ) -> Result<Arc<AccessToken>, AgentError> {
         let wanted = match &self.wanted {
-            Wanted::These(before) => before.union(&known),
-            Wanted::Challenged | Wanted::Granted => known,
+            Wanted::These(before) => before.union(known),
+            Wanted::Challenged | Wanted::Granted => known.clone(),
         }
         .union(asked);
-        let outcome = self.ask_in_time(inner, Wanted::These(wanted.clone())).await;
+        let is_more = !wanted.is_subset_of(asked);
+        let mut outcome = self.ask_in_time(inner, Wanted::These(wanted)).await;
+        let mut is_alone = false;
+        if is_more
+            && let Err(AgentError::Token(error)) = &outcome
+            && error.is_refused_with("invalid_scope")
+        {
+            is_alone = true;
+            outcome = self.ask_in_time(inner, Wanted::These(asked.clone())).await;
+        }
         if let Err(AgentError::Token(error)) = &outcome
             && error.is_refusal()
         {
-            self.remember_refused(asked.clone(), now);
-            return outcome.map(Some);
+            inner.left_out.remember(asked.clone(), inner.clock.now());
+            return outcome;
         }
         let token = self.note(outcome, inner)?;
-        if token.scope().is_some_and(|has| !asked.is_subset_of(has)) {
-            // Sending the request again cannot help.
-            return Ok(None);
+        if let Some(has) = token.scope()
+            && (is_alone || asked.is_subset_of(has))
+        {
+            self.wanted = Wanted::These(has.clone());
         }
-        self.wanted = Wanted::These(token.scope().cloned().unwrap_or(wanted));
-        Ok(Some(token))
-    }
-
-    fn remember_refused(&mut self, scope: ScopeSet, now: Timestamp) {
-        self.refused.truncate(MAX_REFUSED - 1);
-        self.refused.insert(0, (scope, now));
-    }
-
-    /// Whether `asked` holds something that was refused of late.
-    fn was_refused(&self, asked: &ScopeSet, now: Timestamp) -> bool {
-        self.refused
-            .iter()
-            .any(|(scope, at)| now >= *at && now.since(*at) < WINDOW && scope.is_subset_of(asked))
+        Ok(token)
     }
 
     fn note(
@@ -230,10 +242,7 @@ impl Flight {
         let now = inner.clock.now();
         let token = Arc::new(AccessToken::new(response, scope.as_ref(), now));
         if let (Some(asked), Some(has)) = (&scope, token.scope()) {
-            let left_out = asked.difference(has);
-            if !left_out.is_empty() {
-                self.remember_refused(left_out, now);
-            }
+            inner.left_out.note(asked, has, now);
         }
         inner.current.store(Some(Arc::clone(&token)));
         Ok(token)

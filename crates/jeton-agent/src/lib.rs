@@ -43,6 +43,7 @@ mod discover;
 mod error;
 mod failure;
 mod flight;
+mod left_out;
 mod mcp_url;
 mod resource_metadata;
 mod rmcp_client;

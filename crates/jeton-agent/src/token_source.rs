@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jeton_core::{Challenge, Clock, ResourceUri};
+use jeton_core::{Challenge, Clock, ResourceUri, ScopeSet};
 use reqwest::Client;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::JoinHandle;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::failure::causes;
 use crate::flight::Flight;
+use crate::left_out::LeftOut;
 use crate::mcp_url::{McpUrl, without_query};
 use crate::token_cache::AccessToken;
 use crate::{AgentError, ClientCredentials, TokenSourceBuilder};
@@ -33,6 +34,9 @@ pub(crate) struct Inner {
     pub(crate) calls: Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) current: ArcSwapOption<AccessToken>,
+    pub(crate) left_out: LeftOut,
+    /// Whether the program named the scopes, which are not widened then.
+    pub(crate) scope_is_fixed: bool,
     pub(crate) flight: Arc<Mutex<Flight>>,
 }
 
@@ -95,7 +99,7 @@ impl TokenSource {
     /// A token with the scope that the server's `insufficient_scope` challenge asks for, beside
     /// what `insufficient` has. Nothing, where asking again cannot help: the scopes are fixed, the
     /// challenge names no scope that is missing, the authorization server refused that scope or left
-    /// it out less than a minute ago, or the scope was widened five times within a minute.
+    /// it out less than a minute ago, or five widenings within a minute brought nothing new.
     ///
     /// # Errors
     ///
@@ -110,13 +114,30 @@ impl TokenSource {
         };
         let insufficient = insufficient.clone();
         self.in_turn(|source, mut flight| async move {
-            if let Some(newer) = source.newer_than(&insufficient) {
-                return Ok(Some(newer));
+            // Another call may have widened it meanwhile, perhaps for something else.
+            let newer = source.newer_than(&insufficient);
+            let covers = |token: &AccessToken| {
+                let has = token.scope();
+                has.is_none_or(|has| asked.is_subset_of(has))
+            };
+            if let Some(newer) = newer.as_ref().filter(|newer| covers(newer)) {
+                return Ok(Some(Arc::clone(newer)));
             }
-            let had = insufficient.scope();
+            let had = newer.as_deref().unwrap_or(&insufficient).scope();
             flight.widen(&source.0, had, &asked).await
         })
         .await
+    }
+
+    /// Whether the program named the scopes, with [`TokenSourceBuilder::scope`]: they are never widened.
+    pub fn has_fixed_scope(&self) -> bool {
+        self.0.scope_is_fixed
+    }
+
+    /// Whether the authorization server refused some of `scope`, or left it out, less than a minute ago. Where it did
+    /// not, [`TokenSource::widen`] that gives nothing did not ask for it.
+    pub fn was_left_out(&self, scope: &ScopeSet) -> bool {
+        self.0.left_out.is_in(scope, self.0.clock.now())
     }
 
     /// The MCP server's URL, to the character as it was given.

@@ -278,11 +278,22 @@ fn refused(refusal: &Refusal, tokens: &TokenSource, has: Option<&ScopeSet>) -> S
         ),
         (StatusCode::FORBIDDEN, Some(wanted)) => {
             let missing = has.map_or_else(|| wanted.clone(), |has| wanted.difference(has));
+            let missing = missing.summary();
+            let advice = if tokens.has_fixed_scope() {
+                format!(
+                    "It asks for what --scope (JETON_SCOPE) names: leave that out, or add {missing}."
+                )
+            } else if tokens.was_left_out(wanted) {
+                format!("An admin of {issuer} can grant {missing}.")
+            } else {
+                format!(
+                    "{missing} is not asked for now, because asking brought nothing new of late. Try again in a minute."
+                )
+            };
             format!(
-                "The MCP server at {url} asks for the scope {} for this, and the client {id} has {}. An admin of {issuer} can grant {}.",
+                "The MCP server at {url} asks for the scope {} for this, and the client {id} has {}. {advice}",
                 wanted.summary(),
                 has.map_or_else(|| "another".to_owned(), ScopeSet::summary),
-                missing.summary()
             )
         }
         (StatusCode::FORBIDDEN, None) => format!(

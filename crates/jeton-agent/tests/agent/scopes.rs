@@ -13,26 +13,67 @@ fn scopes_asked(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_in_circles_is_answered_again_later() {
+async fn a_server_that_asks_in_vain_is_answered_again_later() {
+    let world = World::new().await;
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    world.auth.set(Mode::Refuse("invalid_scope"));
+    for step in 0..20 {
+        let wider = source.widen(&token, &wants(&format!("s{step}"))).await;
+        assert_eq!(wider.is_err(), step < 5, "{step}");
+        assert!(wider.ok().flatten().is_none());
+    }
+    // Each with what the token has, and alone.
+    assert_eq!(world.auth.token_requests().len(), 1 + 5 * 2);
+    let was_left_out = |scope: &str| source.was_left_out(&scope.parse().unwrap());
+    assert!(was_left_out("s4") && !was_left_out("s5"), "not asked for");
+    world.clock.advance(Duration::from_secs(61));
+    world.auth.set(Mode::Issue);
+    let wider = source.widen(&token, &wants("s5")).await.unwrap().unwrap();
+    assert_eq!(wider.scope().unwrap().to_string(), "a s5");
+}
+
+#[tokio::test]
+async fn each_scope_that_is_granted_can_be_had_within_a_minute() {
     let world = World::new().await;
     let source = world.source();
     let mut token = source.token().await.unwrap();
     for step in 0..20 {
-        let wider = source.widen(&token, &wants(&format!("s{step}"))).await;
-        match wider.unwrap() {
-            Some(wider) => token = wider,
-            None => assert!(step >= 5, "{step}"),
-        }
+        let scope = format!("s{step}");
+        token = source.widen(&token, &wants(&scope)).await.unwrap().unwrap();
     }
-    assert_eq!(world.auth.token_requests().len(), 6);
-    world.clock.advance(Duration::from_secs(61));
-    let wider = source
-        .widen(&token, &wants("later"))
-        .await
-        .unwrap()
-        .unwrap();
-    let scope = wider.scope().unwrap().to_string();
-    assert_eq!(scope, "a s0 s1 s2 s3 s4 later");
+    assert_eq!(token.scope().unwrap().len(), 21);
+}
+
+#[tokio::test]
+async fn calls_that_need_different_scopes_get_both() {
+    let world = World::new().await;
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    let first = source.widen(&token, &wants("b")).await.unwrap().unwrap();
+    // The other call was refused with the first token too.
+    let second = source.widen(&token, &wants("c")).await.unwrap().unwrap();
+    assert_eq!(second.scope().unwrap().to_string(), "a b c");
+    // What is there already is not asked for.
+    let third = source.widen(&first, &wants("b c")).await.unwrap().unwrap();
+    assert_eq!(third.expose(), second.expose());
+    assert_eq!(scopes_asked(&world), ["a", "a b", "a b c"]);
+}
+
+#[tokio::test]
+async fn a_scope_that_is_no_longer_granted_does_not_stop_widening() {
+    let world = World::new().await;
+    let source = world.source();
+    let token = source.token().await.unwrap();
+    let token = source.widen(&token, &wants("b")).await.unwrap().unwrap();
+    world.auth.set(Mode::RefuseScope("b"));
+    let other = source.widen(&token, &wants("c")).await.unwrap().unwrap();
+    assert_eq!(other.scope().unwrap().to_string(), "c");
+    // What was had beside it comes back when it is needed.
+    let both = source.widen(&other, &wants("a")).await.unwrap().unwrap();
+    assert_eq!(both.scope().unwrap().to_string(), "c a");
+    assert!(!source.was_left_out(&"c".parse().unwrap()));
+    assert_eq!(scopes_asked(&world), ["a", "a b", "a b c", "c", "c a"]);
 }
 
 #[tokio::test]
@@ -64,7 +105,8 @@ async fn a_scope_that_was_refused_is_not_asked_for_at_every_call() {
     for _ in 0..20 {
         assert!(source.widen(&token, &wants("b")).await.unwrap().is_none());
     }
-    assert_eq!(scopes_asked(&world), ["a", "a b"]);
+    assert!(source.was_left_out(&"b".parse().unwrap()));
+    assert_eq!(scopes_asked(&world), ["a", "a b", "b"]);
     // It takes nothing away: the token is in use, and other scopes can be had.
     assert_eq!(source.token().await.unwrap().expose(), token.expose());
     let wider = source.widen(&token, &wants("c")).await.unwrap().unwrap();
@@ -145,14 +187,19 @@ async fn what_the_first_answer_left_out_is_not_asked_for_again_either() {
             "{}/.well-known/oauth-protected-resource/mcp",
             world.mcp.origin()
         );
-        saying.challenge = Some(format!(r#"Bearer resource_metadata="{own}", scope="a b""#));
+        saying.challenge = Some(format!(
+            r#"Bearer resource_metadata="{own}", scope="a b c""#
+        ));
     });
-    world.auth.set(Mode::LeaveOut("b"));
+    world.auth.set(Mode::LeaveOut("b c"));
     let source = world.source();
     let token = source.token().await.unwrap();
     assert_eq!(token.scope().unwrap().to_string(), "a");
-    assert!(source.widen(&token, &wants("b")).await.unwrap().is_none());
-    assert_eq!(scopes_asked(&world), ["a b"]);
+    for scope in ["b", "c", "b c", "c d"] {
+        let wider = source.widen(&token, &wants(scope)).await.unwrap();
+        assert!(wider.is_none(), "{scope}");
+    }
+    assert_eq!(scopes_asked(&world), ["a b c"]);
 }
 
 #[tokio::test]

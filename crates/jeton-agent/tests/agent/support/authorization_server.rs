@@ -21,7 +21,7 @@ pub(crate) enum Mode {
     IssueAfter(Duration),
     /// With a token of a minute, whatever is asked.
     Refuse(&'static str),
-    /// As it should, without this scope.
+    /// As it should, without these scopes.
     LeaveOut(&'static str),
     /// Refuses requests for this scope.
     RefuseScope(&'static str),
@@ -122,7 +122,7 @@ async fn answer(asked: &Asked, mode: Mode) -> Response {
         Mode::LeaveOut(left_out) => {
             let kept: Vec<&str> = scope
                 .split(' ')
-                .filter(|scope| *scope != left_out)
+                .filter(|scope| left_out.split(' ').all(|left_out| left_out != *scope))
                 .collect();
             issue(Some(&kept.join(" ")))
         }
