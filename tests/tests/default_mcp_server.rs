@@ -101,7 +101,8 @@ async fn without_its_default_a_client_uses_its_only_grant_and_of_several_it_is_t
     assert_eq!(world.default().await, Value::Null);
     assert_eq!(world.audience().await, NOTES);
     world.grant(&world.todo, "todo:read").await;
-    assert_eq!(world.audience().await, TODO, "its default again");
+    assert_eq!(world.audience().await, NOTES, "what it uses stays");
+    assert_eq!(world.default().await, world.notes.as_str());
 
     let none = json!({ "default_mcp_server_id": null });
     world.operator.patch(&world.path(), none).await;

@@ -44,16 +44,15 @@ pub(super) fn check(default: McpServerId, granted: &[McpServerId]) -> Result<(),
     })
 }
 
-/// The default that a client has to get before it gets a grant on `new`, if any. A client without a default that
-/// has one grant uses that without naming it: with a second grant beside it, it would get no more tokens.
+/// The default that a client has to get before it gets another grant, if any. A client without a default that has
+/// one grant uses that without naming it: with a second grant beside it, it would get no more tokens, or tokens for
+/// the default that it once had.
 pub(super) async fn to_keep(
     app: &App,
     client: &Client,
-    new: McpServerId,
 ) -> Result<Option<McpServerId>, ServiceError> {
     let grants = app.store.grants_of_client(client.id).await?;
-    let has_default =
-        client.default_mcp_server == Some(new) || client.granted_default(&grants).is_some();
+    let has_default = client.granted_default(&grants).is_some();
     Ok(match grants.as_slice() {
         [only] if !has_default => Some(only.mcp_server_id),
         _ => None,

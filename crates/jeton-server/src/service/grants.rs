@@ -84,7 +84,7 @@ pub(crate) async fn put(
     let (begins, ends) = (had_none, grant.scopes.is_empty());
     let so_far = tokens_of(app, between).await?;
     let kept_default = match kind {
-        AuditKind::GrantCreated => default_server::to_keep(app, &client, mcp_server_id).await?,
+        AuditKind::GrantCreated => default_server::to_keep(app, &client).await?,
         _ => None,
     };
     if kept_default.is_some() {
