@@ -20,9 +20,9 @@ use crate::service::TokenPreview;
 /// What takes longer is decided again before the token leaves.
 const SLOW: Duration = Duration::from_millis(200);
 
-/// How long before its issue a token is valid already, in seconds. A verifier whose clock is behind would
-/// refuse it otherwise; some expect `nbf`, although RFC 9068 §2.2 asks for none.
-const NOT_BEFORE: i64 = 60;
+/// How long before its issue a token is valid already, in seconds. A verifier whose clock is behind, by a minute and a
+/// half for one, would refuse it otherwise; some expect `nbf`, although RFC 9068 §2.2 asks for none.
+const NOT_BEFORE: i64 = 120;
 
 /// Issues a token. Its record is durable before it is returned; without a record there is no token.
 pub(super) async fn issue(
