@@ -92,7 +92,11 @@ async fn a_token_is_revoked_by_its_owner_only() {
             json!({ "active": false })
         );
     }
-    assert_eq!(operator.audit("kind=token.revoked").await.len(), 1);
+    let events = operator.audit("kind=token.revoked").await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["mcp_server_id"], todo.as_str());
+    let of_server = format!("kind=token.revoked&mcp_server_id={todo}");
+    assert_eq!(operator.audit(&of_server).await.len(), 1);
     assert_eq!(owner.send(&revoke, &[]).await.error(), "invalid_request");
 }
 

@@ -15,6 +15,7 @@ use super::client_auth::Authenticated;
 use super::introspect::{required_token, visible};
 use crate::app::App;
 use crate::http::OAuthError;
+use crate::service::token_standing;
 
 /// `POST /oauth/revoke`. RFC 7009 §2.2: 200 also for a token that is unknown, expired or somebody
 /// else's; that one is left as it is.
@@ -29,6 +30,7 @@ pub(crate) async fn revoke(
             .event(&app, AuditKind::TokenRevoked, authenticated.caller.actor())
             .map_err(|error| OAuthError::internal(&error))?;
         event.client_id = claims.parsed_client_id();
+        event.mcp_server_id = token_standing::server_of(&app, &claims).map(|server| server.id);
         event.secret_id = Some(authenticated.secret_id);
         event.scope = Some(claims.scope.clone());
         event.jti = Some(claims.jti.clone());
