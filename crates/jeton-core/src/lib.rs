@@ -21,6 +21,7 @@ mod form;
 mod grant;
 pub mod hex;
 mod id;
+mod invisible;
 mod mcp_server;
 mod name;
 mod one_time_code;

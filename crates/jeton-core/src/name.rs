@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::invisible::{hidden, is_default_ignorable, is_separator};
+
 /// Why a name or a description is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -42,43 +44,27 @@ fn is_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters that nobody sees and no word needs. The two joiners (U+200C, U+200D) are not among
-/// them: Persian words and emoji need them.
-fn is_hidden(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}'
-            | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-    )
-}
-
 /// Characters that show nothing by themselves: white space, joiners, fillers, variation selectors.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace()
-        || is_hidden(c)
-        || is_direction(c)
-        || matches!(
-            c,
-            '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-                | '\u{200c}' | '\u{200d}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
-                | '\u{e0100}'..='\u{e01ef}'
-        )
+    c.is_whitespace() || is_default_ignorable(c) || is_separator(c) || c == '\u{2800}'
 }
 
 /// A text as it can be shown on one line: what would hide, reorder or control is written as its
 /// number, `\u{202e}`. For what was taken before such characters were refused, and for what others
 /// sent.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| !(c.is_control() || is_hidden(c) || is_direction(c));
+    let is_plain = |c: char| !(c.is_control() || is_default_ignorable(c) || is_separator(c));
     if text.chars().all(is_plain) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
+    let mut hidden = hidden(text).peekable();
+    for (at, c) in text.char_indices() {
+        let is_hidden = hidden.next_if(|(hidden, _)| *hidden == at).is_some();
         match c {
             '\n' | '\r' | '\t' => shown.push(' '),
-            c if is_plain(c) => shown.push(c),
-            c => shown.extend(c.escape_unicode()),
+            c if is_hidden || c.is_control() => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
         }
     }
     Cow::Owned(shown)
@@ -92,8 +78,8 @@ fn readable(text: &str) -> Result<(), TextError> {
     if !text.is_empty() && text.chars().all(is_blank) {
         return Err(TextError::Invisible);
     }
-    match text.chars().find(|c| is_hidden(*c)) {
-        Some(c) => Err(TextError::Hidden(u32::from(c))),
+    match hidden(text).next() {
+        Some((_, c)) => Err(TextError::Hidden(u32::from(c))),
         None => Ok(()),
     }
 }
@@ -242,6 +228,34 @@ mod tests {
             );
             assert_eq!(text.parse::<Description>(), Err(refused), "{text:?}");
         }
+        for hidden in [
+            0x34f, 0x115f, 0x1160, 0x17b4, 0x180b, 0x180e, 0x200b, 0x200c, 0x200d, 0x2028, 0x2060,
+            0x3164, 0xfe00, 0xfe0f, 0xffa0, 0xfff0, 0xfff9, 0x1bca0, 0x1d173, 0xe0001, 0xe0100,
+        ] {
+            let hidden_character = char::from_u32(hidden).unwrap();
+            for text in [
+                format!("ag{hidden_character}ent"),
+                format!("中{hidden_character}文"),
+            ] {
+                let refused = text.parse::<DisplayName>().unwrap_err();
+                assert_eq!(refused, TextError::Hidden(hidden));
+                assert!(shown(&text).is_ascii() || text.contains('中'), "{text:?}");
+            }
+        }
+        // Where they change nothing.
+        for text in [
+            "می\u{200c}",
+            "می\u{200c}x",
+            "x\u{200d}💻",
+            "👩\u{200d}x",
+            "❤\u{fe00}",
+            "ᠠ\u{180b}",
+            "1\u{fe0f}",
+        ] {
+            let refused = text.parse::<DisplayName>().unwrap_err();
+            assert!(matches!(refused, TextError::Hidden(_)), "{text:?}");
+            assert!(shown(text).contains("\\u{"), "{text:?}");
+        }
         for name in [
             "Équipe",
             "中文",
@@ -249,6 +263,9 @@ mod tests {
             "👩\u{200d}💻",
             "שלום",
             "❤\u{fe0f}",
+            "❤\u{fe0f}\u{200d}🔥",
+            "1\u{fe0f}\u{20e3}",
+            "क्\u{200d}ष",
             "-",
             "🤖",
         ] {

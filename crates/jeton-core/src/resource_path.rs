@@ -7,6 +7,8 @@
 use unicode_normalization::UnicodeNormalization as _;
 use url::Url;
 
+use crate::invisible::{is_default_ignorable, is_separator};
+
 /// How often escapes are decoded at most: nobody escapes more often in earnest.
 const MAX_ROUNDS: u32 = 4;
 
@@ -75,14 +77,12 @@ fn visible(text: &str) -> Option<String> {
     None
 }
 
-/// Unicode 16's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt), the separators of lines and paragraphs,
-/// what annotates or replaces text, private use, and code points that are no characters.
+/// What nobody sees, what annotates or replaces text, private use, and code points that are no characters.
 fn is_invisible(c: char) -> bool {
-    matches!(u32::from(c),
-        0x00ad | 0x034f | 0x061c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
-        | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xe000..=0xf8ff
-        | 0xfdd0..=0xfdef | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xffff
-        | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff | 0xf0000..=0x10_ffff)
+    is_default_ignorable(c)
+        || is_separator(c)
+        || matches!(u32::from(c),
+            0xe000..=0xf8ff | 0xfdd0..=0xfdef | 0xfff0..=0xffff | 0xf0000..=0x10_ffff)
 }
 
 fn decode_once(text: &str) -> Option<String> {

@@ -1,0 +1,66 @@
+//! Characters that nobody sees.
+
+/// Unicode 16's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt).
+pub(crate) fn is_default_ignorable(c: char) -> bool {
+    matches!(u32::from(c),
+        0x00ad | 0x034f | 0x061c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
+        | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f
+        | 0xfeff | 0xffa0 | 0xfff0..=0xfff8 | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a
+        | 0xe0000..=0xe0fff)
+}
+
+/// The separators of lines and paragraphs, and what annotates text.
+pub(crate) fn is_separator(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// The characters of `text` that change nothing that a reader sees, with their places: all that are ignorable, but for
+/// joiners in scripts that need them, and in emoji, and variation selectors after an emoji.
+pub(crate) fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut before = None;
+    let mut rest = text.char_indices().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let (at, c) = rest.next()?;
+            let after = rest.peek().map(|(_, c)| *c);
+            if !(is_default_ignorable(c) || is_separator(c)) {
+                before = Some(c);
+            } else if !is_needed(c, before, after) {
+                return Some((at, c));
+            }
+        }
+    })
+}
+
+/// Whether `c` changes how its neighbours look. `before` is the last visible character.
+fn is_needed(c: char, before: Option<char>, after: Option<char>) -> bool {
+    let is = |c: Option<char>, kind: fn(char) -> bool| c.is_some_and(kind);
+    match c {
+        _ if after == Some(c) => false,
+        // Persian words, for one.
+        '\u{200c}' => is(before, joins) && is(after, joins),
+        '\u{200d}' => is(before, joins) || is(before, is_emoji) && is(after, is_emoji),
+        '\u{fe0e}' | '\u{fe0f}' => {
+            is(before, is_emoji) || is(before, is_keycap) && after == Some('\u{20e3}')
+        }
+        _ => false,
+    }
+}
+
+/// Scripts whose letters take other forms beside one another: from Arabic to Sinhala, and those of south-east Asia.
+fn joins(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0600..=0x0dff | 0x0f00..=0x109f | 0x1780..=0x18af | 0x1900..=0x1cff | 0xa800..=0xabff
+        | 0x1_0a00..=0x1_0fff | 0x1_1000..=0x1_1fff | 0x1_e900..=0x1_e95f)
+}
+
+/// The blocks in which emoji are.
+fn is_emoji(c: char) -> bool {
+    matches!(u32::from(c),
+        0xa9 | 0xae | 0x203c | 0x2049 | 0x2122 | 0x2139 | 0x2190..=0x27bf | 0x2900..=0x2bff
+        | 0x3030 | 0x303d | 0x3297 | 0x3299 | 0x1_f000..=0x1_faff)
+}
+
+fn is_keycap(c: char) -> bool {
+    c.is_ascii_digit() || c == '#' || c == '*'
+}
