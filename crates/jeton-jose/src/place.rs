@@ -17,9 +17,10 @@ use crate::plain_http::PlainHttp;
 pub(crate) enum Place {
     /// This machine.
     Loopback,
-    /// This link, and the metadata services of clouds (169.254.169.254).
+    /// This link, the metadata services of clouds (169.254.169.254), and what an IPv6 translator would take for
+    /// a machine itself.
     LinkLocal,
-    /// A private network (RFC 1918, RFC 4193, RFC 6598).
+    /// A private network (RFC 1918, RFC 4193, RFC 6598, RFC 3879, RFC 8215).
     Private,
     /// Anywhere else.
     Public,
@@ -70,8 +71,15 @@ impl Place {
                 Self::Loopback
             }
             IpAddr::V6(address) if address.is_unicast_link_local() => Self::LinkLocal,
-            IpAddr::V6(address) if address.is_unique_local() => Self::Private,
-            IpAddr::V6(_) => Self::Public,
+            IpAddr::V6(address) if address.is_unique_local() || is_of_a_site(address) => {
+                Self::Private
+            }
+            IpAddr::V6(address) => match translated(address).map(Self::of_v4) {
+                // Nothing that comes through a translator is this machine, and may do what it may.
+                Some(Self::Loopback) => Self::LinkLocal,
+                Some(place) => place,
+                None => Self::Public,
+            },
         }
     }
 
@@ -83,6 +91,26 @@ impl Place {
             Self::LinkLocal | Self::Loopback => self == to,
         }
     }
+}
+
+/// Site-local addresses (RFC 3879), and those of translators within a network (RFC 8215).
+fn is_of_a_site(address: Ipv6Addr) -> bool {
+    let [first, second, third, ..] = address.segments();
+    first & 0xffc0 == 0xfec0 || (first, second, third) == (0x64, 0xff9b, 1)
+}
+
+/// The IPv4 address that an IPv6 address stands for: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056 §2), Teredo (RFC 4380 §4),
+/// IPv4-translated (RFC 7915) and IPv4-compatible (RFC 4291 §2.5.5.1).
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let (high, low) = match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0, 0, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => (high, low),
+        [0x2001, 0, .., high, low] => (!high, !low),
+        _ => return None,
+    };
+    Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
 
 impl fmt::Display for Place {
@@ -154,6 +182,17 @@ mod tests {
             "https://100.64.0.1",
             "https://[fd00:ec2::254]",
             "https://[::ffff:10.0.0.1]",
+            "https://[64:ff9b::a00:1]",
+            "https://[64:ff9b::169.254.169.254]",
+            "https://[64:ff9b:1::808:808]",
+            "https://[2002:a00:1::1]",
+            "https://[2002:7f00:1::]",
+            "https://[2001::f5ff:fffe]",
+            "https://[::ffff:0:10.0.0.1]",
+            "https://[::7f00:1]",
+            "https://[::10.0.0.1]",
+            "https://[fec0::1]",
+            "https://[feff::1]",
         ] {
             let refused = check_link("https://mcp.example.com/mcp", to, PlainHttp::Loopback);
             assert!(
@@ -181,6 +220,10 @@ mod tests {
             ("http://localhost:3002", "https://auth.example.com"),
             ("http://localhost:3002", "https://10.0.0.1"),
             ("https://10.0.0.1", "https://192.168.1.1"),
+            ("https://10.0.0.1", "https://[64:ff9b::a00:2]"),
+            ("https://mcp.example.com", "https://[64:ff9b::808:808]"),
+            ("https://mcp.example.com", "https://[2002:808:808::1]"),
+            ("https://mcp.example.com", "https://[2606:4700::1111]"),
         ] {
             assert!(
                 check_link(from, to, PlainHttp::Loopback).is_ok(),
@@ -190,6 +233,8 @@ mod tests {
         for (from, to) in [
             ("http://localhost:3002", "https://169.254.169.254"),
             ("https://10.0.0.1", "http://127.0.0.1"),
+            ("https://[64:ff9b::7f00:1]", "http://127.0.0.1"),
+            ("http://localhost:3002", "http://[::7f00:1]"),
         ] {
             assert!(
                 check_link(from, to, PlainHttp::Loopback).is_err(),
