@@ -270,6 +270,7 @@ async fn the_openapi_document_wants_if_match_wherever_a_version_is_overwritten()
             "patch /api/v1/mcp-servers/{id}",
             "post /api/v1/clients/{client_id}/secrets/rotate",
             "post /api/v1/retired-urls/release",
+            "post /api/v1/signing-keys/rotate",
             "put /api/v1/clients/{client_id}/grants/{mcp_server_id}",
         ]
     );
@@ -455,6 +456,62 @@ async fn a_secret_that_was_not_seen_does_not_expire_by_a_rotation() {
     let mut statuses = [one.0, other.0];
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 412]);
+}
+
+#[tokio::test]
+async fn of_two_emergencies_about_one_key_the_second_replaces_nothing() {
+    let world = World::new().await;
+    let keys = async || world.operator.get("/signing-keys").await["items"].clone();
+    let before = keys().await;
+    let signing = before.as_array().unwrap().iter();
+    let mut signing = signing.filter(|key| key["algorithm"] == "EdDSA" && key["state"] == "active");
+    let seen = signing.next().unwrap()["id"].clone();
+    let rotate = |body: Value| {
+        let path = "/signing-keys/rotate";
+        let request = world.operator.unconditional(Method::POST, path);
+        request.json(&body)
+    };
+    let unseen = json!({ "algorithm": "EdDSA", "emergency": true });
+    let refused = rotate(unseen.clone()).send().await.unwrap();
+    assert_eq!(refused.status(), 428);
+    assert_eq!(keys().await, before);
+    let mut body = unseen.clone();
+    body["seen_key_id"] = seen;
+    let both = tokio::join!(rotate(body.clone()).send(), rotate(body.clone()).send());
+    let mut statuses = [both.0, both.1].map(|answer| answer.unwrap().status().as_u16());
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 412]);
+    assert_eq!(
+        keys().await.as_array().unwrap().len(),
+        before.as_array().unwrap().len() + 1
+    );
+    let any = rotate(unseen).header("if-match", "*").send();
+    assert_eq!(any.await.unwrap().status(), 201);
+    // The command line replaces what it has read.
+    world
+        .jeton
+        .json(&["key", "rotate", "--emergency", "--algorithm", "EdDSA"])
+        .await;
+}
+
+#[tokio::test]
+async fn a_client_that_changes_while_it_is_deleted_is_changed_or_deleted() {
+    let world = World::new().await;
+    for _ in 0..30 {
+        let client = world.operator.client(&world.todo, &["a"]).await;
+        let path = format!("/clients/{}", client.client_id);
+        let version = world.operator.get(&path).await["version"].clone();
+        let rename = json!({ "description": "in use again" });
+        let (changed, deleted) = tokio::join!(
+            world.send_if(Method::PATCH, &path, &version, rename),
+            world.send_if(Method::DELETE, &path, &version, json!({})),
+        );
+        let (changed, deleted) = (changed.status(), deleted.status());
+        assert!(
+            changed != 200 || deleted == 412,
+            "changed: {changed}, deleted: {deleted}"
+        );
+    }
 }
 
 #[tokio::test]

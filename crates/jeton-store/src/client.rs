@@ -224,19 +224,25 @@ impl Transaction {
         Ok(())
     }
 
-    /// Deletes a client with its grants and its secrets; says whether it was there.
+    /// Deletes a client with its grants and its secrets, if it still has this version; says whether it did.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`].
-    pub async fn delete_client(&mut self, id: ClientId) -> Result<bool, StoreError> {
+    pub async fn delete_client(&mut self, id: ClientId, version: i64) -> Result<bool, StoreError> {
         self.changed(Change::Client(id));
         let id = id.to_string();
-        self.execute(sqlx::query("DELETE FROM client_secret WHERE owner = $1").bind(&id))
-            .await?;
         let deleted = self
-            .execute(sqlx::query("DELETE FROM client WHERE id = $1").bind(&id))
+            .execute(
+                sqlx::query("DELETE FROM client WHERE id = $1 AND version = $2")
+                    .bind(&id)
+                    .bind(version),
+            )
             .await?;
+        if deleted == 1 {
+            self.execute(sqlx::query("DELETE FROM client_secret WHERE owner = $1").bind(&id))
+                .await?;
+        }
         Ok(deleted == 1)
     }
 }

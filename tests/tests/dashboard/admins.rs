@@ -1,8 +1,8 @@
 //! Who is an admin: what the configuration and other admins give and take.
 
 use jeton_tests::{
-    Admin, HeldLog, Jeton, JetonOptions, PASSWORD, csrf_in, eventually, http, postgres_cluster,
-    set_cookie,
+    Admin, HeldLog, Jeton, JetonOptions, PASSWORD, csrf_in, eventually, hidden_field, http,
+    postgres_cluster, set_cookie,
 };
 use serde_json::json;
 
@@ -198,7 +198,11 @@ async fn nobody_comes_back_by_an_invitation_of_their_own() {
         } else {
             let action = format!("/dashboard/settings/admins/{id}/{end}");
             let fields = [("role", "viewer"), ("was", "admin")];
-            assert_eq!(world.admin.post(&action, &fields).await.status(), 303);
+            let answer = match end {
+                "remove" => world.admin.submit(&action, &action, &[]).await,
+                _ => world.admin.post(&action, &fields).await,
+            };
+            assert_eq!(answer.status(), 303);
             let cancelled = operator.audit("kind=admin.invitation_revoked").await;
             assert_eq!(cancelled[0]["detail"]["invited_by"], id.as_str());
             assert_eq!(cancelled[0]["detail"]["note"], "Bob again");
@@ -209,6 +213,30 @@ async fn nobody_comes_back_by_an_invitation_of_their_own() {
     assert_eq!(changed["admin_email"], "bob-role@example.com");
     let roles = (&changed["role_before"], &changed["role"]);
     assert_eq!(roles, (&json!("admin"), &json!("viewer")));
+}
+
+#[tokio::test]
+async fn an_admin_who_invited_somebody_since_is_not_removed_unseen() {
+    let world = World::new().await;
+    let link = invite(&world.admin, &[("note", "Vera"), ("role", "admin")]).await;
+    let vera = Admin::join(&world.jeton, &link, "Vera", "vera@example.com").await;
+    let id = world.id_of("vera@example.com").await;
+    let remove = format!("/dashboard/settings/admins/{id}/remove");
+    let page = world.admin.page(&remove).await;
+    let seen = hidden_field(&page, &remove, "seen");
+    let seen = [("seen", seen.as_str())];
+    assert_eq!(world.admin.post(&remove, &[]).await.status(), 422);
+    let link = invite(&vera, &[("note", "Eve"), ("role", "admin")]).await;
+    assert_eq!(world.admin.post(&remove, &seen).await.status(), 409);
+    // Who joined by it would stay.
+    Admin::join(&world.jeton, &link, "Eve", "eve@example.com").await;
+    assert_eq!(world.admin.post(&remove, &seen).await.status(), 409);
+    let page = world.admin.page("/dashboard/settings").await;
+    assert!(page.contains("vera@example.com"), "{page}");
+    let removed = world.admin.submit(&remove, &remove, &[]).await;
+    assert_eq!(removed.status(), 303);
+    let page = world.admin.page("/dashboard/settings").await;
+    assert!(!page.contains("vera@example.com"), "{page}");
 }
 
 #[tokio::test]

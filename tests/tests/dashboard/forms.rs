@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::world::World;
 
 /// Forms that change what is there. Each says what it was made from.
-const OF_A_VERSION: [&str; 14] = [
+const OF_A_VERSION: [&str; 16] = [
     "clients/{id}/default-mcp-server",
     "clients/{id}/delete",
     "clients/{id}/enable",
@@ -22,11 +22,13 @@ const OF_A_VERSION: [&str; 14] = [
     "mcp-servers/{id}/scopes/rename",
     "mcp-servers/{id}/settings",
     "retired-urls/release",
+    "settings/admins/{id}/remove",
     "settings/admins/{id}/role",
+    "signing-keys/replace",
 ];
 
 /// Forms that add something, or take access away: it is never too late for these, whatever changed since.
-const OF_ANY_VERSION: [&str; 17] = [
+const OF_ANY_VERSION: [&str; 15] = [
     "clients/{id}/disable",
     "clients/{id}/revoke-tokens",
     "clients/{id}/secrets",
@@ -35,7 +37,6 @@ const OF_ANY_VERSION: [&str; 17] = [
     "mcp-servers/{id}/revoke-tokens",
     "mcp-servers/{id}/secrets",
     "secrets/{id}/revoke",
-    "settings/admins/{id}/remove",
     "settings/admins/{id}/reset",
     "settings/invitations",
     "settings/invitations/{id}/revoke",
@@ -43,8 +44,6 @@ const OF_ANY_VERSION: [&str; 17] = [
     "settings/password",
     // Where the next key is waiting already, this is refused.
     "signing-keys/rotate",
-    // It asks for the algorithm's name.
-    "signing-keys/replace",
     "sign-out",
     "sign-out-everywhere",
 ];

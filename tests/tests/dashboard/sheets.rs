@@ -546,12 +546,28 @@ async fn a_key_that_has_not_signed_can_be_withdrawn_and_one_that_leaked_replaced
     assert!(
         question.contains("1 MCP server uses RS256") || question.contains("MCP servers use RS256")
     );
-    let wrong = [("algorithm", "RS256"), ("confirm", "ES256")];
+    let seen = hidden_field(&question, &replace, "seen");
+    let fields = |typed| {
+        [
+            ("algorithm", "RS256"),
+            ("confirm", typed),
+            ("seen", seen.as_str()),
+        ]
+    };
+    let wrong = fields("ES256");
     assert_eq!(world.admin.post(&replace, &wrong).await.status(), 422);
     assert!(published().await.contains(&active));
-    let right = [("algorithm", "RS256"), ("confirm", "RS256")];
+    let right = fields("RS256");
     assert_eq!(world.admin.post(&replace, &right).await.status(), 303);
-    assert!(!published().await.contains(&active));
+    let after = published().await;
+    assert!(!after.contains(&active));
+    // A second admin who confirms the same replaces nothing.
+    let second = world.admin.post(&replace, &right).await;
+    assert_eq!(second.status(), 409);
+    let page = second.text().await.unwrap();
+    assert!(page.contains("no longer signs"), "{page}");
+    assert_ne!(hidden_field(&page, &replace, "seen"), seen);
+    assert_eq!(published().await, after);
 }
 
 #[tokio::test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use jeton_core::{SigningAlgorithm, Timestamp};
+use jeton_core::{KeyId, SigningAlgorithm, Timestamp};
 use jeton_store::StoredKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AdminRead, AdminWrite, ChangeErrors, PageOf, ReadErrors};
+use super::{AdminRead, AdminWrite, ChangeErrors, IfMatchAny, PageOf, ReadErrors, UpdateErrors};
 use crate::app::App;
 use crate::http::{ApiJson, Problem};
 use crate::service::{ServiceError, signing_keys};
@@ -85,6 +85,10 @@ pub(crate) struct RotateSigningKey {
     /// are fetched anew.
     #[serde(default)]
     emergency: bool,
+    /// In an emergency: the ID of the key that was seen signing; where another one signs, nothing is replaced. Required
+    /// then, without `If-Match: *`.
+    #[schema(value_type = Option<String>)]
+    seen_key_id: Option<KeyId>,
 }
 
 /// Make and publish the next key of an algorithm. It begins to sign 24 hours later, in place of
@@ -94,13 +98,17 @@ pub(crate) struct RotateSigningKey {
     path = "/api/v1/signing-keys/rotate",
     operation_id = "rotate_signing_key",
     tag = "Signing keys",
+    params(
+        ("If-Match" = Option<String>, Header, description = "*: in an emergency, replace whatever key signs. Without it, send seen_key_id")
+    ),
     request_body = RotateSigningKey,
     security(("oauth2" = ["admin:write"])),
-    responses((status = 201, body = SigningKeyView), ChangeErrors)
+    responses((status = 201, body = SigningKeyView), ChangeErrors, UpdateErrors)
 )]
 pub(crate) async fn rotate(
     AdminWrite(operator): AdminWrite,
     State(app): State<Arc<App>>,
+    any: IfMatchAny,
     ApiJson(body): ApiJson<RotateSigningKey>,
 ) -> Result<(StatusCode, Json<SigningKeyView>), Problem> {
     let algorithm: SigningAlgorithm = body
@@ -108,7 +116,12 @@ pub(crate) async fn rotate(
         .parse()
         .map_err(|error: String| Problem::invalid("algorithm", error))?;
     let key = if body.emergency {
-        signing_keys::rotate_now(&app, &operator, algorithm).await?
+        let seen = any.or_seen(
+            body.seen_key_id,
+            "seen_key_id",
+            "the ID of the active key of the algorithm as GET …/signing-keys lists it",
+        )?;
+        signing_keys::rotate_now(&app, &operator, algorithm, seen).await?
     } else {
         signing_keys::rotate(&app, &operator, algorithm).await?
     };

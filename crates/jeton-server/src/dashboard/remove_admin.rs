@@ -12,7 +12,7 @@ use super::view::id;
 use super::{Change, Crumb, Nav, Page, PageError, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::service::admins;
-use crate::service::leftovers::{self, LeftClient};
+use crate::service::leftovers::{self, LeftClient, Mark};
 
 #[derive(Template)]
 #[template(path = "remove_admin.html")]
@@ -28,6 +28,7 @@ struct RemoveAdminPage {
     invited: Vec<(String, String, &'static str)>,
     clients: Vec<ClientRow>,
     is_partial: bool,
+    seen: Mark,
 }
 
 struct ClientRow {
@@ -87,16 +88,18 @@ pub(crate) async fn show(
             .collect(),
         clients: left.clients.into_iter().map(ClientRow::from).collect(),
         is_partial: left.is_partial,
+        seen: left.mark,
     };
     html(StatusCode::OK, &page)
 }
 
-/// Removes an admin.
+/// Removes an admin who still is what was shown.
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     Path(admin): Path<String>,
     change: Change,
 ) -> PageResult {
-    admins::delete(&app, &change.signed_in.operator, id(&admin)?).await?;
+    let seen: Mark = change.form.seen("seen")?;
+    admins::delete(&app, &change.signed_in.operator, id(&admin)?, &seen).await?;
     Ok(see("/dashboard/settings?done=admin-removed"))
 }

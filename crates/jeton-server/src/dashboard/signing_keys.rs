@@ -16,7 +16,7 @@ use super::{
     Change, Confirm, Nav, Page, PageError, PageQuery, PageResult, SignedIn, Toast, html, toast,
 };
 use crate::app::App;
-use crate::service::{signing_keys, statistics};
+use crate::service::{ServiceError, signing_keys, statistics};
 
 #[derive(Template)]
 #[template(path = "signing_keys.html")]
@@ -138,6 +138,7 @@ pub(crate) async fn ask_replace(
 
 async fn replacing(app: &App, algorithm: SigningAlgorithm) -> Result<Confirm, PageError> {
     statistics::catch_up(app).await?;
+    let seen = signing_keys::signing(&app.store.signing_keys().await?, algorithm);
     let servers = app.directory.mcp_servers();
     let signed = servers
         .iter()
@@ -171,7 +172,10 @@ async fn replacing(app: &App, algorithm: SigningAlgorithm) -> Result<Confirm, Pa
             ),
         ],
         action: format!("{PATH}/replace"),
-        fields: vec![("algorithm", algorithm.to_string())],
+        fields: vec![
+            ("algorithm", algorithm.to_string()),
+            ("seen", seen.map_or_else(String::new, |key| key.to_string())),
+        ],
         typed: Some(algorithm.to_string()),
         button: format!("Replace the {algorithm} key now"),
         is_danger: true,
@@ -181,9 +185,10 @@ async fn replacing(app: &App, algorithm: SigningAlgorithm) -> Result<Confirm, Pa
     })
 }
 
-/// Replaces the keys of an algorithm at once, if its name was typed.
+/// Replaces the keys of an algorithm at once, if its name was typed and the key that was shown still signs.
 pub(crate) async fn replace(State(app): State<Arc<App>>, change: Change) -> PageResult {
     let algorithm = algorithm(change.form.text("algorithm"))?;
+    let seen: KeyId = change.form.seen("seen")?;
     if change.form.text("confirm").trim() != algorithm.as_str() {
         let mut confirm = replacing(&app, algorithm).await?;
         confirm.problem = Some(format!("Nothing was replaced: this is not {algorithm}."));
@@ -191,7 +196,16 @@ pub(crate) async fn replace(State(app): State<Arc<App>>, change: Change) -> Page
         return ask(&app, &change.signed_in, confirm, status).await;
     }
     let operator = &change.signed_in.operator;
-    let key = signing_keys::rotate_now(&app, operator, algorithm).await?;
+    let key = match signing_keys::rotate_now(&app, operator, algorithm, Some(seen)).await {
+        Err(ServiceError::Stale) => {
+            let mut confirm = replacing(&app, algorithm).await?;
+            confirm.problem = Some(format!(
+                "Nothing was replaced: {seen} no longer signs. Someone else replaced it, or the next key took over."
+            ));
+            return ask(&app, &change.signed_in, confirm, StatusCode::CONFLICT).await;
+        }
+        replaced => replaced?,
+    };
     let toast = Toast::new(format!(
         "{algorithm} tokens are signed with {} from now on. The keys before it are withdrawn.",
         key.id

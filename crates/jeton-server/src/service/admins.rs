@@ -1,10 +1,11 @@
 //! Admins of the dashboard: their roles and passwords.
 
-use jeton_core::{Admin, AdminId, AuditEvent, AuditKind, Role};
+use jeton_core::{Actor, Admin, AdminId, AuditEvent, AuditKind, Role};
 use jeton_store::{Lock, retry_on_conflict};
 use secrecy::SecretString;
 
 use super::confirmation::{self, Asked};
+use super::leftovers::{self, Mark};
 use super::{Operator, OperatorId, ServiceError, changes, invitations, oidc, password};
 use crate::app::App;
 
@@ -46,11 +47,13 @@ pub(crate) async fn set_role(
     .await
 }
 
-/// Removes an admin; their sessions end and their open invitations are cancelled.
+/// Removes an admin; their sessions end and their open invitations are cancelled. `seen` is what the operator saw of
+/// them.
 pub(crate) async fn delete(
     app: &App,
     operator: &Operator,
     id: AdminId,
+    seen: &Mark,
 ) -> Result<(), ServiceError> {
     if operator.id == OperatorId::Admin(id) {
         return Err(ServiceError::Conflict(
@@ -64,10 +67,15 @@ pub(crate) async fn delete(
         tx.lock(Lock::Admins).await?;
         let before = tx.admins().await?;
         require_role(operator, &before)?;
-        let admin = before.iter().find(|admin| admin.id == id);
-        if let Some(admin) = admin
-            && tx.delete_admin(id).await?
-        {
+        let Some(admin) = before.iter().find(|admin| admin.id == id) else {
+            return Ok(());
+        };
+        let actor = Actor::Authenticated(id.to_string());
+        let invitations = tx.admin_invitations_by(&actor, app.clock.now()).await?;
+        if *seen != leftovers::mark(admin, &invitations, &before) {
+            return Err(ServiceError::Stale);
+        }
+        if tx.delete_admin(id).await? {
             require_an_admin(app, &before, &tx.admins().await?)?;
             name_in(&mut event, admin);
             let role = admin.role.as_str();

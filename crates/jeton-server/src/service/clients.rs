@@ -268,36 +268,56 @@ fn kind_of(
     })
 }
 
-/// Deletes one with its grants and secrets; one that is not there is deleted already.
+/// Deletes one with its grants and secrets; one that is not there is deleted already. `expected` is the version that
+/// the operator saw, or nothing where any is meant; what is recorded is what was deleted.
 pub(crate) async fn delete(
     app: &App,
     operator: &Operator,
     id: ClientId,
     expected: Option<i64>,
 ) -> Result<(), ServiceError> {
-    let Some(client) = app.store.find_client(id).await? else {
-        return Ok(());
-    };
-    if expected.is_some_and(|expected| expected != client.version) {
-        return Err(ServiceError::Stale);
-    }
     refuse_own(operator, id, "delete")?;
     let mut event = operator.event(app, AuditKind::ClientDeleted)?;
     event.client_id = Some(id);
+    for _ in 0..DELETIONS {
+        let Some(client) = app.store.find_client(id).await? else {
+            return Ok(());
+        };
+        if expected.is_some_and(|expected| expected != client.version) {
+            return Err(ServiceError::Stale);
+        }
+        if delete_seen(app, &client, event.clone()).await? {
+            app.directory.client_changed(id);
+            return Ok(());
+        }
+        // Somebody changed or deleted it meanwhile.
+    }
+    Err(ServiceError::Stale)
+}
+
+/// How often a client is read anew, whatever its version, while others change it.
+const DELETIONS: u32 = 5;
+
+/// Deletes one as it was read; says whether it was still so.
+async fn delete_seen(
+    app: &App,
+    client: &Client,
+    mut event: AuditEvent,
+) -> Result<bool, ServiceError> {
     event
         .detail
         .insert("name".into(), client.name.as_str().into());
-    changes::note_client(&mut event, Some(&client), None);
+    changes::note_client(&mut event, Some(client), None);
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
-        if tx.delete_client(id).await? {
+        let is_deleted = tx.delete_client(client.id, client.version).await?;
+        if is_deleted {
             tx.record(&event).await?;
+            tx.commit().await?;
         }
-        Ok::<_, ServiceError>(tx.commit().await?)
+        Ok::<_, ServiceError>(is_deleted)
     })
-    .await?;
-    app.directory.client_changed(id);
-    Ok(())
+    .await
 }
 
 /// An operator that takes away the client it works with has locked itself out.

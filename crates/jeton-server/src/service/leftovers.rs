@@ -2,6 +2,8 @@
 //! at, because it goes on working.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use jeton_core::{
     Actor, Admin, AdminId, AuditKind, ClientId, Invitation, SecretId, SecretOwner, SecretState,
@@ -31,6 +33,44 @@ pub(crate) struct Leftovers {
     pub(crate) clients: Vec<LeftClient>,
     /// Whether the audit log was too long to be searched to its end.
     pub(crate) is_partial: bool,
+    pub(crate) mark: Mark,
+}
+
+/// What somebody who removes an admin has to have seen: their role, their open invitations, and who stays of those
+/// whom they invited. It changes when one of these does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark(String);
+
+impl FromStr for Mark {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        (!text.is_empty()).then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(super) fn mark(admin: &Admin, invitations: &[Invitation], admins: &[Admin]) -> Mark {
+    let actor = Actor::Authenticated(admin.id.to_string());
+    let invitations = invitations.iter().filter(|one| one.invited_by == actor);
+    let invited = admins
+        .iter()
+        .filter(|one| one.invited_by.as_ref() == Some(&actor));
+    let left: BTreeSet<_> = invitations
+        .map(|one| format!("{}.{}", one.id, one.role.as_str()))
+        .chain(invited.map(|one| format!("{}.{}", one.id, one.role.as_str())))
+        .collect();
+    let mut mark = admin.role.as_str().to_owned();
+    for one in left {
+        mark.push(' ');
+        mark.push_str(&one);
+    }
+    Mark(mark)
 }
 
 /// An admin API client that somebody may still hold a secret of.
@@ -58,9 +98,11 @@ pub(crate) async fn find(app: &App, id: AdminId) -> Result<Leftovers, ServiceErr
     let admin = admins::find(app, id).await?;
     let actor = Actor::Authenticated(id.to_string());
     let doings = doings(app, &actor).await?;
-    let invited = app.store.admins().await?.into_iter();
-    let invited = invited.filter(|one| one.invited_by.as_ref() == Some(&actor));
+    let admins = app.store.admins().await?;
     let invitations = app.store.admin_invitations(app.clock.now()).await?;
+    let mark = mark(&admin, &invitations, &admins);
+    let invited = admins.into_iter();
+    let invited = invited.filter(|one| one.invited_by.as_ref() == Some(&actor));
     Ok(Leftovers {
         sessions: sessions::list(app, id).await?.len(),
         invitations: invitations
@@ -71,6 +113,7 @@ pub(crate) async fn find(app: &App, id: AdminId) -> Result<Leftovers, ServiceErr
         clients: clients(app, &doings).await?,
         is_partial: doings.is_partial,
         admin,
+        mark,
     })
 }
 

@@ -54,17 +54,32 @@ pub(crate) async fn rotate(
     Ok(key)
 }
 
+/// The key that signs tokens of an algorithm, if any does.
+pub(crate) fn signing(keys: &[StoredKey], algorithm: SigningAlgorithm) -> Option<KeyId> {
+    let signing = keys
+        .iter()
+        .filter(|key| key.algorithm == algorithm && key.state == KeyState::Active);
+    signing.max_by_key(|key| key.activated_at).map(|key| key.id)
+}
+
 /// Makes a key that signs at once, and retires every other of the algorithm at once: for one that
 /// somebody else may have. Tokens that those signed are worth nothing from here on, wherever the
-/// keys are fetched anew.
+/// keys are fetched anew. `seen` is the key that the operator saw signing, or nothing where any is meant: of two
+/// operators who replace the same one, the second replaces nothing.
 pub(crate) async fn rotate_now(
     app: &Arc<App>,
     operator: &Operator,
     algorithm: SigningAlgorithm,
+    seen: Option<KeyId>,
 ) -> Result<StoredKey, ServiceError> {
     refuse_outside(app, algorithm)?;
     let _in_order = app.rotating.lock().await;
+    // Nobody else changes a key from here on.
     let _elsewhere = app.store.lock(Lock::SigningKeys).await?;
+    let there = signing(&app.store.signing_keys().await?, algorithm);
+    if seen.is_some() && seen != there {
+        return Err(ServiceError::Stale);
+    }
     let mut key = make(app, algorithm).await?;
     let now = app.clock.now();
     key.state = KeyState::Active;

@@ -115,8 +115,10 @@ async fn deleting_a_client_takes_its_grants_and_secrets_along() {
     assert!(kept[0].digest.matches(&plain.digest()));
 
     let mut tx = world.store.begin().await.unwrap();
-    assert!(tx.delete_client(client.id).await.unwrap());
-    assert!(!tx.delete_client(client.id).await.unwrap());
+    let version = client.version;
+    assert!(!tx.delete_client(client.id, version - 1).await.unwrap());
+    assert!(tx.delete_client(client.id, version).await.unwrap());
+    assert!(!tx.delete_client(client.id, version).await.unwrap());
     tx.commit().await.unwrap();
     assert!(world.store.secrets_of(owner).await.unwrap().is_empty());
     assert!(

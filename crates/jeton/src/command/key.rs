@@ -5,7 +5,7 @@ use jeton_core::{SigningAlgorithm, counted};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Seen};
 use crate::arguments::Global;
 use crate::output::{self, cell};
 use crate::table::table;
@@ -70,9 +70,22 @@ async fn rotate(
     global: &Global,
 ) -> anyhow::Result<()> {
     let algorithm = algorithm.as_str();
-    let body = json!({ "algorithm": algorithm, "emergency": emergency });
+    let mut body = json!({ "algorithm": algorithm, "emergency": emergency });
+    let mut seen = Seen::Unsaid;
+    if emergency {
+        let keys = admin.list("/signing-keys", &[], None).await?;
+        let signing = keys
+            .iter()
+            .find(|key| cell(key, "algorithm") == algorithm && cell(key, "state") == "active");
+        match (signing, body.as_object_mut()) {
+            (Some(key), Some(members)) => {
+                members.insert("seen_key_id".into(), json!(cell(key, "id")));
+            }
+            _ => seen = Seen::Anything,
+        }
+    }
     let key = admin
-        .send(Method::POST, "/signing-keys/rotate", &body)
+        .send_if(seen, Method::POST, "/signing-keys/rotate", &body)
         .await?;
     if global.json {
         output::json(&key)?;
