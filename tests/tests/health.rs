@@ -120,7 +120,28 @@ async fn health_answers_while_the_server_starts_and_readiness_says_what_it_waits
     let reason = document["reason"].as_str().unwrap();
     assert!(reason.contains("waiting for the database"), "{reason}");
     assert_eq!(status(&format!("{health}/keys")).await, Some(404));
+    assert_eq!(status_without_host(&health).await, 400);
     assert!(starting.is_running(), "it still waits");
+}
+
+/// The status of an answer to a request that has no `Host` (RFC 9112 §3.2).
+async fn status_without_host(health: &str) -> u16 {
+    let address = health.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_listener_for_health_answers_no_request_without_a_host() {
+    let (jeton, health) = with_health(Vec::new(), None).await;
+    let ready = format!("{health}/readyz");
+    eventually("it is ready", async || status(&ready).await == Some(200)).await;
+    assert_eq!(status_without_host(&health).await, 400);
+    drop(jeton);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Whatever fails below `/oauth/`, the answer has OAuth's form; a compressed body is refused everywhere as
 //! what it is; a browser finds the dashboard.
 
-use jeton_tests::{Admin, Answer, Credentials, Jeton, form, http};
+use jeton_tests::{Admin, Answer, Credentials, Jeton, JetonOptions, form, http};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -165,4 +167,75 @@ async fn a_browser_at_the_root_lands_on_the_dashboard_and_a_program_reads_what_t
     let read = root().send().await.unwrap();
     assert_eq!(read.status(), 200);
     assert!(read.text().await.unwrap().contains("/oauth/token"));
+}
+
+/// The status of the answer to `GET path`, and its body.
+async fn get(jeton: &Jeton, version: &str, path: &str, hosts: &[&str]) -> (u16, Value) {
+    let hosts = hosts.iter().map(|host| format!("Host: {host}\r\n"));
+    let head = hosts.collect::<String>();
+    let request = format!("GET {path} {version}\r\n{head}Connection: close\r\n\r\n");
+    let address = jeton.listening();
+    let mut stream = TcpStream::connect(address.trim_start_matches("http://"))
+        .await
+        .unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_request_without_one_host_that_is_well_formed_is_refused_in_the_form_of_its_path() {
+    let jeton = Jeton::start_with(JetonOptions {
+        flags: vec!["--issuer", "http://127.0.0.1:8420/auth"],
+        ..JetonOptions::default()
+    })
+    .await;
+    let wrong: [&[&str]; 5] = [
+        &[],
+        &["jeton", "jeton"],
+        &["jeton", "other"],
+        &["user@jeton"],
+        &[""],
+    ];
+    for hosts in wrong {
+        for path in [
+            "/auth/oauth/token",
+            "/auth/oauth/introspect",
+            "/auth/resources/res_x/oauth/token",
+            "/oauth/token",
+            "http://jeton/auth/oauth/token",
+        ] {
+            let (status, body) = get(&jeton, "HTTP/1.1", path, hosts).await;
+            assert_eq!(status, 400, "{path} {hosts:?}: {body}");
+            assert_eq!(body["error"], "invalid_request", "{path} {hosts:?}");
+        }
+        for path in [
+            "/healthz",
+            "/auth/readyz",
+            "/auth/keys",
+            "/auth/.well-known/openid-configuration",
+            "/auth/api/v1/clients",
+            "/auth/dashboard/sign-in",
+            "/elsewhere",
+        ] {
+            let (status, body) = get(&jeton, "HTTP/1.1", path, hosts).await;
+            assert_eq!(status, 400, "{path} {hosts:?}: {body}");
+            assert_eq!(
+                body["type"], "urn:jeton:problem:unreadable",
+                "{path} {hosts:?}"
+            );
+        }
+    }
+    // HTTP/1.0 knows no Host, and has it once where it sends one.
+    assert_eq!(get(&jeton, "HTTP/1.0", "/auth/keys", &[]).await.0, 200);
+    let two = get(&jeton, "HTTP/1.0", "/auth/keys", &["a", "b"]).await;
+    assert_eq!(two.0, 400);
+    // Whoever it names: a proxy may pass on any.
+    for host in ["other.example", "other.example:1", "[::1]:8420"] {
+        let (status, _) = get(&jeton, "HTTP/1.1", "/auth/keys", &[host]).await;
+        assert_eq!(status, 200, "{host}");
+    }
 }

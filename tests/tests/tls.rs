@@ -170,3 +170,21 @@ async fn browsers_are_told_to_stay_with_https_where_jeton_serves_it_under_a_name
     .await;
     assert_eq!(hsts(http(), proxied.listening()).await, None);
 }
+
+#[tokio::test]
+async fn a_request_with_two_hosts_is_refused_over_tls() {
+    let certificates = Certificates::new().await;
+    let jeton = certificates.serve(&[]).await;
+    let ask = async |hosts: &[&str]| {
+        let mut request = certificates
+            .trusting("old")
+            .get(format!("{}/keys", jeton.url));
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(ask(&["jeton"]).await, 200);
+    assert_eq!(ask(&["jeton", "other"]).await, 400);
+    assert_eq!(ask(&["user@jeton"]).await, 400);
+}

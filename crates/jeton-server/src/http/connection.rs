@@ -21,6 +21,7 @@ use super::activity::{Exchange, RequestBody};
 use super::connections::Place;
 use super::counted_stream::CountedStream;
 use super::health_service::HealthService;
+use super::host;
 use super::limits::{CONNECTION_WINDOW, MAX_HEADERS, MAX_STREAMS, STREAM_WINDOW};
 use super::middleware::{AppService, EndConnection, Peer};
 use super::proxies::Proxies;
@@ -39,7 +40,10 @@ impl Answering {
             Self::App(service) => service,
             Self::Health(service) => match service.ready() {
                 Some(service) => service,
-                None => return service.answer(request.uri().path()).await,
+                None => {
+                    let host = host::check(&request);
+                    return service.answer(request.uri().path(), host).await;
+                }
             },
         };
         service.answer(peer, request).await

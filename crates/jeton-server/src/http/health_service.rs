@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header::X_CONTENT_TYPE_OPTIONS};
 
+use super::host::{self, HostError};
 use super::middleware::AppService;
 use super::router::{ALIVE, READY};
 use crate::api;
@@ -37,8 +38,10 @@ impl HealthService {
     }
 
     /// The answer until then. The issuer's path may come first, as it may later.
-    pub(super) async fn answer(&self, path: &str) -> Response {
-        let mut response = if path.ends_with(ALIVE) {
+    pub(super) async fn answer(&self, path: &str, host: Result<(), HostError>) -> Response {
+        let mut response = if let Err(error) = host {
+            host::refusal("", path, error)
+        } else if path.ends_with(ALIVE) {
             api::health::alive().await
         } else if path.ends_with(READY) {
             api::health::starting(&self.starting)

@@ -54,6 +54,11 @@ fn below<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// `path` without the issuer's; as it is where it is outside.
+pub(super) fn without<'a>(issuer_path: &str, path: &'a str) -> &'a str {
+    below(issuer_path, path).unwrap_or(path)
+}
+
 /// Whether somebody asks about health, with the path or without.
 pub(super) fn is_about_health(issuer_path: &str, path: &str) -> bool {
     HEALTH_PATHS.contains(&path)

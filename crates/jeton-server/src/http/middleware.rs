@@ -15,6 +15,7 @@ use tower::Service as _;
 
 use super::cors::allow_any_origin;
 use super::error::OAuthError;
+use super::host;
 use super::issuer_path;
 use super::proxies::Proxies;
 use crate::app::App;
@@ -106,9 +107,10 @@ impl AppService {
             source: self.proxies.source(peer, request.headers()),
         };
         // What is shared with other requests is locked by locks that survive a panic.
-        let mut response = if peer.is_on_reserved_place
-            && !issuer_path::is_about_health(self.app.issuer.path(), request.uri().path())
-        {
+        let (issuer_path, path) = (self.app.issuer.path(), request.uri().path());
+        let mut response = if let Err(error) = host::check(&request) {
+            host::refusal(issuer_path, path, error)
+        } else if peer.is_on_reserved_place && !issuer_path::is_about_health(issuer_path, path) {
             overloaded()
         } else {
             AssertUnwindSafe(self.route(context, request))

@@ -11,6 +11,7 @@ mod extract;
 mod forwarded;
 mod health_service;
 mod health_thread;
+mod host;
 mod issuer_path;
 mod limits;
 mod listener;
