@@ -5,7 +5,8 @@ use axum::extract::Request;
 use axum::routing::post;
 use axum::{Json, Router};
 use jeton_guard::{GuardBuilder, GuardLayer};
-use jeton_tests::{Answer, Credentials, Jeton, TodoServer, http};
+use jeton_tests::{Answer, Credentials, FastMcp, Jeton, TodoServer, http};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// A protected server that says how much it received.
@@ -246,5 +247,73 @@ async fn hundreds_of_thousands_of_members_pass_as_arguments_and_are_refused_else
     ] {
         let refused = send(&url, &token, &[], &body).await;
         assert_json_rpc_error(&refused, -32600, &json!(1));
+    }
+}
+
+/// A request in a session of a revision that has them, and the status of its answer.
+async fn in_session(url: &str, method: Method, token: &str, id: &str, body: Option<Value>) -> u16 {
+    let mut request = http()
+        .request(method, url)
+        .bearer_auth(token)
+        .header("Accept", "application/json, text/event-stream")
+        .header("MCP-Protocol-Version", "2025-11-25")
+        .header("Mcp-Session-Id", id);
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_session_of_the_examples_is_used_by_the_client_that_made_it_alone() {
+    let jeton = Jeton::start().await;
+    let operator = jeton.operator().await;
+    let todo = TodoServer::start(&jeton.url).await;
+    let fastmcp = FastMcp::start(&jeton.url).await;
+    for url in [&todo.url, &fastmcp.url] {
+        let server = operator.mcp_server(url, &["todo:read", "todo:write"]).await;
+        let scopes = ["todo:read", "todo:write"];
+        let own = operator.client(&server, &scopes).await;
+        let own = own.token(&jeton.url, &[]).await;
+        let other = operator.client(&server, &scopes).await;
+        let other = other.token(&jeton.url, &[]).await;
+        let initialize = json!({
+            "jsonrpc": "2.0", "id": 0, "method": "initialize",
+            "params": {
+                "protocolVersion": "2025-11-25", "capabilities": {},
+                "clientInfo": { "name": "test", "version": "1" },
+            },
+        });
+        let begun = send(url, &own, &[], &initialize.to_string()).await;
+        assert_eq!(begun.status, 200, "{url}: {}", begun.body);
+        let id = begun.headers["mcp-session-id"].to_str().unwrap();
+        let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+        let post = async |token, body: &Value| {
+            in_session(url, Method::POST, token, id, Some(body.clone())).await
+        };
+        assert_eq!(post(&own, &initialized).await, 202, "{url}");
+        assert_eq!(post(&own, &list).await, 200, "{url}");
+        for body in [&initialized, &list, &initialize] {
+            assert_eq!(post(&other, body).await, 404, "{url}: {body}");
+        }
+        for method in [Method::GET, Method::DELETE] {
+            let what = format!("{url}: {method}");
+            assert_eq!(
+                in_session(url, method, &other, id, None).await,
+                404,
+                "{what}"
+            );
+        }
+        // It is still there for its owner.
+        assert_eq!(post(&own, &list).await, 200, "{url}");
+        assert_eq!(
+            in_session(url, Method::GET, &own, id, None).await,
+            200,
+            "{url}"
+        );
+        let ended = in_session(url, Method::DELETE, &own, id, None).await;
+        assert!((200..300).contains(&ended), "{url}: {ended}");
+        assert_eq!(post(&own, &list).await, 404, "{url}");
     }
 }

@@ -14,6 +14,10 @@
 //!   `Mcp-Name` header disagrees with the body (MCP 2026-07-28), with 400 and a JSON-RPC error;
 //! - puts the [`VerifiedToken`] into the request's extensions.
 //!
+//! It knows requests, not sessions. Where the server has sessions (MCP revisions before 2026-07-28), the server
+//! itself has to bind each to the client that made it, or any client with a token can use a session whose ID it
+//! knows: compare [`VerifiedToken`]'s `sub`, and answer 404 to others, as `examples/todo-server/src/sessions.rs` does.
+//!
 //! It accepts tokens for exactly its own resource identifier and the audiences it was told: a token
 //! for a parent path is not a token for this server.
 //!

@@ -2,18 +2,21 @@
 //!
 //! `todo:read` lists and gets, `todo:write` creates, updates and deletes. Who lacks a scope is told
 //! so with 403 `insufficient_scope` before the tool is reached. Todos live in memory and belong to
-//! the client that made them.
+//! the client that made them, and so do the sessions of MCP revisions that have them.
 
+mod sessions;
 mod store;
 mod tools;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use jeton_guard::{BuildError, GuardLayer};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
+use sessions::{Owners, bind};
 use store::Todos;
 use tools::TodoServer;
 
@@ -58,12 +61,15 @@ pub fn guard(protection: &Protection) -> Result<GuardLayer, BuildError> {
 /// [`BuildError`] where a URL cannot be used.
 pub fn router(protection: &Protection) -> Result<Router, BuildError> {
     let todos = Arc::new(Todos::default());
+    let sessions = Arc::new(LocalSessionManager::default());
+    let owners = Owners::of(Arc::clone(&sessions));
     let service = StreamableHttpService::new(
         move || Ok(TodoServer::new(Arc::clone(&todos))),
-        Arc::new(LocalSessionManager::default()),
+        sessions,
         StreamableHttpServerConfig::default(),
     );
     Ok(Router::new()
         .nest_service("/mcp", service)
+        .layer(from_fn_with_state(owners, bind))
         .layer(guard(protection)?))
 }
