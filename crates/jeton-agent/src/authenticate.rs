@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jeton_core::{ErrorResponse, ScopeSet, ServerMetadata, TokenResponse, redact};
+use jeton_core::{ErrorResponse, ScopeSet, ServerMetadata, TokenResponse, presentable_url, redact};
 use jeton_jose::{BodyError, FetchError, HttpError, read_body};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response};
@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use url::form_urlencoded;
 
 use crate::ClientCredentials;
-use crate::mcp_url::shown;
 
 /// How often a request is made in all before giving up.
 const ATTEMPTS: u32 = 4;
@@ -140,8 +139,8 @@ pub async fn request_token(
     let endpoint = &server.token_endpoint;
     if !credentials.belong_to(&server.issuer) {
         return Err(TokenError::OtherIssuer {
-            issuer: shown(credentials.issuer()),
-            found: shown(&server.issuer),
+            issuer: presentable_url(credentials.issuer()),
+            found: presentable_url(&server.issuer),
         });
     }
     let allowed = credentials.plain_http().check(endpoint);
@@ -177,7 +176,7 @@ fn uses_header(server: &ServerMetadata) -> Result<bool, TokenError> {
         Ok(false)
     } else {
         Err(TokenError::NoSecretMethod {
-            endpoint: shown(&server.token_endpoint),
+            endpoint: presentable_url(&server.token_endpoint),
             offered: offered.clone(),
         })
     }
@@ -239,7 +238,7 @@ async fn attempt(
         request = request.header(AUTHORIZATION, authorization);
     }
     let unreachable = |source| TokenError::Unreachable {
-        endpoint: shown(endpoint),
+        endpoint: presentable_url(endpoint),
         source,
     };
     let response = request
@@ -251,11 +250,11 @@ async fn attempt(
     let body = read_body(response, MAX_BODY)
         .await
         .map_err(|error| match error {
-            BodyError::TooLarge(_) => TokenError::TooLarge(shown(endpoint)),
+            BodyError::TooLarge(_) => TokenError::TooLarge(presentable_url(endpoint)),
             BodyError::Http(source) => unreachable(source),
         })?;
     let unreadable = TokenError::Unreadable {
-        endpoint: shown(endpoint),
+        endpoint: presentable_url(endpoint),
         status: status.as_u16(),
         retry_after,
     };

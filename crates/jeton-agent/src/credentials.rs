@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jeton_core::{McpServerId, PlainSecret, redact};
+use jeton_core::{McpServerId, PlainSecret, presentable_url};
 use jeton_jose::{PlainHttp, is_same_issuer};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -86,7 +86,7 @@ impl ClientCredentials {
 impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientCredentials")
-            .field("issuer", &redact(&self.issuer))
+            .field("issuer", &presentable_url(&self.issuer))
             .field("client_id", &self.client_id)
             .field("client_secret", &"[redacted]")
             .field("plain_http", &self.plain_http)

@@ -1,11 +1,11 @@
 //! From an MCP server's URL to its authorization server, in the order that the MCP specification
 //! lists: challenge, protected resource metadata, authorization server metadata.
 
-use jeton_core::{Challenge, ProtectedResourceMetadata, ScopeSet, ServerMetadata};
+use jeton_core::{Challenge, ProtectedResourceMetadata, ScopeSet, ServerMetadata, presentable_url};
 use jeton_jose::{check_resolved_link, discover_named_issuer, probe_mcp_server};
 use reqwest::Client;
 
-use crate::mcp_url::{McpUrl, shown};
+use crate::mcp_url::McpUrl;
 use crate::{AgentError, ClientCredentials, resource_metadata};
 
 /// What discovery found.
@@ -80,7 +80,7 @@ fn choose_issuer<'a>(
         .map(String::as_str)
         .ok_or_else(|| AgentError::OtherIssuer {
             url: url.to_owned(),
-            issuer: shown(credentials.issuer()),
-            found: named.iter().map(|issuer| shown(issuer)).collect(),
+            issuer: presentable_url(credentials.issuer()),
+            found: named.iter().map(|issuer| presentable_url(issuer)).collect(),
         })
 }

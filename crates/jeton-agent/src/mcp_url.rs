@@ -1,7 +1,7 @@
 //! The URL of an MCP endpoint as a person gave it: where requests go, and the resource that a token
 //! is for. A query belongs to the first and not to the second (RFC 8707 §2).
 
-use jeton_core::{ResourceUri, ResourceUriError, redact};
+use jeton_core::{ResourceUri, ResourceUriError, presentable_url};
 use jeton_jose::PlainHttp;
 
 use crate::AgentError;
@@ -34,7 +34,7 @@ impl McpUrl {
     /// [`AgentError::Url`].
     pub(crate) fn new(text: &str, plain_http: PlainHttp) -> Result<Self, AgentError> {
         let refused = |problem| AgentError::Url {
-            url: shown(text),
+            url: presentable_url(text),
             problem,
         };
         // A fragment is refused, whether it stands behind a query or not.
@@ -69,12 +69,6 @@ impl McpUrl {
 /// A URL up to its query.
 pub(crate) fn without_query(url: &str) -> &str {
     url.split('?').next().unwrap_or(url)
-}
-
-/// A URL as an error may repeat it: without its query and its user name and password, which may be secret.
-pub(crate) fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or(url);
-    redact(url).into_owned()
 }
 
 #[cfg(test)]

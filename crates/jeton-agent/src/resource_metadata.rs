@@ -1,12 +1,12 @@
 //! The protected resource metadata (RFC 9728): where the challenge says, else where it belongs.
 
-use jeton_core::{ProtectedResourceMetadata, ResourceUri};
+use jeton_core::{ProtectedResourceMetadata, ResourceUri, presentable_url};
 use jeton_jose::{FetchError, McpProbe, PlainHttp, check_resolved_link, fetch_json};
 use reqwest::Client;
 
 use crate::AgentError;
 use crate::failure::causes;
-use crate::mcp_url::{shown, without_query};
+use crate::mcp_url::without_query;
 
 /// A document, and where it was found.
 type Found = (String, ProtectedResourceMetadata);
@@ -110,9 +110,9 @@ fn checked(
             })
         }
         _ => Err(AgentError::ResourceMismatch {
-            metadata_url: shown(metadata_url),
+            metadata_url: presentable_url(metadata_url),
             expected: resource.as_given().to_owned(),
-            found: shown(&document.resource),
+            found: presentable_url(&document.resource),
         }),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
-use jeton_core::Challenge;
+use jeton_core::{Challenge, presentable_url};
 use rmcp::model::ClientJsonRpcMessage;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
@@ -15,7 +15,6 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::{Error as SseError, Sse};
 
 use crate::declare::declare;
-use crate::mcp_url::shown;
 use crate::{AccessToken, AgentError, TokenSource};
 
 /// A streamable HTTP client for `rmcp` that sends each request with a token: another one once
@@ -52,7 +51,7 @@ impl AuthorizedClient {
     {
         if !self.tokens.covers(uri) {
             return Err(failure(AgentError::OtherResource {
-                found: shown(uri),
+                found: presentable_url(uri),
                 resource: self.tokens.resource().to_owned(),
             }));
         }

@@ -1,12 +1,11 @@
 //! Plain HTTP with a token.
 
-use jeton_core::Challenge;
+use jeton_core::{Challenge, presentable_url};
 use jeton_jose::bearer_challenge;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Request, Response, StatusCode};
 
 use crate::failure::causes;
-use crate::mcp_url::shown;
 use crate::{AccessToken, AgentError, TokenSource};
 
 impl TokenSource {
@@ -21,7 +20,7 @@ impl TokenSource {
     pub async fn send(&self, request: Request) -> Result<Response, AgentError> {
         if !self.covers(request.url().as_str()) {
             return Err(AgentError::OtherResource {
-                found: shown(request.url().as_str()),
+                found: presentable_url(request.url().as_str()),
                 resource: self.resource().to_owned(),
             });
         }

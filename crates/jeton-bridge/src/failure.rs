@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use jeton_agent::{AgentError, ClientCredentials, TokenError, TokenSource};
-use jeton_core::{ScopeSet, redact};
+use jeton_core::{ScopeSet, presentable_url, redact};
 use jeton_jose::{DiscoveryError, FetchError, HttpError};
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -240,7 +240,10 @@ fn may_pass(error: &AgentError) -> bool {
 }
 
 fn no_token(error: &TokenError, credentials: &ClientCredentials, url: &str) -> String {
-    let (id, issuer) = (credentials.client_id(), credentials.issuer());
+    let (id, issuer) = (
+        credentials.client_id(),
+        presentable_url(credentials.issuer()),
+    );
     let causes = causes(error);
     match error {
         TokenError::Refused { code, .. } => match code.as_str() {
@@ -266,7 +269,10 @@ fn no_token(error: &TokenError, credentials: &ClientCredentials, url: &str) -> S
 fn refused(refusal: &Refusal, tokens: &TokenSource, has: Option<&ScopeSet>) -> String {
     let url = tokens.resource();
     let credentials = tokens.credentials();
-    let (id, issuer) = (credentials.client_id(), credentials.issuer());
+    let (id, issuer) = (
+        credentials.client_id(),
+        presentable_url(credentials.issuer()),
+    );
     let wanted = refusal
         .challenge
         .as_ref()

@@ -63,7 +63,7 @@ pub use mcp_server::{McpServer, TokenProfile, TokenTtl, TokenTtlError};
 pub use name::{Description, DisplayName, TextError, shown};
 pub use one_time_code::OneTimeSecret;
 pub use recovery_code::RecoveryCode;
-pub use redact::{excerpt, looks_secret, redact, without_userinfo};
+pub use redact::{excerpt, looks_secret, presentable_url, redact, without_userinfo};
 pub use resource::{ResourceUri, ResourceUriError};
 pub use resource_metadata::{CLIENT_CREDENTIALS_EXTENSION, ProtectedResourceMetadata};
 pub use scope::{Scope, ScopeError, ScopeSet};

@@ -22,6 +22,15 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A URL as an error, a log or a host may repeat it: without its query and its fragment, where keys often stand,
+/// without user name and password, and fit for a terminal. The one place that takes them out of a URL.
+pub fn presentable_url(url: &str) -> String {
+    // A password may hold what would begin a query.
+    let url = redact(url);
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    shown(url).into_owned()
+}
+
 /// The longest text that an error repeats, in characters.
 const MAX_EXCERPT: usize = 60;
 
@@ -212,6 +221,35 @@ mod tests {
         }
         let many = "x://".repeat(100_000) + "@";
         assert!(without_userinfo(&many).ends_with("[redacted]@"));
+    }
+
+    #[test]
+    fn a_url_is_presented_without_query_fragment_and_credentials() {
+        for (url, presented) in [
+            ("https://a.example/mcp", "https://a.example/mcp"),
+            ("https://a.example/mcp?key=hidden", "https://a.example/mcp"),
+            ("https://a.example?key=hidden#x", "https://a.example"),
+            (
+                "https://a.example/#access_token=hidden",
+                "https://a.example/",
+            ),
+            (
+                "https://me:hidden@a.example/mcp?key=hidden",
+                "https://[redacted]@a.example/mcp",
+            ),
+            (
+                "https://me:hid?den#@a.example/mcp?key=hidden",
+                "https://[redacted]@a.example/mcp",
+            ),
+            ("a.example/mcp?key=hidden", "a.example/mcp"),
+            (
+                "https://a.example/\u{1b}[31m",
+                "https://a.example/\\u{1b}[31m",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(presentable_url(url), presented, "{url}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jeton_core::{
     Clock, ProtectedResourceMetadata, ResourceUri, ResourceUriError, Scope, ScopeCycle, ScopeError,
-    ScopeHierarchy, ScopeSet, SigningAlgorithm, SystemClock, redact,
+    ScopeHierarchy, ScopeSet, SigningAlgorithm, SystemClock, presentable_url,
 };
 use jeton_jose::{KeysLocation, PlainHttp, RemoteKeys, TokenVerifier, http_client_builder};
 use reqwest::ClientBuilder;
@@ -23,9 +23,9 @@ const FETCH: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The resource identifier.
-    #[error("the resource {} cannot be used", jeton_core::excerpt(resource))]
+    #[error("the resource {resource:?} cannot be used")]
     Resource {
-        /// What was given.
+        /// What was given, without what may be secret in it.
         resource: String,
         /// Why not.
         #[source]
@@ -346,11 +346,11 @@ impl GuardBuilder {
             self.resource
                 .parse()
                 .map_err(|source| BuildError::Resource {
-                    resource: self.resource.clone(),
+                    resource: presentable_url(&self.resource),
                     source,
                 })?;
         if !self.plain_http.allows(&self.issuer) {
-            return Err(BuildError::Issuer(redact(&self.issuer).into_owned()));
+            return Err(BuildError::Issuer(presentable_url(&self.issuer)));
         }
         let policy = self.policy()?;
         warn_of_what_is_open(&self.resource, &policy);

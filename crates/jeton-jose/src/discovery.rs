@@ -1,13 +1,13 @@
 //! From an issuer to its metadata (RFC 8414 §3), in the order that the MCP specification lists.
 
-use jeton_core::ServerMetadata;
+use jeton_core::{ServerMetadata, presentable_url};
 use reqwest::Client;
 use url::Url;
 
-use crate::fetch::{FetchError, fetch_json, shown};
+use crate::fetch::{FetchError, fetch_json};
 use crate::plain_http::PlainHttp;
 
-/// Why an issuer's metadata was not found. No user name or password of a URL is in it.
+/// Why an issuer's metadata was not found. Of a URL, no query, no user name and no password is in it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DiscoveryError {
     /// The issuer is no URL.
@@ -110,19 +110,20 @@ async fn discover(
     issuer: &str,
     is_same: fn(&str, &str) -> bool,
 ) -> Result<ServerMetadata, DiscoveryError> {
-    let urls = metadata_urls(issuer).ok_or_else(|| DiscoveryError::Issuer(shown(issuer)))?;
+    let urls =
+        metadata_urls(issuer).ok_or_else(|| DiscoveryError::Issuer(presentable_url(issuer)))?;
     let mut told = None;
     for url in &urls {
         let wrong = match fetch_json::<ServerMetadata>(client, url).await {
             Ok(metadata) if is_same(&metadata.issuer, issuer) => return Ok(metadata),
             Ok(metadata) => DiscoveryError::IssuerMismatch {
                 url: url.clone(),
-                expected: shown(issuer),
-                found: shown(&metadata.issuer),
+                expected: presentable_url(issuer),
+                found: presentable_url(&metadata.issuer),
             },
             Err(error @ FetchError::Unreachable { .. }) => return Err(error.into()),
             Err(source) => DiscoveryError::NotFound {
-                issuer: shown(issuer),
+                issuer: presentable_url(issuer),
                 tried: urls.clone(),
                 source: Box::new(source),
             },
@@ -132,7 +133,7 @@ async fn discover(
             told = Some(wrong);
         }
     }
-    Err(told.unwrap_or_else(|| DiscoveryError::Issuer(shown(issuer))))
+    Err(told.unwrap_or_else(|| DiscoveryError::Issuer(presentable_url(issuer))))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jeton_core::redact;
+use jeton_core::presentable_url;
 use reqwest::Client;
 use reqwest::header::ACCEPT;
 use serde::de::DeserializeOwned;
@@ -13,8 +13,8 @@ use crate::http_client::{BodyError, HttpError, read_body};
 /// The largest document read, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
-/// Why a document could not be fetched. No text of the other server is in it, and no user name or password of a
-/// URL.
+/// Why a document could not be fetched. No text of the other server is in it, and of a URL no query, no
+/// fragment, no user name and no password.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
     /// Not `https`, and not `http` on this machine.
@@ -86,11 +86,6 @@ pub enum FetchError {
     },
 }
 
-/// A URL as an error may repeat it.
-pub(crate) fn shown(url: &str) -> String {
-    redact(url).into_owned()
-}
-
 /// Whether credentials and keys may travel to `url`: `https`, or `http` to this machine.
 pub fn is_trustworthy_url(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else {
@@ -116,14 +111,14 @@ pub fn is_trustworthy_url(url: &str) -> bool {
 pub async fn fetch_json<T: DeserializeOwned>(client: &Client, url: &str) -> Result<T, FetchError> {
     let body = fetch(client, url).await?;
     serde_json::from_slice(&body).map_err(|source| FetchError::Json {
-        url: shown(url),
+        url: presentable_url(url),
         source: Arc::new(source),
     })
 }
 
 async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, FetchError> {
     let unreachable = |source| FetchError::Unreachable {
-        url: shown(url),
+        url: presentable_url(url),
         source,
     };
     let response = client
@@ -134,21 +129,21 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, FetchError> {
         .map_err(|error| unreachable(HttpError::at(url, error)))?;
     if Url::parse(url).is_ok_and(|asked| asked != *response.url()) {
         return Err(FetchError::Redirected {
-            url: shown(url),
-            to: shown(response.url().as_str()),
+            url: presentable_url(url),
+            to: presentable_url(response.url().as_str()),
         });
     }
     if response.status() != reqwest::StatusCode::OK {
         let status = response.status().as_u16();
         return Err(FetchError::Status {
-            url: shown(url),
+            url: presentable_url(url),
             status,
         });
     }
     read_body(response, MAX_BODY)
         .await
         .map_err(|error| match error {
-            BodyError::TooLarge(_) => FetchError::TooLarge(shown(url)),
+            BodyError::TooLarge(_) => FetchError::TooLarge(presentable_url(url)),
             BodyError::Http(source) => unreachable(source),
         })
 }

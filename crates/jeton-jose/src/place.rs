@@ -7,9 +7,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use jeton_core::presentable_url;
 use url::{Host, Url};
 
-use crate::fetch::{FetchError, shown};
+use crate::fetch::FetchError;
 use crate::plain_http::PlainHttp;
 
 /// Where a host is, as its literal address says.
@@ -139,7 +140,7 @@ pub fn is_loopback_url(url: &str) -> bool {
 /// [`FetchError::NotAbsolute`], [`FetchError::Insecure`] and [`FetchError::Inward`].
 pub fn check_link(from: &str, to: &str, plain_http: PlainHttp) -> Result<(), FetchError> {
     if Url::parse(to).is_err() {
-        return Err(FetchError::NotAbsolute(shown(to)));
+        return Err(FetchError::NotAbsolute(presentable_url(to)));
     }
     plain_http.check(to)?;
     let allowed = match (Url::parse(from), Url::parse(to)) {
@@ -150,8 +151,8 @@ pub fn check_link(from: &str, to: &str, plain_http: PlainHttp) -> Result<(), Fet
         return Ok(());
     }
     Err(FetchError::Inward {
-        from: shown(from),
-        to: shown(to),
+        from: presentable_url(from),
+        to: presentable_url(to),
     })
 }
 

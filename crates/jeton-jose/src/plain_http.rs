@@ -1,6 +1,8 @@
 //! Where plain http may go: to this machine only, unless somebody says otherwise.
 
-use crate::fetch::{FetchError, is_trustworthy_url, shown};
+use jeton_core::presentable_url;
+
+use crate::fetch::{FetchError, is_trustworthy_url};
 
 /// To which hosts plain http is allowed, for what travels there: secrets, tokens, keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +40,7 @@ impl PlainHttp {
         if self.allows(url) {
             Ok(())
         } else {
-            Err(FetchError::Insecure(shown(url)))
+            Err(FetchError::Insecure(presentable_url(url)))
         }
     }
 }

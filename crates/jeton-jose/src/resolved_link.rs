@@ -6,9 +6,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use jeton_core::presentable_url;
 use url::{Host, Url};
 
-use crate::fetch::{FetchError, shown};
+use crate::fetch::FetchError;
 use crate::place::{Place, check_link};
 use crate::plain_http::PlainHttp;
 use crate::proxy::Proxies;
@@ -74,8 +75,8 @@ async fn check_addresses(
     match inward.find(|(_, place)| !origin.may_lead_to(*place)) {
         None => Ok(()),
         Some((address, place)) => Err(FetchError::InwardName {
-            from: shown(from),
-            to: shown(to),
+            from: presentable_url(from),
+            to: presentable_url(to),
             found: format!("{address}, {place}").into(),
         }),
     }

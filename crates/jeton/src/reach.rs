@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use jeton_agent::ClientCredentials;
-use jeton_core::{ScopeSet, ServerMetadata};
+use jeton_core::{ScopeSet, ServerMetadata, presentable_url};
 use jeton_jose::{
     FetchError, PlainHttp, fetch_json, is_loopback_url, is_same_issuer, metadata_urls,
 };
@@ -61,6 +61,7 @@ fn not_found(url: &str, error: FetchError) -> anyhow::Error {
         }
         _ => "is jeton serve running?",
     };
+    let url = presentable_url(url);
     anyhow::Error::new(error).context(format!("no Jeton server at {url}; {advice}"))
 }
 
@@ -71,6 +72,7 @@ fn not_sent(
     url: &str,
     found: &str,
 ) -> anyhow::Error {
+    let [expected, url, found] = [expected, url, found].map(presentable_url);
     match credentials.file() {
         Some(file) => anyhow!(
             "the credentials in {} belong to {expected}, but the server at {url} is {found}: they were not sent. Name that server's data directory with --data-dir (JETON_DATA_DIR), or leave out --server (JETON_URL) to talk to {expected}",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _};
-use jeton_core::{redact, shown};
+use jeton_core::{presentable_url, redact, shown};
 
 use crate::arguments::Arguments;
 use crate::other_words;
@@ -63,7 +63,13 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
 }
 
 fn words(error: &clap::Error) -> String {
-    let text = error.render().to_string();
+    let mut text = error.render().to_string();
+    // The query of a URL may hold a key.
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && value.contains("://")
+    {
+        text = text.replace(value, &presentable_url(value));
+    }
     let text = redact(&text);
     let lines: Vec<_> = text.lines().map(shown).collect();
     let mut text = lines.join("\n");

@@ -1,4 +1,4 @@
-//! A user name and a password in a URL, wherever it stands, are in no error.
+//! A user name, a password and a query in a URL, wherever it stands, are in no error.
 
 use std::error::Error;
 
@@ -30,15 +30,15 @@ async fn error(source: TokenSource) -> AgentError {
 }
 
 #[tokio::test]
-async fn no_error_repeats_the_password_of_a_url() {
-    let nobody = "http://ada:hunter2@127.0.0.1:1";
-    let mcp = "https://ada:hunter2@mcp.example.com/mcp";
+async fn no_error_repeats_the_password_or_the_query_of_a_url() {
+    let nobody = "http://ada:hunter2@127.0.0.1:1?key=hunter2";
+    let mcp = "https://ada:hunter2@mcp.example.com/mcp?key=hunter2#hunter2";
     let built = TokenSource::builder(mcp, credentials("https://auth.example.com")).build();
     assert_hidden(&built.unwrap_err(), "mcp.example.com/mcp");
 
     // The challenge's metadata, and what the document says that it is about.
     let world = World::new().await;
-    let advertised = format!("{nobody}/metadata");
+    let advertised = "http://ada:hunter2@127.0.0.1:1/metadata?key=hunter2".to_owned();
     world.mcp.change(|saying| {
         saying.metadata_url = Some(advertised);
         saying.resource = Some(mcp.to_owned());
@@ -49,13 +49,13 @@ async fn no_error_repeats_the_password_of_a_url() {
         "{failed}"
     );
     assert_hidden(&failed, "127.0.0.1:1/metadata");
-    let inward = "https://ada:hunter2@169.254.169.254/x";
+    let inward = "https://ada:hunter2@169.254.169.254/x?key=hunter2";
     world
         .mcp
         .change(|saying| saying.metadata_url = Some(inward.to_owned()));
     assert_hidden(&error(world.source()).await, "169.254.169.254/x");
     world.mcp.change(|saying| {
-        saying.metadata_url = Some("http://ada:hunter2@a.example/x".to_owned());
+        saying.metadata_url = Some("http://ada:hunter2@a.example/x?key=hunter2".to_owned());
     });
     let failed = error(world.source()).await;
     let AgentError::AdvertisedMetadata { source, .. } = &failed else {
@@ -114,12 +114,12 @@ async fn nor_does_one_about_the_token_endpoint() {
             }
         })
     };
-    let nobody = "http://ada:hunter2@127.0.0.1:1/token";
+    let nobody = "http://ada:hunter2@127.0.0.1:1/token?key=hunter2";
     for (endpoint, methods, place) in [
         (nobody, json!(["private_key_jwt"]), "127.0.0.1:1/token"),
         (nobody, json!([]), "127.0.0.1:1/token"),
         (
-            "http://ada:hunter2@a.example/token",
+            "http://ada:hunter2@a.example/token?key=hunter2",
             json!([]),
             "a.example/token",
         ),

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jeton_core::{Clock, SystemClock, Timestamp};
+use jeton_core::{Clock, SystemClock, Timestamp, presentable_url};
 use reqwest::Client;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::discovery::{DiscoveryError, discover_issuer};
-use crate::fetch::{FetchError, fetch_json, shown};
+use crate::fetch::{FetchError, fetch_json};
 use crate::plain_http::PlainHttp;
 use crate::resolved_link::check_resolved_link;
 use crate::{KeySet, VerifyingKey};
@@ -275,7 +275,7 @@ impl RemoteKeys {
                 let uri = discover_issuer(client, issuer, plain_http)
                     .await?
                     .jwks_uri
-                    .ok_or_else(|| RemoteKeysError::NoJwksUri(shown(issuer)))?;
+                    .ok_or_else(|| RemoteKeysError::NoJwksUri(presentable_url(issuer)))?;
                 check_resolved_link(issuer, &uri, plain_http).await?;
                 uri
             }

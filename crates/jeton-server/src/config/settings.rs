@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use figment::Figment;
+use jeton_core::presentable_url;
 use jeton_store::Database;
 
 use super::{AuditDurability, Config, MetadataScopes, OnDiscontinuity, SecondFactor};
@@ -206,7 +207,10 @@ fn others(config: &Config) -> Vec<Named> {
         ),
         (
             "oidc.issuer",
-            oidc.map_or_else(|| "not set".to_owned(), |oidc| oidc.issuer.clone()),
+            oidc.map_or_else(
+                || "not set".to_owned(),
+                |oidc| presentable_url(&oidc.issuer),
+            ),
         ),
     ]
 }

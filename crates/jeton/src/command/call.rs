@@ -3,7 +3,7 @@
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use jeton_agent::{AgentError, AuthorizedClient, TokenSource};
-use jeton_core::{Challenge, ScopeSet};
+use jeton_core::{Challenge, ScopeSet, presentable_url};
 use rmcp::model::{CallToolRequestParams, CallToolResult, ProtocolVersion, Tool};
 use rmcp::service::{RunningService, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
@@ -106,11 +106,7 @@ pub(crate) async fn connect(url: &str, tokens: TokenSource) -> anyhow::Result<Co
     };
     ().serve_with_lifecycle(transport, lifecycle)
         .await
-        .with_context(|| {
-            // A query may be secret.
-            let url = url.split('?').next().unwrap_or(url);
-            format!("no MCP connection to {url}")
-        })
+        .with_context(|| format!("no MCP connection to {}", presentable_url(url)))
 }
 
 async fn list_tools(client: &Connection, global: &Global) -> anyhow::Result<()> {

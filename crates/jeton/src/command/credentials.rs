@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::bail;
 use clap::Args;
 use jeton_agent::ClientCredentials;
-use jeton_core::{PlainSecret, excerpt};
+use jeton_core::{PlainSecret, excerpt, presentable_url};
 use jeton_jose::{is_loopback_url, is_same_issuer};
 use jeton_server::AdminCredentials;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -150,7 +150,7 @@ impl Credentials {
             ((path, Some(file)), Some(issuer)) if !is_same_issuer(issuer, &file.issuer) => bail!(
                 "the credentials in {} belong to {}, not to {issuer} (--issuer, JETON_ISSUER): give the client's own with --client-id and --client-secret",
                 path.display(),
-                file.issuer
+                presentable_url(&file.issuer)
             ),
             ((path, Some(file)), _) => Ok(FoundCredentials::of_file(path, file)),
             ((path, None), _) => bail!(
@@ -189,8 +189,8 @@ pub(crate) fn issuer_in(
         bail!(
             "JETON_CLIENT_ID and JETON_CLIENT_SECRET do not say which server they belong to: set JETON_URL to it. {}, found in the working directory, names {}: if that is the one, repeat with JETON_URL={} or --data-dir",
             path.display(),
-            file.issuer,
-            file.issuer
+            presentable_url(&file.issuer),
+            presentable_url(&file.issuer)
         );
     }
     Ok(file.issuer.clone())

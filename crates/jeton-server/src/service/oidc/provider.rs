@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jeton_core::Timestamp;
+use jeton_core::{Timestamp, presentable_url};
 use jeton_jose::{
     ExpectedIdToken, HttpError, IdTokenClaims, KeysLocation, PlainHttp, RemoteKeys,
     UnverifiedToken, check_link, check_resolved_link, fetch_json, http_client, verify_id_token,
@@ -129,8 +129,9 @@ impl Provider {
             .map_err(|error| with_causes(&error))?;
         if metadata.issuer != *configured {
             return Err(format!(
-                "its metadata is for the issuer {:?}, where {configured:?} is configured",
-                metadata.issuer
+                "its metadata is for the issuer {}, where {} is configured",
+                presentable_url(&metadata.issuer),
+                presentable_url(configured)
             ));
         }
         check_endpoints(configured, &metadata)?;
@@ -276,7 +277,7 @@ fn check_endpoints(issuer: &str, metadata: &ProviderMetadata) -> Result<(), Stri
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Provider")
-            .field(&self.config.issuer)
+            .field(&presentable_url(&self.config.issuer))
             .finish()
     }
 }
