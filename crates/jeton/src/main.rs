@@ -79,14 +79,21 @@ fn arguments() -> Result<Arguments, ExitCode> {
         for sentence in wrong.lines() {
             output::say(&format!("error: {sentence}"));
         }
-        tell_host(matches.as_ref().ok(), &wrong.replace('\n', " "));
+        tell_host(&command, &matches, &wrong.replace('\n', " "));
         return Err(ExitCode::from(WRONG_USAGE));
     }
-    match (parsed, matches) {
-        (Some(arguments), _) => Ok(arguments),
+    match (parsed, &matches) {
+        (Some(arguments), _) => match refuse_json(&arguments.command, &arguments.global) {
+            Ok(()) => Ok(arguments),
+            Err(error) => {
+                let refused = output::failed(&error);
+                tell_host(&command, &matches, &error.to_string());
+                Err(refused)
+            }
+        },
         (None, Err(error)) => {
-            let refused = usage::refused(&error);
-            tell_host(None, &usage::sentence(&error));
+            let refused = usage::refused(error);
+            tell_host(&command, &matches, &usage::sentence(error));
             Err(refused)
         }
         (None, Ok(_)) => Ok(Arguments::parse()),
@@ -122,13 +129,21 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
 
 /// Answers the host that started `jeton bridge` wrongly: it shows its user an answer, and seldom what a program
 /// that ended has written.
-fn tell_host(matches: Option<&clap::ArgMatches>, problem: &str) {
-    let command = matches.and_then(clap::ArgMatches::subcommand_name);
-    let is_bridge = match command {
-        Some(command) => command == BRIDGE,
-        None => std::env::args_os()
-            .nth(1)
-            .is_some_and(|first| first == BRIDGE),
+fn tell_host(
+    command: &clap::Command,
+    matches: &Result<clap::ArgMatches, clap::Error>,
+    problem: &str,
+) {
+    let is_bridge = |matches: &clap::ArgMatches| matches.subcommand_name() == Some(BRIDGE);
+    let is_bridge = match matches {
+        Ok(matches) => is_bridge(matches),
+        // What can be read of the arguments says which command it was to be.
+        Err(_) => {
+            let lenient = command.clone().ignore_errors(true);
+            lenient
+                .try_get_matches()
+                .is_ok_and(|matches| is_bridge(&matches))
+        }
     };
     if is_bridge {
         command::bridge::refuse(problem);
@@ -138,7 +153,6 @@ fn tell_host(matches: Option<&clap::ArgMatches>, problem: &str) {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     signals::survive_file_limits()?;
     let Arguments { global, command } = arguments;
-    refuse_json(&command, &global)?;
     match command {
         Command::Serve(serve) => Box::pin(command::serve::run(serve, global)).await,
         Command::Demo(demo) => demo::run(demo).await,

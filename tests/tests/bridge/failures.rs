@@ -285,7 +285,7 @@ async fn a_bridge_without_credentials_answers_what_is_missing() {
         assert_eq!(answer["error"]["data"]["reason"], "configuration");
         host.hang_up();
         let exit = host.ended().await;
-        assert_eq!(exit.code, Some(1));
+        assert_eq!(exit.code, Some(2));
         assert!(exit.stderr.contains(part), "{}", exit.stderr);
     }
 }
@@ -307,19 +307,55 @@ async fn a_bridge_that_is_started_wrongly_answers_why() {
         ),
         (vec![url], vec![("JETON_WAIT", "soon")], "JETON_WAIT"),
         (vec![url, "--wiat", "1"], vec![], "--wiat"),
+        (vec![url, "--json"], vec![], "--json"),
+        (vec!["--json", "bridge", url], vec![], "--json"),
+        (
+            vec![
+                "--insecure-http",
+                "--data-dir",
+                "x",
+                "bridge",
+                url,
+                "--wiat",
+                "1",
+            ],
+            vec![],
+            "--wiat",
+        ),
+        (
+            vec!["--insecure-http", "bridge"],
+            vec![("JETON_CLIENT_SECERT", "x")],
+            "Did you mean JETON_CLIENT_SECRET?",
+        ),
         (vec![], vec![], "<MCP_URL>"),
+        (
+            vec![
+                url,
+                "--issuer",
+                "https://ada:hunter2@a.example/?key=hunter2",
+            ],
+            vec![],
+            "a.example",
+        ),
     ] {
-        let mut host = Host::start(&arguments, &environment);
+        let mut host = match arguments.split_first() {
+            Some((first, rest)) if arguments.contains(&"bridge") => {
+                Host::start_command(first, rest, &environment)
+            }
+            _ => Host::start(&arguments, &environment),
+        };
         for request in [initialize(), call(7)] {
             let answer = host.ask(request).await;
             assert!(words(&answer).contains(part), "{part}: {answer}");
             assert!(!words(&answer).contains('\n'), "{answer}");
+            assert!(!words(&answer).contains("hunter2"), "{answer}");
             assert_eq!(answer["error"]["data"]["reason"], "configuration");
         }
         host.hang_up();
         let exit = host.ended().await;
         assert_eq!(exit.code, Some(2), "{part}");
         assert!(exit.stderr.contains(part), "{}", exit.stderr);
+        assert!(!exit.stderr.contains("hunter2"), "{}", exit.stderr);
     }
     // Another command that is called so says it at once, and reads nothing.
     let host = Host::start_command("token", &[], &[("JETON_CLIENT_SECERT", "x")]);

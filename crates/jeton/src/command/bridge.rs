@@ -3,17 +3,18 @@
 use std::io::{self, BufReader, IsTerminal as _};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::Args;
 use jeton_agent::TokenSource;
 use jeton_bridge::{Ended, Input, Output};
-use jeton_core::ScopeSet;
+use jeton_core::{ScopeSet, presentable_url};
 use jeton_server::{LogFormat, init_telemetry};
 
 use super::credentials::{Credentials, server_url};
 use crate::arguments::Global;
 use crate::output;
 use crate::signals::Signals;
+use crate::usage::Usage;
 use crate::value;
 
 /// How long the MCP server may send nothing before the connection counts as dead. Hosts have their
@@ -89,17 +90,22 @@ pub(crate) async fn run(bridge: Bridge, global: &Global) -> anyhow::Result<()> {
             // The host's user sees an answer, and seldom what a program that ended has written.
             let problem = format!("{error:#}");
             output::say(&format!("error: {problem}"));
-            tokio::select! {
-                () = jeton_bridge::refuse(input, output, &problem) => {}
-                () = signals.stop(None) => {}
+            // Whoever typed it at a terminal has read the problem there.
+            if !io::stdin().is_terminal() {
+                tokio::select! {
+                    () = jeton_bridge::refuse(input, output, &problem) => {}
+                    () = signals.stop(None) => {}
+                }
             }
-            return Err(anyhow!("it was started without what it needs: {problem}"));
+            return Err(Usage::error(format!(
+                "it was started without what it needs: {problem}"
+            )));
         }
     };
     tracing::info!(
         url = tokens.resource(),
         client_id = tokens.credentials().client_id(),
-        issuer = tokens.credentials().issuer(),
+        issuer = presentable_url(tokens.credentials().issuer()),
         "forwarding"
     );
     let wait = Duration::from_secs(bridge.wait);
