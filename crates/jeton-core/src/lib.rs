@@ -75,6 +75,7 @@ pub use server_metadata::ServerMetadata;
 pub use signing_key::{KeyState, SigningAlgorithm};
 pub use span::{
     DurationError, TimeError, counted, in_seconds, in_whole_seconds, parse_duration, parse_time,
+    whole_seconds,
 };
 pub use token_request::{GrantType, PresentedSecret, TokenRequest, TokenRequestError};
 pub use token_response::{LONG_TOKEN, TokenResponse, TokenType};

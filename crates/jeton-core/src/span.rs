@@ -95,9 +95,16 @@ pub fn in_seconds(duration: Duration) -> String {
     }
 }
 
-/// For how long to wait before the next try, in whole seconds: `1 second` at least.
+/// For how long to wait before the next try, in whole seconds, as `Retry-After` says it (RFC 9110 §10.2.3): rounded up,
+/// for whoever comes earlier is refused again, and 1 at least.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
+/// The same in words: `1 second` at least.
 pub fn in_whole_seconds(wait: Duration) -> String {
-    counted(wait.as_secs().max(1), "second")
+    counted(whole_seconds(wait), "second")
 }
 
 #[cfg(test)]
@@ -180,7 +187,8 @@ mod tests {
             (0, "0 seconds", "1 second"),
             (500, "0.5 seconds", "1 second"),
             (1000, "1 second", "1 second"),
-            (1500, "1.5 seconds", "1 second"),
+            (1001, "1.001 seconds", "2 seconds"),
+            (1500, "1.5 seconds", "2 seconds"),
             (30_000, "30 seconds", "30 seconds"),
         ] {
             let duration = Duration::from_millis(millis);

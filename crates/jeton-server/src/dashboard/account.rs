@@ -8,7 +8,9 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use jeton_core::{Admin, AdminId, DisplayName, EmailAddress, Invitation, PlainSecret};
+use jeton_core::{
+    Admin, AdminId, DisplayName, EmailAddress, Invitation, PlainSecret, whole_seconds,
+};
 use serde::Deserialize;
 
 use super::assets::VERSION;
@@ -198,7 +200,7 @@ impl Failure {
         if let Some(wait) = self.wait {
             response
                 .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+                .insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         Ok(response)
     }

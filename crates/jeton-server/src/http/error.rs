@@ -6,7 +6,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use jeton_core::{ErrorCode, ErrorResponse, in_whole_seconds, redact};
+use jeton_core::{ErrorCode, ErrorResponse, in_whole_seconds, redact, whole_seconds};
 
 /// An error of an OAuth endpoint.
 #[derive(Debug, Clone)]
@@ -128,7 +128,7 @@ impl IntoResponse for OAuthError {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         response
     }

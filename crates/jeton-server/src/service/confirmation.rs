@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jeton_core::{Admin, AuditKind, Outcome, PlainSecret, counted};
+use jeton_core::{Admin, AuditKind, Outcome, PlainSecret, in_whole_seconds};
 use jeton_store::retry_on_conflict;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -121,12 +121,11 @@ fn begin_attempt(
     let Err(wait) = app.sign_in_throttle.begin(&attempt, Instant::now()) else {
         return Ok(attempt);
     };
-    let seconds = wait.as_secs().max(1);
     Err(ServiceError::Invalid {
         parameter,
         detail: format!(
             "too many failed attempts; try again in {}",
-            counted(seconds, "second")
+            in_whole_seconds(wait)
         ),
     })
 }
