@@ -168,9 +168,12 @@ impl Operator {
             .await
     }
 
-    /// The same, with further settings.
+    /// The same, with further settings; with all scopes where these name none.
     pub async fn client_with(&self, mcp_server: &str, settings: Value) -> Credentials {
         let mut body = json!({ "name": "agent", "mcp_server_id": mcp_server });
+        if settings.get("scopes").is_none() {
+            body["all_scopes"] = true.into();
+        }
         body.as_object_mut()
             .unwrap()
             .extend(settings.as_object().unwrap().clone());

@@ -104,7 +104,7 @@ async fn a_server_a_client_a_grant_and_a_secret_live_and_end() {
     let created = operator
         .post(
             "/clients",
-            json!({ "name": "agent", "mcp_server_id": todo, "secret_expires_in": 3600 }),
+            json!({ "name": "agent", "mcp_server_id": todo, "all_scopes": true, "secret_expires_in": 3600 }),
         )
         .await;
     let client = Credentials::of(&created);
@@ -249,6 +249,11 @@ async fn what_cannot_be_used_is_refused_by_name() {
             "mcp_server_id",
         ),
         ("/clients", client(json!({ "scopes": ["b"] })), "scopes"),
+        (
+            "/clients",
+            client(json!({ "scopes": ["a"], "all_scopes": true })),
+            "all_scopes",
+        ),
         (
             "/clients",
             client(json!({ "secret_expires_in": 0 })),

@@ -26,6 +26,7 @@ clients:
       - mcp_server: Todo
         scopes: [todo:read]
       - mcp_server: http://localhost:3003/mcp
+        all_scopes: true
     secret_file: nightly.json
 ";
 
@@ -110,7 +111,10 @@ async fn what_differs_is_changed_and_nothing_else() {
         .replace("scopes: [todo:read]", "scopes: [todo:read, todo:write]")
         .replace("Things to do", "Chores")
         .replace("localhost:3003", "localhost:3004")
-        .replace("      - mcp_server: http://localhost:3004/mcp\n", "");
+        .replace(
+            "      - mcp_server: http://localhost:3004/mcp\n        all_scopes: true\n",
+            "",
+        );
     let changes = world.changes(&changed, &[]).await;
     assert_eq!(
         changes,
@@ -190,6 +194,11 @@ async fn a_file_with_a_mistake_changes_nothing_and_is_told_which() {
             "two MCP servers",
         ),
         ("clients:", "clients: [", "jeton.yaml"),
+        (
+            "        all_scopes: true",
+            "        all_scopes: true\n        scopes: []",
+            "scopes and all_scopes",
+        ),
     ] {
         let text = TWO_SERVERS.replace(from, to);
         assert_ne!(text, TWO_SERVERS, "{from}");
@@ -249,7 +258,7 @@ async fn a_name_of_several_mcp_servers_is_refused_with_the_id_of_each() {
 #[tokio::test]
 async fn what_a_file_says_twice_is_refused() {
     let world = World::new().await;
-    let mail = "      - mcp_server: http://localhost:3003/mcp\n";
+    let mail = "      - mcp_server: http://localhost:3003/mcp\n        all_scopes: true\n";
     for (from, to, expected) in [
         (
             mail,
@@ -486,7 +495,7 @@ async fn a_server_takes_the_urls_of_one_that_is_pruned_and_of_no_other() {
         .client(before["A"]["id"].as_str().unwrap(), &["r"])
         .await;
     let merged = servers(&[("C", C, &["https://b.internal/mcp"]), ("A", A, &[B])]);
-    let clients = r#""clients": [{"name": "agent", "grants": [{"mcp_server": "A"}]}]"#;
+    let clients = r#""clients": [{"name": "agent", "grants": [{"mcp_server": "A", "all_scopes": true}]}]"#;
     let merged = format!("{}, {clients}}}", merged.strip_suffix('}').unwrap());
     let (done, words, _) = world.apply(&merged, &[]).await;
     assert!(!done && words.contains("--prune"), "{words}");
@@ -498,4 +507,44 @@ async fn a_server_takes_the_urls_of_one_that_is_pruned_and_of_no_other() {
     assert_eq!(after["C"]["aliases"], json!(["https://b.internal/mcp"]));
     let answer = client.ask(&world.jeton.url, &[("resource", B)]).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_grant_that_names_no_scopes_has_none_and_takes_none_away_unasked() {
+    let world = World::new().await;
+    let unstated = TWO_SERVERS.replace("        all_scopes: true\n", "");
+    let mail = [("resource", "http://localhost:3003/mcp")];
+    // Whoever has all of them keeps them until somebody confirms that none are meant.
+    world.changes(TWO_SERVERS, &[]).await;
+    let client = world.secret();
+    let (done, words, _) = world.apply(&unstated, &[]).await;
+    assert!(!done, "{words}");
+    for part in ["nightly-agent", "mail:send", "all_scopes: true", "--yes"] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let answer = client.ask(&world.jeton.url, &mail).await;
+    assert_eq!(answer.body["scope"], "mail:send", "{}", answer.body);
+    let (done, words, document) = world.apply(&unstated, &["--yes"]).await;
+    assert!(done && words.contains("gets no token"), "{words}");
+    let changes = json!(["~ grant of nightly-agent on http://localhost:3003/mcp: no scopes"]);
+    assert_eq!(document["changes"], changes);
+    assert_eq!(
+        client.ask(&world.jeton.url, &mail).await.error(),
+        "invalid_scope"
+    );
+    // One who is made by it has none.
+    let other = unstated.replace("nightly", "weekly");
+    let (done, words, _) = world.apply(&other, &[]).await;
+    assert!(
+        done && words.contains("weekly-agent has no scope on"),
+        "{words}"
+    );
+    let made = world.jeton.json(&["client", "show", "weekly-agent"]).await;
+    let scopes: Vec<_> = made["grants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|grant| &grant["scopes"])
+        .collect();
+    assert_eq!(scopes, [&json!(["todo:read"]), &json!([])]);
 }

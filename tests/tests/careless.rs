@@ -19,7 +19,9 @@ async fn start() -> Jeton {
         "mcp-server create --name Todo --url http://localhost:3002/mcp --scope a --scope b";
     jeton.json(&words(server)).await;
     jeton
-        .json(&words("client create --mcp-server Todo --name agent"))
+        .json(&words(
+            "client create --mcp-server Todo --name agent --all-scopes",
+        ))
         .await;
     jeton
 }
@@ -108,7 +110,9 @@ async fn with_json_every_command_prints_one_document_and_none_where_it_fails() {
     );
     jeton.json(&words(&register)).await;
     let caller = jeton
-        .json(&words("client create --mcp-server Real --name caller"))
+        .json(&words(
+            "client create --mcp-server Real --name caller --all-scopes",
+        ))
         .await;
     let who = format!(
         "--client-id {} --client-secret {}",

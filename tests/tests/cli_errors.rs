@@ -86,7 +86,14 @@ impl World {
             "a",
         ];
         make(&[&server[..], &notes].concat(), "res_NOTES2").await;
-        let client = ["client", "create", "--mcp-server", "Todo", "--name"];
+        let client = [
+            "client",
+            "create",
+            "--mcp-server",
+            "Todo",
+            "--all-scopes",
+            "--name",
+        ];
         let agent = make(&[&client[..], &["agent"]].concat(), "m2m_AGENT").await;
         make(&[&client[..], &["twin"]].concat(), "m2m_TWIN1").await;
         make(&[&client[..], &["twin"]].concat(), "m2m_TWIN2").await;

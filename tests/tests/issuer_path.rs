@@ -128,7 +128,15 @@ async fn agents_guards_and_commands_work_with_such_an_issuer() {
     let operator = jeton.operator().await;
     let server = operator.mcp_server(&todo.url, &scopes).await;
     let client = jeton
-        .json(&["client", "create", "--mcp-server", &server, "--name", "A"])
+        .json(&[
+            "client",
+            "create",
+            "--mcp-server",
+            &server,
+            "--name",
+            "A",
+            "--all-scopes",
+        ])
         .await;
     let (id, secret) = (
         client["client_id"].as_str().unwrap(),

@@ -135,7 +135,7 @@ async fn what_was_taken_away_at_one_server_is_taken_away_at_the_other() {
     let parent = post("/mcp-servers", parent).await;
     let child = json!({ "name": "C", "url": "https://h.example/c", "scopes": scopes });
     let child = post("/mcp-servers", child).await;
-    let client = json!({ "name": "agent", "mcp_server_id": parent["id"] });
+    let client = json!({ "name": "agent", "mcp_server_id": parent["id"], "all_scopes": true });
     let client = Credentials::of(&post("/clients", client).await);
     eventually("the other server knows the client", async || {
         client.ask(&there, &[]).await.status == 200

@@ -144,7 +144,7 @@ async fn apply_says_what_pruning_opens_and_wants_yes() {
     let file = world.jeton.folder().join("jeton.yaml");
     let text = format!(
         "mcp_servers: [{{name: Todo, url: \"{PARENT}\", scopes: {{a: A}}}}]\n\
-         clients: [{{name: agent, grants: [{{mcp_server: \"{PARENT}\"}}]}}]\n"
+         clients: [{{name: agent, grants: [{{mcp_server: \"{PARENT}\", all_scopes: true}}]}}]\n"
     );
     std::fs::write(&file, text).unwrap();
     let apply = ["apply", "-f", "jeton.yaml", "--prune"];

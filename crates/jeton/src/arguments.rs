@@ -16,7 +16,7 @@ use crate::{demo, value};
 /// See it work:        jeton demo
 /// Run it:             jeton serve
 /// Register a server:  jeton mcp-server create --name Todo --url http://localhost:3002/mcp --scope todo:read
-/// Create a client:    jeton client create --mcp-server res_... --name my-agent
+/// Create a client:    jeton client create --mcp-server Todo --name my-agent --scope todo:read
 /// Get a token:        jeton token --client-id m2m_... --client-secret jeton_...
 /// Call a tool:        jeton call http://localhost:3002/mcp list_todos
 #[derive(Parser)]

@@ -5,13 +5,12 @@ use std::collections::hash_map::Entry;
 
 use jeton_core::{
     AuditEvent, AuditKind, Client, ClientId, ClientSecret, ClientStatus, CustomClaims, Description,
-    DisplayName, Grant, McpServer, McpServerId, PlainSecret, ScopeSet, SecretOwner, TokenTtl,
-    TokensOf,
+    DisplayName, Grant, McpServer, McpServerId, PlainSecret, SecretOwner, TokenTtl, TokensOf,
 };
 
 use jeton_store::{WholeClient, retry_on_conflict};
 
-use super::grants::check_scopes;
+use super::grants::ScopeChoice;
 use super::secrets::{Expiry, make_secret};
 use super::void_tokens::ToVoid;
 use super::{Operator, ServiceError, changes, default_server, mcp_servers};
@@ -24,8 +23,8 @@ pub(crate) struct NewClient {
     pub(crate) id: Option<ClientId>,
     /// Where its first grant is.
     pub(crate) mcp_server_id: McpServerId,
-    /// What it may there; absent means every scope that the MCP server defines.
-    pub(crate) scopes: Option<ScopeSet>,
+    /// What it may there.
+    pub(crate) scopes: ScopeChoice,
     /// Its default MCP server; absent, that of its first grant.
     pub(crate) default_mcp_server: Option<McpServerId>,
     pub(crate) name: DisplayName,
@@ -140,10 +139,7 @@ fn prepare(
     server: &McpServer,
     new: NewClient,
 ) -> Result<(CreatedClient, AuditEvent), ServiceError> {
-    let scopes = match new.scopes {
-        Some(scopes) => check_scopes(server, scopes)?,
-        None => server.scope_set(),
-    };
+    let scopes = new.scopes.on(server)?;
     let default = new.default_mcp_server.unwrap_or(server.id);
     default_server::check(default, &[server.id])?;
     let now = app.clock.now();

@@ -33,6 +33,30 @@ impl Seen {
     }
 }
 
+/// The scopes that a grant is to have. Nothing chooses all of them by itself.
+#[derive(Debug)]
+pub(crate) enum ScopeChoice {
+    /// These, each of which the MCP server has to define.
+    These(ScopeSet),
+    /// All that the MCP server defines now.
+    All,
+}
+
+impl ScopeChoice {
+    /// None.
+    pub(crate) fn none() -> Self {
+        Self::These(ScopeSet::empty())
+    }
+
+    /// The scopes that are meant on `server`.
+    pub(super) fn on(self, server: &McpServer) -> Result<ScopeSet, ServiceError> {
+        match self {
+            Self::These(scopes) => check_scopes(server, scopes),
+            Self::All => Ok(server.scope_set()),
+        }
+    }
+}
+
 /// A client and an MCP server.
 pub(crate) type Between = (ClientId, McpServerId);
 
@@ -48,14 +72,14 @@ pub(crate) async fn put(
     app: &App,
     operator: &Operator,
     between: Between,
-    scopes: ScopeSet,
+    scopes: ScopeChoice,
     seen: Seen,
 ) -> Result<Grant, ServiceError> {
     let _in_order = app.directory.changing_mcp_servers().await?;
     let (client_id, mcp_server_id) = between;
     let client = clients::find(app, client_id).await?;
     let server = mcp_servers::find_now(app, mcp_server_id).await?;
-    let scopes = check_scopes(&server, scopes)?;
+    let scopes = scopes.on(&server)?;
     let before = find(app, between).await?;
     seen.check(before.as_ref())?;
     let had_none = before.as_ref().is_none_or(|grant| grant.scopes.is_empty());
@@ -160,7 +184,7 @@ pub(crate) async fn delete(
 }
 
 /// Refuses, by name, a scope that the MCP server does not define.
-pub(super) fn check_scopes(server: &McpServer, scopes: ScopeSet) -> Result<ScopeSet, ServiceError> {
+fn check_scopes(server: &McpServer, scopes: ScopeSet) -> Result<ScopeSet, ServiceError> {
     let defined = server.scope_set();
     match scopes.first_outside(&defined) {
         None => Ok(scopes),

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use jeton_core::{Description, DisplayName, Scope, TokenTtl, excerpt, parse_duration};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{Admin, Seen};
+use crate::admin::Admin;
 use crate::arguments::Global;
+use crate::command::client_grant::{self, ScopeChange};
 use crate::output::{self, cell};
 use crate::table::table;
 use crate::usage::Usage;
@@ -70,9 +70,12 @@ pub(crate) struct Create {
     /// What people call it.
     #[arg(long)]
     name: DisplayName,
-    /// A scope that it may have there; repeat it for each [default: all that the server defines].
+    /// A scope that it may have there; repeat it for each. Without one, it gets no token.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<Scope>,
+    /// Every scope that the MCP server defines now.
+    #[arg(long, conflicts_with = "scopes")]
+    all_scopes: bool,
     /// The MCP server that a token is for where a request names none: one that the client may use
     /// [default: that of --mcp-server].
     #[arg(long, value_name = "ID")]
@@ -98,6 +101,13 @@ pub(crate) struct Update {
     /// A scope that it may have there; these are all from now on: to add one, use --add-scope.
     #[arg(long = "scope", value_name = "SCOPE", requires = "mcp_server")]
     scopes: Vec<Scope>,
+    /// Every scope that the MCP server defines now.
+    #[arg(
+        long,
+        requires = "mcp_server",
+        conflicts_with_all = ["scopes", "add_scope", "remove_scope"]
+    )]
+    all_scopes: bool,
     /// A scope to add there; repeat it for each.
     #[arg(
         long,
@@ -224,11 +234,18 @@ pub(crate) async fn run(command: Client, global: &Global) -> anyhow::Result<()> 
 }
 
 async fn create(admin: &Admin, arguments: Create, global: &Global) -> anyhow::Result<()> {
-    let all_scopes = arguments.scopes.is_empty();
     let server = admin.mcp_server_id(&arguments.mcp_server).await?;
+    // Before there is a secret to lose.
+    let defined = if arguments.scopes.is_empty() {
+        client_grant::defined_scopes(admin, &server).await?
+    } else {
+        Vec::new()
+    };
     let mut body = arguments.settings.into_body(Some(arguments.name))?;
-    body.insert("mcp_server_id".into(), server.into());
-    if !all_scopes {
+    body.insert("mcp_server_id".into(), server.clone().into());
+    if arguments.all_scopes {
+        body.insert("all_scopes".into(), true.into());
+    } else {
         body.insert("scopes".into(), json!(arguments.scopes));
     }
     if let Some(default) = arguments.default_mcp_server {
@@ -241,20 +258,19 @@ async fn create(admin: &Admin, arguments: Create, global: &Global) -> anyhow::Re
     let client = admin
         .send(Method::POST, "/clients", &Value::Object(body))
         .await?;
-    if all_scopes {
-        output::say(&format!(
-            "no --scope was given: the client may have every scope of the server: {}",
-            granted_scopes(&client)
-        ));
-    }
+    let granted = granted_scopes(&client);
+    let without_scope = granted.is_empty();
     if global.json {
         output::json(&client)?;
     } else {
         output::fields(&[
             ("client_id", cell(&client, "client_id")),
             ("client_secret", cell(&client, "client_secret")),
-            ("scopes", granted_scopes(&client)),
+            ("scopes", granted),
         ])?;
+    }
+    if without_scope {
+        client_grant::say_no_scope(&cell(&client, "id"), &server, &defined);
     }
     output::say("copy the secret now: it is not shown again");
     Ok(())
@@ -264,7 +280,13 @@ async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Re
     let path = format!("/clients/{}", admin.client_id(&arguments.client).await?);
     if let Some(server) = &arguments.mcp_server {
         let server = admin.mcp_server_id(server).await?;
-        update_grant(admin, &arguments, (&path, &server)).await?;
+        let change = ScopeChange {
+            scopes: &arguments.scopes,
+            all: arguments.all_scopes,
+            added: &arguments.add_scope,
+            removed: &arguments.remove_scope,
+        };
+        client_grant::change(admin, &change, (&path, &server)).await?;
     }
     let mut body = arguments.settings.into_body(arguments.name)?;
     if arguments.default_mcp_server.is_some() || arguments.no_default_mcp_server {
@@ -279,73 +301,11 @@ async fn update(admin: &Admin, arguments: Update, global: &Global) -> anyhow::Re
         (true, Some(_)) => admin.read(&path).await?,
         (true, None) => {
             return Err(Usage::error(
-                "nothing says what to change: add --name, --description, --token-ttl, --claim, --default-mcp-server, or --mcp-server with --add-scope or --remove-scope",
+                "nothing says what to change: add --name, --description, --token-ttl, --claim, --default-mcp-server, or --mcp-server with --add-scope, --remove-scope or --all-scopes",
             ));
         }
     };
     show(&client, global)
-}
-
-/// Changes the scopes of a grant as it is now.
-async fn update_grant(
-    admin: &Admin,
-    arguments: &Update,
-    (client, server): (&str, &str),
-) -> anyhow::Result<()> {
-    let asked = [
-        &arguments.scopes,
-        &arguments.add_scope,
-        &arguments.remove_scope,
-    ];
-    if asked.iter().all(|scopes| scopes.is_empty()) {
-        return Err(Usage::error(
-            "--mcp-server says where, and nothing says what to change there: add --scope, --add-scope or --remove-scope",
-        ));
-    }
-    let path = format!("{client}/grants");
-    let grants = admin.list(&path, &[], None).await?;
-    let there = grants
-        .iter()
-        .find(|grant| cell(grant, "mcp_server_id") == server);
-    let scopes = there.and_then(|grant| grant.get("scopes")?.as_array());
-    let before: Vec<String> = scopes
-        .into_iter()
-        .flatten()
-        .filter_map(|scope| scope.as_str().map(str::to_owned))
-        .collect();
-    let names = |scopes: &[Scope]| scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mut after = if arguments.scopes.is_empty() {
-        before.clone()
-    } else {
-        names(&arguments.scopes)
-    };
-    let removed = names(&arguments.remove_scope);
-    if let Some(missing) = removed.iter().find(|scope| !before.contains(scope)) {
-        bail!(
-            "the client does not have the scope {missing} there; it has: {}",
-            if before.is_empty() {
-                "none".to_owned()
-            } else {
-                before.join(" ")
-            }
-        );
-    }
-    after.retain(|scope| !removed.contains(scope));
-    let added = names(&arguments.add_scope);
-    after.extend(added.into_iter().filter(|scope| !before.contains(scope)));
-    let lost: Vec<_> = before
-        .iter()
-        .filter(|scope| !after.contains(scope))
-        .map(String::as_str)
-        .collect();
-    let seen = there.map_or(Seen::Nothing, Seen::of);
-    let body = json!({ "scopes": after });
-    let path = format!("{path}/{server}");
-    admin.send_if(seen, Method::PUT, &path, &body).await?;
-    if !lost.is_empty() {
-        output::say(&format!("the client lost the scopes {}", lost.join(" ")));
-    }
-    Ok(())
 }
 
 async fn set_status(

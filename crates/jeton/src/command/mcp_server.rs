@@ -209,10 +209,7 @@ pub(crate) async fn run(command: McpServer, global: &Global) -> anyhow::Result<(
             let body = new_server(name, &urls, settings)?;
             let server = admin.send(Method::POST, "/mcp-servers", &body).await?;
             show(&server, global)?;
-            output::say(&format!(
-                "registered. Next: jeton client create --mcp-server {} --name NAME",
-                cell(&server, "id")
-            ));
+            output::say(&next_step(&server));
             Ok(())
         }
         McpServer::List { system } => {
@@ -446,6 +443,19 @@ fn list(servers: &[Value], global: &Global) -> anyhow::Result<()> {
         output::say("none yet. Next: jeton mcp-server create --name NAME --url URL --scope SCOPE");
     }
     Ok(())
+}
+
+/// What to do after registering one.
+fn next_step(server: &Value) -> String {
+    let id = cell(server, "id");
+    if scope_names(server).is_empty() {
+        return format!(
+            "registered without scopes, and a token needs one. Next: jeton mcp-server update {id} --add-scope SCOPE"
+        );
+    }
+    format!(
+        "registered. Next: jeton client create --mcp-server {id} --name NAME --scope SCOPE, or --all-scopes"
+    )
 }
 
 fn show(server: &Value, global: &Global) -> anyhow::Result<()> {

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ClientView;
+use crate::api::grants::chosen_scopes;
 use crate::api::secrets::{SecretView, expiry};
 use crate::api::{AdminWrite, ChangeErrors, Tagged};
 use crate::app::App;
 use crate::http::{ApiJson, Problem};
 use crate::service::clients::{self, CreatedClient, NewClient};
+use crate::service::grants::ScopeChoice;
 
 /// A client to register, with its first grant.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -24,9 +26,12 @@ pub(crate) struct CreateClient {
     /// The MCP server of its first grant.
     #[schema(value_type = String, example = "res_…")]
     mcp_server_id: McpServerId,
-    /// What it may there; absent means every scope that the MCP server defines.
+    /// What it may there; absent means none, and without a scope it gets no token.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Vec<Scope>>,
+    /// true instead of `scopes`: every scope that the MCP server defines now.
+    #[serde(default)]
+    all_scopes: bool,
     /// The MCP server that a token is for where a request names none; absent, that of its first grant.
     #[schema(value_type = Option<String>)]
     default_mcp_server_id: Option<McpServerId>,
@@ -88,7 +93,7 @@ impl CreateClient {
         Ok(NewClient {
             id: None,
             mcp_server_id: self.mcp_server_id,
-            scopes: self.scopes.map(|scopes| scopes.into_iter().collect()),
+            scopes: chosen_scopes(self.scopes, self.all_scopes)?.unwrap_or_else(ScopeChoice::none),
             default_mcp_server: self.default_mcp_server_id,
             name: self.name,
             description: self.description,

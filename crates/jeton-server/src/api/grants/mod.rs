@@ -8,6 +8,9 @@ use jeton_core::{Grant, McpServerId, Scope, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::Problem;
+use crate::service::grants::ScopeChoice;
+
 /// A grant.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GrantView {
@@ -36,5 +39,21 @@ impl GrantView {
             created_at: grant.created_at,
             version: grant.version,
         }
+    }
+}
+
+/// What `scopes` and `all_scopes` of a request choose, if they choose anything.
+pub(crate) fn chosen_scopes(
+    scopes: Option<Vec<Scope>>,
+    all_scopes: bool,
+) -> Result<Option<ScopeChoice>, Problem> {
+    match (scopes, all_scopes) {
+        (Some(_), true) => Err(Problem::invalid(
+            "all_scopes",
+            "expected scopes or all_scopes: true, not both",
+        )),
+        (None, true) => Ok(Some(ScopeChoice::All)),
+        (Some(scopes), false) => Ok(Some(ScopeChoice::These(scopes.into_iter().collect()))),
+        (None, false) => Ok(None),
     }
 }

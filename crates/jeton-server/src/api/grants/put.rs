@@ -8,19 +8,23 @@ use jeton_core::{ClientId, McpServerId, Scope};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::GrantView;
+use super::{GrantView, chosen_scopes};
 use crate::api::{AdminWrite, ChangeErrors, ConditionalErrors, SeenGrant, Tagged};
 use crate::app::App;
 use crate::http::{ApiJson, ApiPath, Problem};
-use crate::service::grants;
+use crate::service::grants::{self, ScopeChoice, Seen};
 
 /// The scopes that the client may request on the MCP server.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PutGrant {
-    /// All scopes of the grant from now on.
-    #[schema(value_type = Vec<String>, example = json!(["todo:read"]))]
-    scopes: Vec<Scope>,
+    /// All scopes of the grant from now on; absent means none for a grant that is made. To change one, send this or
+    /// `all_scopes`.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["todo:read"]))]
+    scopes: Option<Vec<Scope>>,
+    /// true instead of `scopes`: every scope that the MCP server defines now.
+    #[serde(default)]
+    all_scopes: bool,
 }
 
 /// Make a grant, or change its scopes.
@@ -46,7 +50,14 @@ pub(crate) async fn put(
     SeenGrant(seen): SeenGrant,
     ApiJson(body): ApiJson<PutGrant>,
 ) -> Result<Tagged<GrantView>, Problem> {
-    let scopes = body.scopes.into_iter().collect();
+    let scopes = match chosen_scopes(body.scopes, body.all_scopes)? {
+        Some(scopes) => scopes,
+        None if seen == Seen::Nothing => ScopeChoice::none(),
+        None => {
+            let detail = "name the scopes, [] for none, or send all_scopes: true";
+            return Err(Problem::invalid("scopes", detail));
+        }
+    };
     let grant = grants::put(&app, &operator, between, scopes, seen).await?;
     Ok(Tagged {
         status: StatusCode::OK,

@@ -19,7 +19,7 @@ use crate::dashboard::{
 };
 use crate::directory::ClientEntry;
 use crate::service::ServiceError;
-use crate::service::grants::{self, Seen};
+use crate::service::grants::{self, ScopeChoice, Seen};
 
 /// On which server.
 #[derive(Deserialize)]
@@ -60,7 +60,15 @@ pub(crate) async fn put(
     let before = scopes_on(&entry, server_id);
     let operator = &change.signed_in.operator;
     let between = (entry.client.id, server_id);
-    match grants::put(&app, operator, between, scopes.clone(), seen(&change)?).await {
+    match grants::put(
+        &app,
+        operator,
+        between,
+        ScopeChoice::These(scopes.clone()),
+        seen(&change)?,
+    )
+    .await
+    {
         Err(ServiceError::Stale) => stale(&app, &change, between, &scopes).await,
         put => {
             let put = put?;

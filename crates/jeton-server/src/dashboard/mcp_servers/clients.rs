@@ -21,6 +21,7 @@ use crate::dashboard::{
     Change, Errors, Page, PageError, PageQuery, PageResult, SignedIn, form_key, html, reveal,
 };
 use crate::service::clients::{self, NewClient};
+use crate::service::grants::ScopeChoice;
 use crate::service::{Confirmation, Loss, ServiceError};
 
 #[derive(Template)]
@@ -88,7 +89,7 @@ pub(crate) async fn create(
         let new = NewClient {
             id: key,
             mcp_server_id: server.id,
-            scopes: Some(scopes),
+            scopes: ScopeChoice::These(scopes),
             default_mcp_server: None,
             name: fields.name,
             description: fields.description,

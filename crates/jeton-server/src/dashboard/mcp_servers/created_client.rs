@@ -26,7 +26,8 @@ use crate::dashboard::{
     last_change, reveal, toast,
 };
 use crate::directory::ClientEntry;
-use crate::service::{ServiceError, grants};
+use crate::service::ServiceError;
+use crate::service::grants::{self, ScopeChoice};
 
 /// What the sheet shows.
 pub(super) struct CreatedClient {
@@ -234,7 +235,14 @@ pub(crate) async fn save_scopes(
     let scopes = required_scopes(&change.form)?;
     let (signed_in, between) = (&change.signed_in, sheet.between());
     let seen = seen(&change)?;
-    let saved = grants::put(&app, &signed_in.operator, between, scopes.clone(), seen).await;
+    let saved = grants::put(
+        &app,
+        &signed_in.operator,
+        between,
+        ScopeChoice::These(scopes.clone()),
+        seen,
+    )
+    .await;
     let copied = ("copied", change.form.text("copied"));
     if matches!(saved, Err(ServiceError::Stale)) {
         let ticked = named(&scopes);

@@ -81,9 +81,19 @@ pub(super) struct DeclaredClient {
 pub(super) struct DeclaredGrant {
     /// The MCP server's name, URL or ID.
     pub(super) mcp_server: String,
-    /// Absent: every scope that the MCP server defines.
+    /// Absent: none, and without a scope it gets no token.
     #[serde(default)]
     pub(super) scopes: Option<Vec<Scope>>,
+    /// Instead of `scopes`: every scope that the MCP server defines.
+    #[serde(default)]
+    pub(super) all_scopes: bool,
+}
+
+impl DeclaredGrant {
+    /// Whether it says nothing about scopes.
+    pub(super) fn names_no_scopes(&self) -> bool {
+        self.scopes.is_none() && !self.all_scopes
+    }
 }
 
 impl DeclaredServer {
@@ -178,6 +188,15 @@ impl Declaration {
                     "the client {} has no grant; name at least one MCP server",
                     client.name
                 );
+            }
+            for grant in &client.grants {
+                if grant.all_scopes && grant.scopes.is_some() {
+                    bail!(
+                        "the grant of the client {} on {} has scopes and all_scopes; keep one of them",
+                        client.name,
+                        grant.mcp_server
+                    );
+                }
             }
             if let Some(file) = &client.secret_file
                 && !files.insert(file)

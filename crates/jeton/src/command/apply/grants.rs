@@ -20,6 +20,8 @@ pub(super) struct Granted {
     /// As the file names the MCP server.
     pub(super) named: String,
     pub(super) scopes: Vec<String>,
+    /// Whether the file says which, be it none.
+    stated: bool,
 }
 
 /// The grants that are declared for a client, each on an MCP server of its own.
@@ -61,7 +63,8 @@ fn granted(
     };
     let scopes = match &grant.scopes {
         Some(scopes) => scopes.iter().map(ToString::to_string).collect(),
-        None => defined.clone(),
+        None if grant.all_scopes => defined.clone(),
+        None => Vec::new(),
     };
     if let Some(unknown) = scopes.iter().find(|scope| !defined.contains(scope)) {
         bail!(
@@ -74,6 +77,7 @@ fn granted(
         target,
         named: named.to_owned(),
         scopes,
+        stated: !grant.names_no_scopes(),
     })
 }
 
@@ -226,15 +230,25 @@ pub(super) fn change(
         }
         let sign = if before.is_some() { "~" } else { "+" };
         let client = client.name.as_str();
-        steps.push(Step::new(
-            words(sign, client, &grant.named, &grant.scopes),
-            Action::PutGrant {
+        // Who left them out may have meant all.
+        let consequence = before.filter(|_| !grant.stated).map(|(before, _)| {
+            let before: Vec<_> = before.iter().map(String::as_str).collect();
+            format!(
+                "the client {client} loses its scopes on {}: {}. The file names none there; for all of them, add all_scopes: true",
+                grant.named,
+                before.join(" ")
+            )
+        });
+        steps.push(Step {
+            words: words(sign, client, &grant.named, &grant.scopes),
+            action: Action::PutGrant {
                 client: Target::Id(id.clone()),
                 server: grant.target,
                 seen: before.map_or(Seen::Nothing, |(_, seen)| *seen),
                 scopes: grant.scopes,
             },
-        ));
+            consequence,
+        });
     }
     steps.extend(default);
     let mut others: Vec<_> = there.into_iter().collect();
@@ -257,5 +271,10 @@ pub(super) fn change(
 }
 
 pub(super) fn words(sign: &str, client: &str, server: &str, scopes: &[String]) -> String {
-    format!("{sign} grant of {client} on {server}: {}", scopes.join(" "))
+    let scopes = if scopes.is_empty() {
+        "no scopes".to_owned()
+    } else {
+        scopes.join(" ")
+    };
+    format!("{sign} grant of {client} on {server}: {scopes}")
 }

@@ -52,7 +52,7 @@ use step::{Action, CreateClient, Target};
 ///     - name: nightly-agent
 ///       grants:
 ///         - mcp_server: Todo
-///           scopes: [todo:read]
+///           scopes: [todo:read]     # or all_scopes: true
 ///       default_mcp_server: Todo
 ///       secret_file: nightly-agent.json
 #[derive(Args)]
@@ -67,7 +67,8 @@ pub(crate) struct Apply {
     /// Delete MCP servers and clients that the file does not declare. Clients of the admin API stay.
     #[arg(long)]
     prune: bool,
-    /// Take scopes away from the clients that have them, and leave URLs that lie under another MCP
+    /// Take scopes away from clients: those that a server no longer defines, and those on a grant
+    /// that names none; and leave URLs that lie under another MCP
     /// server's. What that means is shown first.
     #[arg(long)]
     yes: bool,
@@ -93,6 +94,14 @@ pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
     }
     for consequence in consequences {
         output::say(consequence);
+    }
+    for client in &declared.clients {
+        for grant in client.grants.iter().filter(|grant| grant.names_no_scopes()) {
+            output::say(&format!(
+                "the client {} has no scope on {}, so it gets no token for it: name scopes, or all_scopes: true",
+                client.name, grant.mcp_server
+            ));
+        }
     }
     let mut applying = Applying {
         admin: &admin,
