@@ -1,10 +1,12 @@
 //! Databases of other versions.
 
 use jeton_core::{
-    AuditKind, ClientSecret, Grant, PlainSecret, SecretId, SecretOwner, Timestamp, TokenId,
+    Actor, Admin, AdminId, AuditKind, ClientSecret, Grant, Invitation, InvitationId, PlainSecret,
+    ProviderIdentity, Role, RoleSource, SecretId, SecretOwner, Timestamp, TokenId,
 };
 use jeton_jose::OsEntropy;
-use jeton_store::{AuditFilter, Database, Store, StoreError};
+use jeton_store::{AdminSession, AuditFilter, Database, Store, StoreError};
+use sqlx::{Connection as _, Row as _};
 
 use crate::samples::{client, event, mcp_server, now};
 use crate::world::{World, indexing};
@@ -192,7 +194,6 @@ async fn counts_outlive_the_upgrade_that_moved_them() {
 
 #[tokio::test]
 async fn the_upgrade_keeps_every_role_that_another_admin_may_have_given() {
-    use jeton_core::{Admin, AdminId, Role, RoleSource};
     let world = World::new().await;
     let mut tx = world.store.begin().await.unwrap();
     for (name, role, hash) in [
@@ -202,18 +203,8 @@ async fn the_upgrade_keeps_every_role_that_another_admin_may_have_given() {
         ("walt", Role::Viewer, Some("hash")),
     ] {
         let admin = Admin {
-            id: AdminId::generate(now(), &OsEntropy).unwrap(),
-            name: name.parse().unwrap(),
-            email: format!("{name}@example.com").parse().unwrap(),
             role,
-            role_source: RoleSource::Manual,
-            identity: None,
-            has_password: false,
-            invited_by: None,
-            email_named: false,
-            browsers_forgotten_at: None,
-            created_at: now(),
-            last_sign_in_at: None,
+            ..someone(name, None)
         };
         let hash = hash.map(|hash: &str| hash.to_owned().into());
         tx.insert_admin(&admin, hash.as_ref()).await.unwrap();
@@ -282,4 +273,126 @@ async fn after_the_upgrade_a_clients_oldest_grant_is_its_default_and_urls_stay_t
         tx.insert_mcp_server(&third).await,
         Err(StoreError::Exists)
     ));
+}
+
+/// What migration 13 changed, as it was before.
+const UNDO_ADMINS: &str = "\
+    ALTER TABLE admin DROP COLUMN invited_by;
+    ALTER TABLE admin DROP COLUMN email_named;
+    ALTER TABLE admin DROP COLUMN browsers_forgotten_at;
+    ALTER TABLE admin_invitation DROP COLUMN invited_by;
+    ALTER TABLE admin_invitation DROP COLUMN email;
+    ALTER TABLE admin_invitation DROP COLUMN resets;
+    ALTER TABLE admin_session DROP COLUMN source;
+    ALTER TABLE admin_session DROP COLUMN user_agent;
+    ALTER TABLE admin_session DROP COLUMN confirmed_at;
+    ALTER TABLE admin_session DROP COLUMN failures;
+    DROP TABLE used_sign_in;
+    DELETE FROM _sqlx_migrations WHERE version = 13;";
+
+fn someone(name: &str, subject: Option<&str>) -> Admin {
+    Admin {
+        id: AdminId::generate(now(), &OsEntropy).unwrap(),
+        name: name.parse().unwrap(),
+        email: format!("{name}@example.com").parse().unwrap(),
+        role: Role::Admin,
+        role_source: RoleSource::Manual,
+        identity: subject.map(|subject| ProviderIdentity {
+            issuer: "https://login.example.com".into(),
+            subject: subject.into(),
+        }),
+        has_password: false,
+        invited_by: None,
+        email_named: false,
+        browsers_forgotten_at: None,
+        created_at: now(),
+        last_sign_in_at: None,
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "each kind of admin and of link")]
+async fn the_upgrade_leaves_nobody_a_password_beside_an_account_nor_a_link_of_an_unknown_maker() {
+    let world = World::new().await;
+    // With a password; with an account; with both, of which the password may be somebody else's.
+    let people = [
+        (someone("ada", None), true),
+        (someone("eve", Some("1")), false),
+        (someone("vera", Some("2")), true),
+    ];
+    let mut tx = world.store.begin().await.unwrap();
+    for (admin, has_password) in &people {
+        let hash = has_password.then(|| "hash".to_owned().into());
+        tx.insert_admin(admin, hash.as_ref()).await.unwrap();
+        let session = AdminSession {
+            admin_id: admin.id,
+            created_at: now(),
+            seen_at: now(),
+            confirmed_at: now(),
+            source: None,
+            user_agent: None,
+        };
+        let token = PlainSecret::generate(&OsEntropy).unwrap();
+        tx.insert_admin_session(token.digest(), &session)
+            .await
+            .unwrap();
+    }
+    let mut links = Vec::new();
+    for (note, first) in [("first", true), ("used", false), ("open", false)] {
+        let link = PlainSecret::generate(&OsEntropy).unwrap();
+        let invitation = Invitation {
+            id: InvitationId::generate(now(), &OsEntropy).unwrap(),
+            role: Role::Viewer,
+            note: note.into(),
+            invited_by: Actor::System,
+            email: None,
+            resets: None,
+            first,
+            created_at: now(),
+            expires_at: now().plus(std::time::Duration::from_secs(60)),
+        };
+        tx.insert_admin_invitation(link.digest(), &invitation)
+            .await
+            .unwrap();
+        links.push(link);
+    }
+    assert!(
+        tx.use_admin_invitation(links[1].digest(), now())
+            .await
+            .unwrap()
+    );
+    tx.commit().await.unwrap();
+    world.sql(UNDO_ADMINS).await;
+
+    let store = Store::open(&world.database).await.unwrap();
+    let after = store.admins().await.unwrap();
+    for ((admin, _), (has_password, sessions)) in
+        people.iter().zip([(true, 1), (false, 1), (false, 0)])
+    {
+        let found = after.iter().find(|one| one.id == admin.id).unwrap();
+        assert_eq!(found.has_password, has_password, "{}", admin.name);
+        assert_eq!(found.identity, admin.identity, "{}", admin.name);
+        // Nobody confirmed the address, and nobody is known to have invited them.
+        assert!(!found.email_named && found.invited_by.is_none());
+        let kept = store.admin_sessions_of(admin.id).await.unwrap();
+        assert_eq!(kept.len(), sessions, "{}", admin.name);
+        // Whoever was signed in gave the password when the session began.
+        let mut begun = kept.iter().map(|kept| &kept.session);
+        assert!(begun.all(|session| session.confirmed_at == session.created_at));
+    }
+    assert_eq!(store.admin_invitations(now()).await.unwrap().len(), 0);
+    let open = store.find_admin_invitation(links[2].digest(), now()).await;
+    assert!(open.unwrap().is_none());
+    let mut connection = world.connect().await;
+    let rows = sqlx::query("SELECT note, invited_by FROM admin_invitation ORDER BY note")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let kept: Vec<(String, String)> = rows
+        .iter()
+        .map(|row| (row.get("note"), row.get("invited_by")))
+        .collect();
+    let maker = |note: &str, by: &str| (note.to_owned(), by.to_owned());
+    assert_eq!(kept, [maker("first", "system"), maker("used", "unknown")]);
 }
