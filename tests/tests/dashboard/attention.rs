@@ -313,3 +313,37 @@ async fn a_browser_sees_an_overview_that_stays_true_and_lists_that_fit_a_telepho
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
 }
+
+#[tokio::test]
+async fn every_tab_of_a_client_shows_what_works_and_not_what_is_configured() {
+    let world = World::new().await;
+    let expired = world.expired("Expired").await;
+    let works = world.client("Works").await;
+    let bare = world.client("Bare").await;
+    let grant = format!("/clients/{}/grants/{}", bare.client_id, world.server);
+    world.operator.delete(&grant).await;
+    for (client, state, broken) in [
+        (&expired, "secret expired", true),
+        (&bare, "no access", true),
+        (&works, "enabled", false),
+    ] {
+        for tab in [
+            "",
+            "/try",
+            "/activity",
+            "/settings",
+            "/delete",
+            "/revoke-tokens",
+        ] {
+            let path = format!("/dashboard/clients/{}{tab}", client.client_id);
+            let page = world.admin.page(&path).await;
+            let status = page.split("<span class=\"status ").nth(1).unwrap();
+            let status = status.split("</span>").next().unwrap();
+            assert!(
+                status.ends_with(&format!(">{state}")),
+                "{state}{tab}: {status}"
+            );
+            assert_eq!(page.contains("can't get tokens"), broken, "{state}{tab}");
+        }
+    }
+}

@@ -50,23 +50,16 @@ pub(super) struct ClientView {
 }
 
 impl ClientView {
-    pub(super) fn new(client: &Client, tab: Tab) -> Self {
+    pub(super) fn of(app: &App, entry: &ClientEntry, tab: Tab) -> Self {
+        let client = &entry.client;
         Self {
             id: client.id.to_string(),
             name: client.name.to_string(),
             description: client.description.to_string(),
             enabled: client.is_enabled(),
-            problem: None,
+            problem: ProblemView::of(app, entry),
             version: client.version,
             tab,
-        }
-    }
-
-    /// With what keeps it from getting tokens.
-    pub(super) fn of(app: &App, entry: &ClientEntry, tab: Tab) -> Self {
-        Self {
-            problem: ProblemView::of(app, entry),
-            ..Self::new(&entry.client, tab)
         }
     }
 

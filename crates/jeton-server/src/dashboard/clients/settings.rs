@@ -16,6 +16,7 @@ use crate::dashboard::view::id;
 use crate::dashboard::{
     Change, Confirm, Errors, Page, PageError, PageResult, SignedIn, Toast, html, last_change, toast,
 };
+use crate::directory::ClientEntry;
 use crate::service::clients::{self, ClientChange};
 use crate::service::{ServiceError, void_tokens};
 
@@ -35,7 +36,8 @@ pub(crate) async fn show(
 ) -> PageResult {
     let entry = find(&app, &id).await?;
     let form = ClientForm::of(&entry.client);
-    render(&signed_in, &entry.client, form, StatusCode::OK)
+    let page = settings_page(&app, &signed_in, &entry, form);
+    html(StatusCode::OK, &page)
 }
 
 /// The fields, sent.
@@ -48,7 +50,7 @@ pub(crate) async fn save(
     let version = change.form.version()?;
     if change.form.is_given_back() {
         let form = ClientForm::again(&change.form, Vec::new(), Errors::given_back());
-        return render_sent(&change, &entry.client, form, StatusCode::OK);
+        return render_sent(&app, &change, &entry, (form, StatusCode::OK));
     }
     // Also before the form is shown again with what is wrong: the page would say the version of now.
     if version < entry.client.version {
@@ -77,18 +79,18 @@ pub(crate) async fn save(
     }
     let form = ClientForm::again(&change.form, Vec::new(), errors);
     let status = StatusCode::UNPROCESSABLE_ENTITY;
-    render_sent(&change, &entry.client, form, status)
+    render_sent(&app, &change, &entry, (form, status))
 }
 
 /// The form as it was sent, of the version that it was made from: what somebody else saved since is told when it is
 /// saved.
 fn render_sent(
+    app: &App,
     change: &Change,
-    client: &Client,
-    form: ClientForm,
-    status: StatusCode,
+    entry: &ClientEntry,
+    (form, status): (ClientForm, StatusCode),
 ) -> PageResult {
-    let mut page = settings_page(&change.signed_in, client, form);
+    let mut page = settings_page(app, &change.signed_in, entry, form);
     page.client.version = change.form.version()?;
     html(status, &page)
 }
@@ -96,10 +98,14 @@ fn render_sent(
 /// The form as it was sent, beside what somebody else saved.
 async fn stale(app: &App, change: &Change, id: ClientId) -> PageResult {
     let client = clients::find(app, id).await?;
+    let entry = find(app, &id.to_string()).await?;
     let mut form = ClientForm::again(&change.form, Vec::new(), Errors::default());
     form.note_stale(&client);
     form.errors.changed_by = last_change::of_client(app, id).await?;
-    render(&change.signed_in, &client, form, StatusCode::CONFLICT)
+    let mut page = settings_page(app, &change.signed_in, &entry, form);
+    // Another server may remember it as it was a moment ago.
+    page.client.version = client.version;
+    html(StatusCode::CONFLICT, &page)
 }
 
 /// Asks before it is stopped.
@@ -224,7 +230,7 @@ pub(crate) async fn ask_revoke_tokens(
 ) -> PageResult {
     let entry = find(&app, &id).await?;
     let confirm = consequences::revoking_tokens(&app, &entry).await?;
-    ask_on_settings(&signed_in, &entry.client, confirm)
+    ask_on_settings(&app, &signed_in, &entry, confirm)
 }
 
 /// Revokes all tokens that it got so far.
@@ -251,7 +257,7 @@ pub(crate) async fn ask_delete(
 ) -> PageResult {
     let entry = find(&app, &id).await?;
     let confirm = consequences::deleting(&app, &entry).await?;
-    ask_on_settings(&signed_in, &entry.client, confirm)
+    ask_on_settings(&app, &signed_in, &entry, confirm)
 }
 
 /// Deletes it, if its name was typed.
@@ -269,7 +275,7 @@ pub(crate) async fn delete(
                 let entry = find(&app, &id).await?;
                 let mut confirm = consequences::deleting(&app, &entry).await?;
                 confirm.problem = Some(STALE.into());
-                let mut answer = ask_on_settings(&change.signed_in, &entry.client, confirm)?;
+                let mut answer = ask_on_settings(&app, &change.signed_in, &entry, confirm)?;
                 *answer.status_mut() = StatusCode::CONFLICT;
                 return Ok(answer);
             }
@@ -289,34 +295,35 @@ pub(crate) async fn delete(
     let entry = find(&app, &id).await?;
     let mut confirm = consequences::deleting(&app, &entry).await?;
     confirm.problem = Some(problem);
-    ask_on_settings(&change.signed_in, &entry.client, confirm)
+    ask_on_settings(&app, &change.signed_in, &entry, confirm)
 }
 
-fn ask_on_settings(signed_in: &SignedIn, client: &Client, confirm: Confirm) -> PageResult {
+fn ask_on_settings(
+    app: &App,
+    signed_in: &SignedIn,
+    entry: &ClientEntry,
+    confirm: Confirm,
+) -> PageResult {
     let status = match confirm.problem {
         None => StatusCode::OK,
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
-    let mut page = settings_page(signed_in, client, ClientForm::of(client));
+    let mut page = settings_page(app, signed_in, entry, ClientForm::of(&entry.client));
     if signed_in.may_change() {
         page.page.ask(confirm);
     }
     html(status, &page)
 }
 
-fn render(
+fn settings_page(
+    app: &App,
     signed_in: &SignedIn,
-    client: &Client,
+    entry: &ClientEntry,
     form: ClientForm,
-    status: StatusCode,
-) -> PageResult {
-    html(status, &settings_page(signed_in, client, form))
-}
-
-fn settings_page(signed_in: &SignedIn, client: &Client, form: ClientForm) -> SettingsPage {
+) -> SettingsPage {
     SettingsPage {
-        page: page(signed_in, client),
-        client: ClientView::new(client, Tab::Settings),
+        page: page(signed_in, &entry.client),
+        client: ClientView::of(app, entry, Tab::Settings),
         form,
     }
 }
