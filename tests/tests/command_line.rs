@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use jeton_tests::{Jeton, TodoServer, binary, claims};
+use jeton_tests::{Admin, Jeton, TodoServer, binary, claims};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -412,4 +412,23 @@ async fn help_teaches() {
         ));
     }
     insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn an_invitation_is_bound_to_the_address_it_names() {
+    let jeton = Jeton::start().await;
+    let admin = Admin::first(&jeton).await;
+    let invite = ["admin", "invite", "--note", "Vera", "--email"];
+    let refused = jeton.command(&[&invite[..], &["vera"]].concat()).await;
+    assert_eq!(refused.status.code(), Some(2), "{}", err(&refused));
+    let made = jeton
+        .json(&[&invite[..], &["vera@example.com"]].concat())
+        .await;
+    let settings = admin.page("/dashboard/settings").await;
+    assert!(settings.contains("(vera@example.com)"), "{settings}");
+    let link = made["link"].as_str().unwrap();
+    let path = &link[link.find("/dashboard/join/").unwrap()..];
+    let page = jeton.get(path).await.text().await.unwrap();
+    assert!(page.contains("vera@example.com"), "{page}");
+    Admin::join(&jeton, path, "Vera", "vera@example.com").await;
 }

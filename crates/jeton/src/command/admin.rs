@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use jeton_core::{DisplayName, EmailAddress};
 use jeton_server::{Config, DatabaseUrl, RawConfig, recover_admin};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::admin::Admin;
 use crate::arguments::Global;
@@ -22,6 +22,9 @@ pub(crate) enum AdminCommand {
         /// Their role: admin (may do everything) or viewer (may see everything except secrets).
         #[arg(long, default_value = "viewer", value_parser = ["viewer", "admin"])]
         role: String,
+        /// The email address they have to join with [default: whoever has the link chooses one].
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<EmailAddress>,
     },
     /// Regain access when admin.json is lost or the password forgotten.
     ///
@@ -50,7 +53,10 @@ pub(crate) struct Recover {
 
 pub(crate) async fn run(command: AdminCommand, global: &Global) -> anyhow::Result<()> {
     match command {
-        AdminCommand::Invite { note, role } => invite(&note, &role, global).await,
+        AdminCommand::Invite { note, role, email } => {
+            let body = json!({ "note": note, "role": role, "email": email.as_ref().map(EmailAddress::as_str) });
+            invite(&body, global).await
+        }
         AdminCommand::Recover(recover) => recovery(recover, global).await,
     }
 }
@@ -90,12 +96,9 @@ async fn recovery(recover: Recover, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn invite(note: &DisplayName, role: &str, global: &Global) -> anyhow::Result<()> {
+async fn invite(body: &Value, global: &Global) -> anyhow::Result<()> {
     let admin = Admin::connect(global).await?;
-    let body = json!({ "note": note, "role": role });
-    let made = admin
-        .send(Method::POST, "/admin-invitations", &body)
-        .await?;
+    let made = admin.send(Method::POST, "/admin-invitations", body).await?;
     if global.json {
         output::json(&made)?;
     } else {
