@@ -142,3 +142,54 @@ async fn an_address_that_names_nobody_says_nothing() {
         assert!(!page.contains("still-works"), "{of}");
     }
 }
+
+#[tokio::test]
+async fn sheets_say_until_when_tokens_work_before_anything_is_done() {
+    let world = World::new().await;
+    let id = &world.client.client_id;
+    let (client, server) = (
+        format!("/dashboard/clients/{id}"),
+        format!("/dashboard/mcp-servers/{}", world.server),
+    );
+    let secrets = world.operator.get(&format!("/clients/{id}/secrets")).await;
+    let secret = secrets["items"][0]["id"].as_str().unwrap();
+    let sheets = [
+        format!("{client}/disable"),
+        format!("{client}/delete"),
+        format!("{client}/revoke-tokens"),
+        format!("{client}/grants/{}/delete", world.server),
+        format!("/dashboard/secrets/{secret}/revoke"),
+        format!("{server}/revoke-tokens"),
+        format!("{server}/delete"),
+    ];
+    let told = async |path: &str, zone: &str| {
+        let cookie = format!("{}; jeton_zone={zone}", world.admin.session);
+        let page = world.admin.get(path).header("cookie", cookie);
+        let page = page.send().await.unwrap().text().await.unwrap();
+        let told = page.split("id=\"not-stopped\">").nth(1);
+        let told = told.unwrap_or_else(|| panic!("{path} says nothing: {page}"));
+        told.split("</p>").next().unwrap().to_owned()
+    };
+    for path in &sheets {
+        let told = told(path, "UTC_0").await;
+        assert_eq!(told, "No token issued before still works.", "{path}");
+    }
+    world.client.token(&world.jeton.url, &[]).await;
+    let expiry = world.expiry().await;
+    let minute = &expiry[11..16];
+    for path in &sheets {
+        let told = told(path, "UTC_0").await;
+        assert!(
+            told.contains("last token, issued")
+                && told.contains(&format!("datetime=\"{expiry}\""))
+                && told.split("data-shows=").nth(1).unwrap().contains(minute)
+                && told.contains("don’t ask Jeton"),
+            "{path}: {told}"
+        );
+    }
+    // By the viewer's clock, which is half an hour off the others.
+    let half = |minute: &str| format!(":{:02}", (minute[3..].parse::<u32>().unwrap() + 30) % 60);
+    let told = told(&sheets[0], "Asia~Kolkata_330").await;
+    let shown = told.split("data-shows=").nth(1).unwrap();
+    assert!(shown.contains(&half(minute)), "{minute}: {told}");
+}

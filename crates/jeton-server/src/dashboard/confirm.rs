@@ -2,12 +2,16 @@
 //!
 //! It is a page of its own (`GET` on the address that the change is sent to), so it works without the script.
 
+use super::still_works::LastTokenView;
+
 /// What is asked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Confirm {
     pub(crate) title: String,
     /// What happens then, in numbers; a paragraph each.
     pub(crate) consequences: Vec<String>,
+    /// Tokens that it does not stop.
+    pub(crate) not_stopped: Option<NotStopped>,
     /// What somebody else did meanwhile, or what else is wrong.
     pub(crate) problem: Option<String>,
     /// Where the form goes.
@@ -26,6 +30,15 @@ pub(crate) struct Confirm {
     pub(crate) safer: Option<(String, String)>,
     /// Where one goes without doing it.
     pub(crate) cancel: String,
+}
+
+/// Tokens that a change leaves working on servers that don't ask Jeton.
+#[derive(Debug, Clone)]
+pub(crate) struct NotStopped {
+    /// `Its`, of whom the sheet speaks.
+    pub(crate) whose: &'static str,
+    /// The last of them, if any still works.
+    pub(crate) last: Option<LastTokenView>,
 }
 
 /// A box to tick or an option to choose.

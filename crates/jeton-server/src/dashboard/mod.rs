@@ -56,7 +56,7 @@ use axum::extract::State;
 
 use crate::app::App;
 
-pub(crate) use confirm::{Choice, Confirm};
+pub(crate) use confirm::{Choice, Confirm, NotStopped};
 pub(crate) use error::PageError;
 pub(crate) use form::{Errors, PostedForm};
 pub(crate) use page::{Crumb, Nav, Page, html};

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use jeton_core::{Client, McpServerId, SecretId, SecretState};
+use jeton_core::{Client, McpServerId, SecretId, SecretState, TokensOf};
 
 use super::path;
 use super::show::assemble;
 use crate::app::App;
 use crate::dashboard::format::{grouped_count, when};
-use crate::dashboard::{Choice, Confirm, PageError, PageResult, SignedIn, html};
+use crate::dashboard::still_works::last_token_of;
+use crate::dashboard::zone::Zone;
+use crate::dashboard::{Choice, Confirm, NotStopped, PageError, PageResult, SignedIn, html};
 use crate::directory::ClientEntry;
 use crate::service::{secrets, statistics};
 
@@ -50,9 +52,22 @@ fn tokens(number: i64) -> String {
     grouped_count(number, "token")
 }
 
+/// What a change does not stop, for its sheet.
+pub(in crate::dashboard) async fn not_stopped(
+    app: &App,
+    zone: &Zone,
+    (whose, of): (&'static str, TokensOf),
+) -> Result<Option<NotStopped>, PageError> {
+    Ok(Some(NotStopped {
+        whose,
+        last: last_token_of(app, zone, &of).await?,
+    }))
+}
+
 /// Before a secret is revoked.
 pub(super) async fn revoking(
     app: &App,
+    zone: &Zone,
     entry: &ClientEntry,
     secret: SecretId,
 ) -> Result<Confirm, PageError> {
@@ -94,6 +109,7 @@ pub(super) async fn revoking(
     Ok(Confirm {
         title: format!("Revoke secret …{}?", revoked.suffix),
         consequences,
+        not_stopped: not_stopped(app, zone, ("Its", TokensOf::Secret(secret))).await?,
         action: format!("/dashboard/secrets/{secret}/revoke"),
         options: vec![Choice {
             name: "revoke_tokens",
@@ -183,6 +199,7 @@ pub(super) async fn rotating(
 /// Before a client's access to an MCP server is removed.
 pub(super) async fn removing_access(
     app: &App,
+    zone: &Zone,
     entry: &ClientEntry,
     server: McpServerId,
 ) -> Result<Confirm, PageError> {
@@ -197,7 +214,7 @@ pub(super) async fn removing_access(
     let usage = Usage::of(app, client).await?;
     let mut consequences = vec![format!(
         "{} will be refused immediately when it asks for a token for {name}. Tokens that it already has for it are \
-         revoked: MCP servers that only check signatures accept them until they expire.",
+         revoked: servers that ask Jeton refuse them.",
         client.name
     )];
     if let [_] = entry.grants.as_slice() {
@@ -216,6 +233,7 @@ pub(super) async fn removing_access(
     Ok(Confirm {
         title: format!("Remove access to {name}?"),
         consequences,
+        not_stopped: not_stopped(app, zone, ("Its", TokensOf::Grant(client.id, server))).await?,
         action: format!("{}/grants/{server}/delete", path(&client.id)),
         fields: vec![("version", grant.version.to_string())],
         button: "Remove access".into(),
@@ -226,17 +244,22 @@ pub(super) async fn removing_access(
 }
 
 /// Before a client is disabled.
-pub(super) async fn disabling(app: &App, entry: &ClientEntry) -> Result<Confirm, PageError> {
+pub(super) async fn disabling(
+    app: &App,
+    zone: &Zone,
+    entry: &ClientEntry,
+) -> Result<Confirm, PageError> {
     let client = &entry.client;
     let usage = Usage::of(app, client).await?;
     Ok(Confirm {
         title: format!("Disable {}?", client.name),
         consequences: vec![
             usage.sentence,
-            "It stops getting tokens immediately, and those that it has are revoked: MCP servers that only check \
-             signatures accept them until they expire. You can enable it again; its secrets and grants stay."
+            "It stops getting tokens immediately, and those that it has are revoked: servers that ask Jeton refuse \
+             them. You can enable it again; its secrets and grants stay."
                 .into(),
         ],
+        not_stopped: not_stopped(app, zone, ("Its", TokensOf::Client(client.id))).await?,
         action: format!("{}/disable", path(&client.id)),
         button: "Disable".into(),
         is_danger: true,
@@ -246,17 +269,21 @@ pub(super) async fn disabling(app: &App, entry: &ClientEntry) -> Result<Confirm,
 }
 
 /// Before all tokens of a client are revoked.
-pub(super) async fn revoking_tokens(app: &App, entry: &ClientEntry) -> Result<Confirm, PageError> {
+pub(super) async fn revoking_tokens(
+    app: &App,
+    zone: &Zone,
+    entry: &ClientEntry,
+) -> Result<Confirm, PageError> {
     let client = &entry.client;
     let usage = Usage::of(app, client).await?;
     Ok(Confirm {
         title: format!("Revoke all tokens of {}?", client.name),
         consequences: vec![
             usage.sentence,
-            "Introspection refuses its tokens immediately. MCP servers that only check signatures accept them until \
-             they expire. It can get new tokens; to stop that, disable it."
+            "Servers that ask Jeton refuse its tokens immediately. It can get new tokens; to stop that, disable it."
                 .into(),
         ],
+        not_stopped: not_stopped(app, zone, ("Its", TokensOf::Client(client.id))).await?,
         action: format!("{}/revoke-tokens", path(&client.id)),
         button: "Revoke all tokens".into(),
         is_danger: true,
@@ -267,7 +294,11 @@ pub(super) async fn revoking_tokens(app: &App, entry: &ClientEntry) -> Result<Co
 }
 
 /// Before a client is deleted.
-pub(super) async fn deleting(app: &App, entry: &ClientEntry) -> Result<Confirm, PageError> {
+pub(super) async fn deleting(
+    app: &App,
+    zone: &Zone,
+    entry: &ClientEntry,
+) -> Result<Confirm, PageError> {
     let client = &entry.client;
     let usage = Usage::of(app, client).await?;
     let disable = client.is_enabled().then(|| {
@@ -278,10 +309,11 @@ pub(super) async fn deleting(app: &App, entry: &ClientEntry) -> Result<Confirm, 
         title: format!("Delete {}?", client.name),
         consequences: vec![
             usage.sentence,
-            "It stops getting tokens immediately. Its secrets and grants are permanently deleted; the audit log keeps \
-             what happened."
+            "It stops getting tokens immediately, and servers that ask Jeton refuse those that it has. Its secrets and \
+             grants are permanently deleted; the audit log keeps what happened."
                 .into(),
         ],
+        not_stopped: not_stopped(app, zone, ("Its", TokensOf::Client(client.id))).await?,
         action: format!("{}/delete", path(&client.id)),
         fields: vec![("version", client.version.to_string())],
         typed: Some(client.name.to_string()),

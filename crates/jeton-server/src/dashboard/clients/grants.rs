@@ -193,7 +193,8 @@ pub(crate) async fn ask_delete(
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &client_id).await?;
-    let confirm = consequences::removing_access(&app, &entry, id(&server_id)?).await?;
+    let confirm =
+        consequences::removing_access(&app, &signed_in.zone, &entry, id(&server_id)?).await?;
     ask(&app, &signed_in, &entry, confirm).await
 }
 
@@ -210,7 +211,9 @@ pub(crate) async fn delete(
     match grants::delete(&app, operator, between, seen(&change)?).await {
         Err(ServiceError::Stale) => {
             let entry = find(&app, &client_id).await?;
-            let mut confirm = consequences::removing_access(&app, &entry, server_id).await?;
+            let mut confirm =
+                consequences::removing_access(&app, &change.signed_in.zone, &entry, server_id)
+                    .await?;
             confirm.problem = Some(STALE.into());
             return ask(&app, &change.signed_in, &entry, confirm).await;
         }

@@ -127,7 +127,7 @@ pub(crate) async fn ask_revoke(
     match secret.owner {
         SecretOwner::Client(owner) => {
             let entry = find(&app, &owner.to_string()).await?;
-            let confirm = consequences::revoking(&app, &entry, secret.id).await?;
+            let confirm = consequences::revoking(&app, &signed_in.zone, &entry, secret.id).await?;
             ask(&app, &signed_in, &entry, confirm).await
         }
         SecretOwner::McpServer(owner) => {

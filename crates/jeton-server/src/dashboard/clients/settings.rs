@@ -115,7 +115,7 @@ pub(crate) async fn ask_disable(
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &id).await?;
-    let confirm = consequences::disabling(&app, &entry).await?;
+    let confirm = consequences::disabling(&app, &signed_in.zone, &entry).await?;
     ask(&app, &signed_in, &entry, confirm).await
 }
 
@@ -229,7 +229,7 @@ pub(crate) async fn ask_revoke_tokens(
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &id).await?;
-    let confirm = consequences::revoking_tokens(&app, &entry).await?;
+    let confirm = consequences::revoking_tokens(&app, &signed_in.zone, &entry).await?;
     ask_on_settings(&app, &signed_in, &entry, confirm)
 }
 
@@ -256,7 +256,8 @@ pub(crate) async fn ask_delete(
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &id).await?;
-    let confirm = consequences::deleting(&app, &entry).await?;
+    let zone = &signed_in.zone;
+    let confirm = consequences::deleting(&app, zone, &entry).await?;
     ask_on_settings(&app, &signed_in, &entry, confirm)
 }
 
@@ -267,13 +268,13 @@ pub(crate) async fn delete(
     change: Change,
 ) -> PageResult {
     let entry = find(&app, &id).await?;
-    let client = &entry.client;
+    let (client, zone) = (&entry.client, &change.signed_in.zone);
     let problem = if change.form.text("confirm").trim() == client.name.as_str() {
         let version = change.form.version()?;
         match clients::delete(&app, &change.signed_in.operator, client.id, Some(version)).await {
             Err(ServiceError::Stale) => {
                 let entry = find(&app, &id).await?;
-                let mut confirm = consequences::deleting(&app, &entry).await?;
+                let mut confirm = consequences::deleting(&app, zone, &entry).await?;
                 confirm.problem = Some(STALE.into());
                 let mut answer = ask_on_settings(&app, &change.signed_in, &entry, confirm)?;
                 *answer.status_mut() = StatusCode::CONFLICT;
@@ -293,7 +294,7 @@ pub(crate) async fn delete(
         format!("Nothing was deleted: this is not the name {}.", client.name)
     };
     let entry = find(&app, &id).await?;
-    let mut confirm = consequences::deleting(&app, &entry).await?;
+    let mut confirm = consequences::deleting(&app, zone, &entry).await?;
     confirm.problem = Some(problem);
     ask_on_settings(&app, &change.signed_in, &entry, confirm)
 }

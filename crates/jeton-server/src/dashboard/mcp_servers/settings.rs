@@ -5,15 +5,16 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use jeton_core::{ClientSecret, McpServer, McpServerId, SecretOwner, SecretState};
+use jeton_core::{ClientSecret, McpServer, McpServerId, SecretOwner, SecretState, TokensOf};
 
 use super::form::{ServerForm, fields};
 use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
-use crate::dashboard::clients::consequences::STALE;
+use crate::dashboard::clients::consequences::{STALE, not_stopped};
 use crate::dashboard::format::grouped_count;
 use crate::dashboard::reveal;
 use crate::dashboard::view::{SecretRow, secret_rows};
+use crate::dashboard::zone::Zone;
 use crate::dashboard::{
     Change, Confirm, Errors, Page, PageError, PageResult, SignedIn, Toast, html, last_change, toast,
 };
@@ -161,10 +162,15 @@ pub(crate) async fn ask_revoke_tokens(
         title: format!("Revoke all tokens for {}?", server.name),
         consequences: vec![
             affected(&app, &server).await?,
-            "Introspection refuses every token for it immediately. If it only checks signatures, it accepts them until \
-             they expire. Clients can get new tokens."
+            "Introspection refuses every token for it immediately. Clients can get new tokens."
                 .into(),
         ],
+        not_stopped: not_stopped(
+            &app,
+            &signed_in.zone,
+            ("The", TokensOf::McpServer(server.id)),
+        )
+        .await?,
         action: format!("{}/revoke-tokens", path(&server.id)),
         button: "Revoke all tokens".into(),
         is_danger: true,
@@ -255,14 +261,14 @@ pub(crate) async fn ask_delete(
     signed_in: SignedIn,
 ) -> PageResult {
     let server = find(&app, &id).await?;
-    let confirm = deleting(&app, &server).await?;
+    let confirm = deleting(&app, &signed_in.zone, &server).await?;
     ask(&app, &signed_in, &server, confirm).await
 }
 
-async fn deleting(app: &App, server: &McpServer) -> Result<Confirm, PageError> {
+async fn deleting(app: &App, zone: &Zone, server: &McpServer) -> Result<Confirm, PageError> {
     let mut consequences = vec![
         format!(
-            "{} They get no more tokens for it; tokens issued before work until they expire. Its scopes, grants and \
+            "{} They get no more tokens for it, and introspection refuses those issued before. Its scopes, grants and \
              credentials are permanently deleted; the audit log keeps what happened.",
             affected(app, server).await?
         ),
@@ -282,6 +288,7 @@ async fn deleting(app: &App, server: &McpServer) -> Result<Confirm, PageError> {
     Ok(Confirm {
         title: format!("Delete {}?", server.name),
         consequences,
+        not_stopped: not_stopped(app, zone, ("The", TokensOf::McpServer(server.id))).await?,
         action: format!("{}/delete", path(&server.id)),
         fields,
         typed: Some(server.name.to_string()),
@@ -305,7 +312,7 @@ pub(crate) async fn delete(
         match mcp_servers::delete(&app, operator, server.id, consent).await {
             Err(ServiceError::Stale) => {
                 let server = find(&app, &id).await?;
-                let mut confirm = deleting(&app, &server).await?;
+                let mut confirm = deleting(&app, &change.signed_in.zone, &server).await?;
                 confirm.problem = Some(STALE.into());
                 let mut answer = ask(&app, &change.signed_in, &server, confirm).await?;
                 *answer.status_mut() = StatusCode::CONFLICT;
@@ -325,7 +332,7 @@ pub(crate) async fn delete(
         format!("Nothing was deleted: this is not the name {}.", server.name)
     };
     let server = find(&app, &id).await?;
-    let mut confirm = deleting(&app, &server).await?;
+    let mut confirm = deleting(&app, &change.signed_in.zone, &server).await?;
     confirm.problem = Some(problem);
     ask(&app, &change.signed_in, &server, confirm).await
 }
