@@ -69,21 +69,22 @@ impl Store {
         since: Timestamp,
         minutes: i64,
     ) -> Result<Vec<(Timestamp, TokenCount)>, StoreError> {
+        let first = since.as_millis() / MINUTE;
         let rows = self
             .rows(
                 sqlx::query(
-                    "SELECT minute / $1 AS span, CAST(SUM(issued) AS BIGINT) AS issued, \
+                    "SELECT (minute - $2) / $1 AS span, CAST(SUM(issued) AS BIGINT) AS issued, \
              CAST(SUM(refused) AS BIGINT) AS refused \
-             FROM token_minute WHERE minute >= $2 GROUP BY minute / $1 ORDER BY minute / $1",
+             FROM token_minute WHERE minute >= $2 GROUP BY (minute - $2) / $1 ORDER BY (minute - $2) / $1",
                 )
                 .bind(minutes)
-                .bind(since.as_millis() / MINUTE),
+                .bind(first),
             )
             .await?;
         rows.iter()
             .map(|row| {
-                let begin = Timestamp::from_millis(row.integer("span")? * minutes * MINUTE);
-                Ok((begin, token_count(row)?))
+                let begin = (first + row.integer("span")? * minutes) * MINUTE;
+                Ok((Timestamp::from_millis(begin), token_count(row)?))
             })
             .collect()
     }

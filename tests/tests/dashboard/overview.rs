@@ -64,3 +64,44 @@ async fn the_audit_log_says_when_events_are_removed_and_never_that_they_stay() {
         assert!(!page.contains("for good") && !page.contains("Everything that happened"));
     }
 }
+
+#[tokio::test]
+async fn the_chart_is_drawn_by_the_viewers_clock_and_its_bars_lead_to_their_events() {
+    let (jeton, admin) = start(&[]).await;
+    jeton
+        .operator()
+        .await
+        .todo_client()
+        .await
+        .token(&jeton.url, &[])
+        .await;
+    let see = async |path: &str, zone: &str| {
+        let cookie = format!("{}; jeton_zone={zone}", admin.session);
+        let page = admin.get(path).header("cookie", cookie);
+        page.send().await.unwrap().text().await.unwrap()
+    };
+    for range in ["hour", "day", "week"] {
+        let page = see(&format!("/dashboard?range={range}"), "Asia~Kolkata_330").await;
+        let chart = page.split("id=\"tokens-title\"").nth(1).unwrap();
+        let chart = chart.split("</section>").next().unwrap();
+        assert_eq!(chart.matches("Asia/Kolkata").count(), 1, "{range}: {chart}");
+        assert!(!chart.contains("UTC"), "{range}: {chart}");
+        // The log is asked in the same zone, and finds what the bar counts.
+        let bar = chart.split("<td><a href=\"").nth(1).unwrap();
+        let (href, rest) = bar.split_once('"').unwrap();
+        let href = href.replace("&#38;", "&").replace("&amp;", "&");
+        let log = see(&href, "Asia~Kolkata_330").await;
+        assert!(log.contains("token.issued"), "{range} {href}: {rest}");
+        // So do the figures above.
+        let figure = page
+            .split("Tokens issued</span><b><a href=\"")
+            .nth(1)
+            .unwrap();
+        let href = figure.split('"').next().unwrap();
+        let href = href.replace("&#38;", "&").replace("&amp;", "&");
+        let log = see(&href, "Asia~Kolkata_330").await;
+        assert!(log.contains("token.issued"), "{range} {href}");
+    }
+    let page = see("/dashboard", "UTC_0").await;
+    assert!(page.contains("Times in UTC"), "{page}");
+}

@@ -12,6 +12,7 @@ use super::chart::minute;
 use super::format::{When, grouped, lasting, when};
 use super::problem::{Cure, ProblemView};
 use super::view::address;
+use super::zone::Zone;
 use super::{PageError, clients, mcp_servers};
 use crate::app::App;
 use crate::directory::ClientEntry;
@@ -76,7 +77,7 @@ impl Attention {
     pub(crate) async fn find(
         app: &App,
         refused: &[RefusedClient],
-        range: Range,
+        seen: (Range, &Zone),
     ) -> Result<Self, PageError> {
         let mut attention = Self::default();
         let mut unknown: Option<Trouble> = None;
@@ -89,7 +90,7 @@ impl Attention {
                 }
                 continue;
             };
-            if let Some(row) = row(app, &entry, &trouble, range) {
+            if let Some(row) = row(app, &entry, &trouble, seen) {
                 if row.class == "bad" {
                     failing.push(trouble.client);
                 }
@@ -101,7 +102,7 @@ impl Attention {
         attention.failing = failing.len();
         attention
             .rows
-            .extend(unknown.map(|sum| unknown_row(&sum, (app.clock.now(), range))));
+            .extend(unknown.map(|sum| unknown_row(&sum, app.clock.now(), seen)));
         attention.add_secrets(app, &failing).await?;
         attention
             .rows
@@ -171,7 +172,12 @@ fn grouped_by_cause(refused: &[RefusedClient]) -> Vec<Trouble<'_>> {
 }
 
 /// The row of a client's trouble; nothing where it was cured since.
-fn row(app: &App, entry: &ClientEntry, trouble: &Trouble, range: Range) -> Option<AttentionRow> {
+fn row(
+    app: &App,
+    entry: &ClientEntry,
+    trouble: &Trouble,
+    seen: (Range, &Zone),
+) -> Option<AttentionRow> {
     let now = app.clock.now();
     let problem = client_standing::problem(app, entry);
     if is_cured(app, entry, trouble, problem) {
@@ -198,7 +204,7 @@ fn row(app: &App, entry: &ClientEntry, trouble: &Trouble, range: Range) -> Optio
             .map(|since| lasting(since, now)),
         problem: text,
         at,
-        refused: Some(count(trouble, range, now)),
+        refused: Some(count(trouble, now, seen)),
         last: Some(when(trouble.last_at, now)),
         cure,
         rank: (if is_failing { 3 } else { 2 }, trouble.refused.iter().sum()),
@@ -302,8 +308,8 @@ fn words(app: &App, entry: &ClientEntry, trouble: &Trouble) -> (String, Cure) {
     }
 }
 
-/// How many, of the range or, where there are none, of the week.
-fn count(trouble: &Trouble, range: Range, now: Timestamp) -> (String, String) {
+/// How many, of the range or, where there are none, of the week; by the viewer's clock.
+fn count(trouble: &Trouble, now: Timestamp, (range, zone): (Range, &Zone)) -> (String, String) {
     let in_range = range.of(trouble.refused);
     let (number, range) = if in_range > 0 {
         (in_range, range)
@@ -312,7 +318,7 @@ fn count(trouble: &Trouble, range: Range, now: Timestamp) -> (String, String) {
     };
     let words = match range {
         // Clients are counted by the hour.
-        Range::Hour => format!("since {} UTC", super::chart::clock(hour(range.begin(now)))),
+        Range::Hour => format!("since {}", zone.minute(hour(range.begin(now)))),
         Range::Day | Range::Week => format!("in the {}", range.words()),
     };
     let since = hour(range.begin(now));
@@ -320,7 +326,8 @@ fn count(trouble: &Trouble, range: Range, now: Timestamp) -> (String, String) {
     (text, log_address(trouble, Some(since)))
 }
 
-fn hour(at: Timestamp) -> Timestamp {
+/// The hour that a time is in, by which clients are counted.
+pub(super) fn hour(at: Timestamp) -> Timestamp {
     const HOUR: i64 = 60 * 60 * 1_000;
     Timestamp::from_millis(at.as_millis().div_euclid(HOUR) * HOUR)
 }
@@ -343,13 +350,13 @@ fn log_address(trouble: &Trouble, since: Option<Timestamp>) -> String {
 }
 
 /// All requests for clients that are not there, in one row: anybody can send them.
-fn unknown_row(sum: &Trouble, (now, range): (Timestamp, Range)) -> AttentionRow {
+fn unknown_row(sum: &Trouble, now: Timestamp, seen: (Range, &Zone)) -> AttentionRow {
     let sum = Trouble {
         cause: RefusalCause::UnknownClient,
         reason: sum.reason,
         ..*sum
     };
-    let (text, href) = count(&sum, range, now);
+    let (text, href) = count(&sum, now, seen);
     AttentionRow {
         class: "warn",
         name: "Unknown clients".into(),

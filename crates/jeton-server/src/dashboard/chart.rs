@@ -7,6 +7,7 @@ use jeton_core::Timestamp;
 use jeton_store::TokenCount;
 
 use super::format::grouped;
+use super::zone::Zone;
 use crate::service::range::Range;
 
 const MINUTE: i64 = 60_000;
@@ -28,11 +29,11 @@ pub(super) struct Span {
 
 impl Span {
     /// Of a range; where the data begins later, from there on, in finer bars.
-    pub(super) fn of(range: Range, now: Timestamp, first: Option<Timestamp>) -> Self {
+    pub(super) fn of(range: Range, now: Timestamp, first: Option<Timestamp>, zone: &Zone) -> Self {
         let begin = range.begin(now);
         let first = first.unwrap_or(now);
         if first <= begin {
-            return Self::ending(now, begin, range.minutes());
+            return Self::ending(now, begin, range.minutes(), zone);
         }
         let age = now.as_millis() - first.as_millis();
         let minutes = SIZES
@@ -42,15 +43,17 @@ impl Span {
             .min(range.minutes());
         let earliest = now.as_millis() - (FEWEST - 1) * minutes * MINUTE;
         let from = Timestamp::from_millis(earliest.min(first.as_millis()));
-        Self::ending(now, from.max(begin), minutes)
+        Self::ending(now, from.max(begin), minutes, zone)
     }
 
-    fn ending(now: Timestamp, begin: Timestamp, minutes: i64) -> Self {
+    /// Bars begin where the clock of the zone shows round times, as it is set now.
+    fn ending(now: Timestamp, begin: Timestamp, minutes: i64, zone: &Zone) -> Self {
         let size = minutes * MINUTE;
-        let first = begin.as_millis().div_euclid(size);
-        let last = now.as_millis().div_euclid(size);
+        let ahead = zone.shown(now).as_millis() - now.as_millis();
+        let first = (begin.as_millis() + ahead).div_euclid(size);
+        let last = (now.as_millis() + ahead).div_euclid(size);
         Self {
-            begin: Timestamp::from_millis(first * size),
+            begin: Timestamp::from_millis(first * size - ahead),
             minutes,
             bars: last - first + 1,
         }
@@ -127,7 +130,7 @@ impl Scale {
 }
 
 /// The chart of `counts`, each given by the beginning of its bar.
-pub(super) fn chart(span: Span, counts: &[(Timestamp, TokenCount)]) -> Chart {
+pub(super) fn chart(span: Span, counts: &[(Timestamp, TokenCount)], zone: &Zone) -> Chart {
     let highest = |of: fn(&TokenCount) -> i64| counts.iter().map(|(_, count)| of(count)).max();
     let issued = Scale::of(highest(|count| count.issued).unwrap_or(0), 4);
     let refused = Scale::of(highest(|count| count.refused).unwrap_or(0), 2);
@@ -136,7 +139,7 @@ pub(super) fn chart(span: Span, counts: &[(Timestamp, TokenCount)]) -> Chart {
         svg: head(issued, counts),
         rows: Vec::new(),
     };
-    labels(&mut chart.svg, span);
+    labels(&mut chart.svg, span, zone);
     let last_filled = counts.iter().map(|(at, _)| *at).max();
     for index in 0..span.bars {
         let at = span.at(index);
@@ -144,6 +147,7 @@ pub(super) fn chart(span: Span, counts: &[(Timestamp, TokenCount)]) -> Chart {
         let count = found.map_or(TokenCount::default(), |(_, count)| *count);
         let bar = Bar {
             span,
+            zone,
             index,
             count,
             is_entry: Some(at) == last_filled,
@@ -203,21 +207,26 @@ fn head(issued: Scale, counts: &[(Timestamp, TokenCount)]) -> String {
     svg
 }
 
-/// The times below: days at midnight, and round hours or minutes.
-fn labels(svg: &mut String, span: Span) {
+/// The times below by the clock of the zone: days at midnight, and round hours or minutes.
+fn labels(svg: &mut String, span: Span, zone: &Zone) {
     let steps = [5, 10, 15, 30, 60, 120, 240, 360, 720, 1_440].map(|minutes| minutes * MINUTE);
     let step = steps.into_iter().find(|step| span.length() / step <= 7);
     let step = step.unwrap_or(DAY);
     let begin = span.begin.as_millis();
-    let mut at = (begin + step - 1).div_euclid(step) * step;
-    while at < begin + span.length() {
-        let part = (at - begin) * 10_000 / span.length();
-        let time = Timestamp::from_millis(at);
-        let is_midnight = at.rem_euclid(DAY) == 0;
+    let mut next = (zone.shown(span.begin).as_millis() + step - 1).div_euclid(step) * step;
+    loop {
+        let shown = Timestamp::from_millis(next);
+        let at = zone.instant(shown).as_millis();
+        if at >= begin + span.length() {
+            break;
+        }
+        next += step;
+        let part = (at - begin).max(0) * 10_000 / span.length();
+        let is_midnight = shown.as_millis().rem_euclid(DAY) == 0;
         let text = if is_midnight {
-            narrow_day(time)
+            narrow_day(shown)
         } else {
-            clock(time)
+            clock(shown)
         };
         let anchor = match part {
             0..400 => "start",
@@ -236,20 +245,20 @@ fn labels(svg: &mut String, span: Span) {
             "<text x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{text}</text>",
             HEIGHT - 6
         );
-        at += step;
     }
 }
 
 /// One bar with all that belongs to it.
-struct Bar {
+struct Bar<'a> {
     span: Span,
+    zone: &'a Zone,
     index: i64,
     count: TokenCount,
     /// Whether the keyboard comes here first.
     is_entry: bool,
 }
 
-impl Bar {
+impl Bar<'_> {
     fn draw(&self, svg: &mut String, issued: Scale, refused: Scale) {
         let part = |index: i64| index * 10_000 / self.span.bars;
         let (left, right) = (part(self.index), part(self.index + 1));
@@ -293,7 +302,12 @@ impl Bar {
                 minute(begin),
                 minute(end)
             ),
-            time: format!("{}, {}–{}", day(begin), clock(begin), clock(end)),
+            time: format!(
+                "{}, {}–{}",
+                day(self.zone.shown(begin)),
+                self.zone.minute(begin),
+                self.zone.minute(end)
+            ),
             issued: grouped(self.count.issued),
             refused: grouped(self.count.refused),
         }
@@ -303,7 +317,7 @@ impl Bar {
 impl BarRow {
     fn words(&self) -> String {
         format!(
-            "{} UTC: {} issued, {} refused",
+            "{}: {} issued, {} refused",
             self.time, self.issued, self.refused
         )
     }
@@ -314,18 +328,19 @@ fn percent(part: i64) -> String {
     format!("{}.{:02}%", part / 100, part % 100)
 }
 
-/// `2026-01-31T12:30`, as the audit log's filter takes it.
+/// `2026-01-31T12:30:00Z`, as the audit log's filter takes it from a link, whoever follows it.
 pub(super) fn minute(at: Timestamp) -> String {
-    at.to_string().get(..16).unwrap_or_default().to_owned()
+    let text = at.to_string();
+    format!("{}:00Z", text.get(..16).unwrap_or_default())
 }
 
 /// `12:30`
-pub(super) fn clock(at: Timestamp) -> String {
-    at.to_string().get(11..16).unwrap_or_default().to_owned()
+fn clock(shown: Timestamp) -> String {
+    shown.to_string().get(11..16).unwrap_or_default().to_owned()
 }
 
 /// `Sat 31 Jan`
-pub(super) fn day(at: Timestamp) -> String {
+fn day(at: Timestamp) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -379,7 +394,7 @@ mod tests {
     fn a_young_installation_begins_where_its_data_begins() {
         let now = at("2026-11-26T22:25:31Z");
         let bars = |range, first: &str| {
-            let span = Span::of(range, now, Some(at(first)));
+            let span = Span::of(range, now, Some(at(first)), &Zone::utc());
             (span.begin.to_string(), span.minutes, span.bars)
         };
         let begin = |text: &str| format!("2026-11-{text}:00.000Z");
@@ -413,12 +428,13 @@ mod tests {
     #[test]
     fn days_are_labelled_at_midnight_and_bars_lead_to_their_time_in_the_log() {
         let now = at("2026-11-26T22:25:31Z");
-        let span = Span::of(Range::Week, now, Some(at("2026-10-01T00:00:00Z")));
+        let utc = Zone::utc();
+        let span = Span::of(Range::Week, now, Some(at("2026-10-01T00:00:00Z")), &utc);
         let count = TokenCount {
             issued: 1_204,
             refused: 12,
         };
-        let chart = chart(span, &[(at("2026-11-24T08:00:00Z"), count)]);
+        let chart = chart(span, &[(at("2026-11-24T08:00:00Z"), count)], &utc);
         for (day, date) in [("Fri", 20), ("Sat", 21), ("Sun", 22), ("Thu", 26)] {
             let label = format!(">{day}<tspan class=\"date\"> {date} Nov</tspan></text>");
             assert!(chart.svg.contains(&label), "{label}: {}", chart.svg);
@@ -426,12 +442,12 @@ mod tests {
         assert!(
             chart
                 .svg
-                .contains("since=2026-11-24T08:00&amp;until=2026-11-24T12:00")
+                .contains("since=2026-11-24T08:00:00Z&amp;until=2026-11-24T12:00:00Z")
         );
         assert!(
             chart
                 .svg
-                .contains("Tue 24 Nov, 08:00–12:00 UTC: 1,204 issued, 12 refused")
+                .contains("Tue 24 Nov, 08:00–12:00: 1,204 issued, 12 refused")
         );
         assert_eq!(chart.rows.len(), 1);
         // The last bar ends where the axis ends.
@@ -441,5 +457,56 @@ mod tests {
         let sum = x.parse::<f64>().unwrap() + width.parse::<f64>().unwrap();
         assert!((sum - 100.0).abs() < 0.01, "{sum}");
         assert!(chart.scale.contains(">1,500</text>") && chart.scale.contains(">20</text>"));
+    }
+
+    #[test]
+    fn days_begin_at_the_viewers_midnight() {
+        // Five and a half hours ahead: midnight there is 18:30.
+        let kolkata = Zone::parse("Asia~Kolkata_330").unwrap();
+        let now = at("2026-11-26T22:25:31Z");
+        let span = Span::of(Range::Week, now, Some(at("2026-10-01T00:00:00Z")), &kolkata);
+        assert_eq!(span.begin, at("2026-11-19T22:30:00Z"));
+        let count = TokenCount {
+            issued: 3,
+            refused: 0,
+        };
+        let chart = chart(span, &[(at("2026-11-24T18:30:00Z"), count)], &kolkata);
+        let midnight = at("2026-11-24T18:30:00Z").as_millis() - span.begin.as_millis();
+        let x = percent(midnight * 10_000 / span.length());
+        let line = format!("<line class=\"midnight\" x1=\"{x}\"");
+        assert!(chart.svg.contains(&line), "{line}: {}", chart.svg);
+        assert!(
+            chart
+                .svg
+                .contains(">Wed<tspan class=\"date\"> 25 Nov</tspan>")
+        );
+        let row = chart.rows.first().unwrap();
+        assert_eq!(row.time, "Wed 25 Nov, 00:00–04:00");
+        assert!(
+            row.href
+                .contains("since=2026-11-24T18:30:00Z&until=2026-11-24T22:30:00Z")
+        );
+    }
+
+    #[test]
+    fn midnight_is_where_it_was_before_the_clock_was_set_back() {
+        // An hour ahead since Sunday 25 October 2026, 1:00 UTC; two hours before.
+        let paris = Zone::parse("Europe~Paris_60_1792890000_120").unwrap();
+        let now = at("2026-10-27T12:00:00Z");
+        let span = Span::of(Range::Week, now, Some(at("2026-01-01T00:00:00Z")), &paris);
+        let chart = chart(span, &[(span.begin, TokenCount::default())], &paris);
+        for (day, midnight) in [
+            ("Sat", "2026-10-23T22:00:00Z"),
+            ("Mon", "2026-10-25T23:00:00Z"),
+        ] {
+            let part = (at(midnight).as_millis() - span.begin.as_millis()) * 10_000 / span.length();
+            let x = percent(part);
+            let label = chart.svg.split(&format!("<text x=\"{x}\"")).nth(1);
+            assert!(
+                label.is_some_and(|label| label.contains(&format!(">{day}<"))),
+                "{day}: {}",
+                chart.svg
+            );
+        }
     }
 }

@@ -10,10 +10,11 @@ use jeton_core::{Client, KeyState, SigningAlgorithm, Timestamp};
 use jeton_store::{StoredKey, TokenCount};
 use serde::Deserialize;
 
-use super::attention::Attention;
+use super::attention::{Attention, hour};
 use super::chart::{self, Chart, Span};
 use super::format::{When, grouped, grouped_count, lasting, when};
 use super::view::address;
+use super::zone::Zone;
 use super::{Nav, Page, PageError, PageQuery, PageResult, SignedIn, html};
 use crate::app::App;
 use crate::service::notable_clients::{self, Refused};
@@ -29,6 +30,8 @@ struct OverviewPage {
     range: Range,
     ranges: Vec<(String, &'static str, bool)>,
     updated: When,
+    /// The same by the viewer's clock.
+    updated_at: String,
     no_servers: bool,
     no_clients: bool,
     attention: Attention,
@@ -99,8 +102,9 @@ pub(crate) async fn overview(
         "The range is hour, day or week.",
     ))?;
     let refused = notable_clients::refused(&app).await?;
-    let attention = Attention::find(&app, &refused.clients, range).await?;
-    let counted = Counted::read(&app, range, now).await?;
+    let attention = Attention::find(&app, &refused.clients, (range, &signed_in.zone)).await?;
+    let zone = &signed_in.zone;
+    let counted = Counted::read(&app, range, (now, zone)).await?;
     let servers = app.directory.mcp_servers().len();
     let clients = app.store.count_clients(None).await?;
     // The admin API's own first client is there from the start.
@@ -117,14 +121,15 @@ pub(crate) async fn overview(
         range,
         ranges: ranges(range),
         updated: when(now, now),
+        updated_at: zone.minute(now),
         no_servers: servers == 0,
         no_clients: servers > 0 && clients == 0,
         attention,
         tiles,
-        chart: chart::chart(counted.span, &counted.bars),
+        chart: chart::chart(counted.span, &counted.bars, zone),
         reasons: reasons(&refused, range, (now, counted.now.refused)),
         busiest: busiest(&app, range).await?,
-        busiest_since: busiest_since(range, now),
+        busiest_since: busiest_since(range, now, zone),
         unused: unused(&app, &notable_clients::never_used(&app).await?, now).await?,
         keys: keys(&app.store.signing_keys().await?, app.key_rotation, now),
         started: lasting(app.started_at, now),
@@ -158,16 +163,18 @@ struct Counted {
 }
 
 impl Counted {
-    async fn read(app: &App, range: Range, now: Timestamp) -> Result<Self, PageError> {
+    async fn read(
+        app: &App,
+        range: Range,
+        (now, zone): (Timestamp, &Zone),
+    ) -> Result<Self, PageError> {
         let first = app.store.first_token_minute().await?;
-        let span = Span::of(range, now, first);
+        let span = Span::of(range, now, first, zone);
         let bars = app.store.tokens_by_span(span.begin, span.minutes).await?;
-        let mut sum = TokenCount::default();
-        for (_, count) in &bars {
-            sum.issued += count.issued;
-            sum.refused += count.refused;
-        }
+        // The first bar may begin a little earlier than the range.
         let begin = range.begin(now);
+        let end = now.plus(Duration::from_secs(60));
+        let sum = app.store.tokens_between(begin, end).await?;
         let before = match first {
             Some(first) if first < begin => {
                 let length = range.length();
@@ -326,12 +333,9 @@ async fn busiest(app: &App, range: Range) -> Result<Option<Vec<BusyClient>>, Pag
 }
 
 /// Clients are counted by the hour.
-fn busiest_since(range: Range, now: Timestamp) -> String {
+fn busiest_since(range: Range, now: Timestamp, zone: &Zone) -> String {
     match range {
-        Range::Hour => {
-            let begin = chart::clock(range.begin(now));
-            format!("since {}:00 UTC", begin.get(..2).unwrap_or_default())
-        }
+        Range::Hour => format!("since {}", zone.minute(hour(range.begin(now)))),
         Range::Day | Range::Week => format!("in the {}", range.words()),
     }
 }

@@ -43,7 +43,7 @@ impl Zone {
             .unwrap_or_else(Self::utc)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         // A zone's own name may have an underscore (America/New_York), so the numbers are taken from the end.
         let mut numbers = Vec::new();
         let mut rest = text;
@@ -90,6 +90,11 @@ impl Zone {
     fn offset(&self, at: Timestamp) -> i64 {
         let earlier = self.before.iter().rev().find(|(until, _)| at < *until);
         earlier.map_or(self.minutes, |(_, minutes)| *minutes) * MINUTE
+    }
+
+    /// The time that reads in UTC as the clock here shows this one.
+    pub(crate) fn shown(&self, at: Timestamp) -> Timestamp {
+        local(at, self.offset(at))
     }
 
     /// The text of this time's clock here, as RFC 3339 but for the zone.
