@@ -659,3 +659,37 @@ async fn passwords_can_be_switched_off_and_the_recovery_link_still_lets_in() {
     let id = id_of(&jeton, "ceo@example.com").await;
     assert!(id.starts_with("adm_"));
 }
+
+#[tokio::test]
+async fn an_invitation_is_cancelled_by_somebody_who_was_told_what_that_means() {
+    let world = World::new().await;
+    let viewer = world.viewer().await;
+    let link = world.invitation().await;
+    let settings = world.admin.page("/dashboard/settings").await;
+    let sheet = world.cancelling().await;
+    assert!(
+        !settings.contains(&format!("action=\"{sheet}\"")),
+        "not on one click: {settings}"
+    );
+    let page = world.admin.page(&sheet).await;
+    for part in [
+        "Cancel the invitation for Vera?",
+        "join as viewer",
+        "works until",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(world.jeton.get(&link).await.status(), 200, "asked only");
+    assert!(
+        !viewer
+            .page(&sheet)
+            .await
+            .contains("<form method=\"post\" action=\"/dashboard/settings/invitations")
+    );
+    let answer = world.admin.submit(&sheet, &sheet, &[]).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(world.jeton.get(&link).await.status(), 410);
+    // One that is gone, or never was, is not asked about.
+    let gone = world.admin.get(&sheet).send().await.unwrap();
+    assert_eq!(gone.status(), 404);
+}

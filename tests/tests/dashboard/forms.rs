@@ -75,6 +75,8 @@ async fn a_form_that_does_not_say_what_it_was_made_from_changes_nothing() {
     let vera = world.id_of("vera@example.com").await;
     let path = format!("/dashboard/settings/admins/{vera}/remove");
     forms.extend(forms_in(&world.admin.page(&path).await, &path));
+    let path = world.cancelling().await;
+    forms.extend(forms_in(&world.admin.page(&path).await, &path));
 
     let before = world.changed().await;
     let (mut conditional, mut unconditional) = (BTreeSet::new(), BTreeSet::new());

@@ -170,6 +170,16 @@ impl World {
         invite(&self.admin, &[("note", "Vera"), ("role", "viewer")]).await
     }
 
+    /// The path of the sheet that asks before the open invitation is cancelled.
+    pub(crate) async fn cancelling(&self) -> String {
+        let settings = self.admin.page("/dashboard/settings").await;
+        let path = settings
+            .split("href=\"/dashboard/settings/invitations/")
+            .nth(1);
+        let id = path.unwrap().split('/').next().unwrap();
+        format!("/dashboard/settings/invitations/{id}/revoke")
+    }
+
     /// The ID of the admin with this address.
     pub(crate) async fn id_of(&self, email: &str) -> String {
         id_of(&self.jeton, email).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
-use jeton_core::{Actor, Admin, ClientId, DisplayName, Role, RoleSource};
+use jeton_core::{Actor, Admin, ClientId, DisplayName, Invitation, InvitationId, Role, RoleSource};
 use jeton_store::{ClientFilter, ListedSession, PageRequest, session_handle};
 
 use super::account::leave;
@@ -13,7 +13,9 @@ use super::format::{When, when};
 use super::reveal;
 use super::session::{OwnChange, see};
 use super::view::{ScopeView, chosen_scopes, id};
-use super::{Change, Errors, Nav, Page, PageError, PageResult, SignedIn, html, user_agent};
+use super::{
+    Change, Confirm, Errors, Nav, Page, PageError, PageResult, SignedIn, html, user_agent,
+};
 use crate::app::App;
 use crate::config::Setting;
 use crate::service::confirmation::Asked;
@@ -152,6 +154,54 @@ pub(crate) async fn invite(State(app): State<Arc<App>>, change: Change) -> PageR
     page.email = change.form.text("email").into();
     page.errors = errors;
     html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// Asks before an invitation is cancelled.
+pub(crate) async fn ask_revoke_invitation(
+    State(app): State<Arc<App>>,
+    Path(invitation): Path<String>,
+    signed_in: SignedIn,
+) -> PageResult {
+    let invitation: InvitationId = id(&invitation)?;
+    let open = app.store.admin_invitations(app.clock.now()).await?;
+    let mut open = open.iter();
+    let found = open.find(|one| one.id == invitation);
+    let confirm = cancelling(found.ok_or(PageError::NotFound)?, &signed_in);
+    let mut page = assemble(&app, &signed_in).await?;
+    if signed_in.may_change() {
+        page.page.ask(confirm);
+    }
+    html(StatusCode::OK, &page)
+}
+
+/// Before an invitation is cancelled.
+fn cancelling(invitation: &Invitation, signed_in: &SignedIn) -> Confirm {
+    let note = &invitation.note;
+    let consequence = match invitation.resets {
+        Some(_) => {
+            format!("The link stops working immediately: {note} gets no new password by it.")
+        }
+        None => format!(
+            "The link stops working immediately: {note} can't join as {} with it.",
+            invitation.role.as_str()
+        ),
+    };
+    let until = signed_in.zone.date_time(invitation.expires_at);
+    Confirm {
+        title: format!("Cancel the invitation for {note}?"),
+        consequences: vec![
+            consequence,
+            format!(
+                "Otherwise it works until {until}. A link that was used already is not affected: remove the admin \
+                 instead."
+            ),
+        ],
+        action: format!("/dashboard/settings/invitations/{}/revoke", invitation.id),
+        button: "Cancel invitation".into(),
+        is_danger: true,
+        cancel: "/dashboard/settings".into(),
+        ..Confirm::default()
+    }
 }
 
 /// Takes an invitation back.

@@ -280,7 +280,7 @@ fn dashboard_operations() -> Router<Arc<App>> {
         .route("/dashboard/settings/invitations", post(settings::invite))
         .route(
             "/dashboard/settings/invitations/{id}/revoke",
-            post(settings::revoke_invitation),
+            get(settings::ask_revoke_invitation).post(settings::revoke_invitation),
         )
         .route(
             "/dashboard/settings/admins/{id}/role",
