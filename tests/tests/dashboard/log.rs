@@ -437,3 +437,49 @@ async fn an_event_of_an_admin_names_who_was_changed_and_every_kind_is_about_some
         "{empty} of {lines} are about nothing"
     );
 }
+
+#[tokio::test]
+async fn events_are_filtered_by_who_did_it() {
+    let jeton = Jeton::start().await;
+    let admin = Admin::first(&jeton).await;
+    let (_, client) = named_client(&jeton, "Poller").await;
+    client.token(&jeton.url, &[]).await;
+    let id = &client.client_id;
+    admin
+        .post(&format!("/dashboard/clients/{id}/disable"), &[])
+        .await;
+    let disabled = newest(&jeton, "kind=client.disabled").await;
+    let issued = newest(&jeton, &format!("kind=token.issued&client_id={id}")).await;
+    // The event leads to everything that whoever did it has done.
+    let page = admin.page(disabled.split('"').nth(1).unwrap()).await;
+    let link = page.split("href=\"/dashboard/audit?actor=").nth(1).unwrap();
+    let ada = link.split('"').next().unwrap();
+    assert!(ada.starts_with("adm_"), "{ada}");
+    assert!(link.contains(">Show all events by Ada<"), "{link}");
+    let by = |actor: &str| format!("/dashboard/audit?outcome=success&actor={actor}");
+    let page = admin.page(&by(ada)).await;
+    assert!(page.contains(&disabled), "{}", text(&page));
+    assert!(!page.contains(&issued), "{}", text(&page));
+    // A chip that is removed, and an export of the same.
+    let chip = "<a class=\"chip\" href=\"/dashboard/audit?outcome=success\">By: Ada ";
+    assert!(page.contains(chip), "{page}");
+    let export = format!("/dashboard/audit/export.jsonl?actor={ada}");
+    let lines = admin.page(&export).await;
+    let is_hers = |line: &str| line.contains(&format!("\"actor\":\"{ada}\""));
+    assert!(
+        lines.lines().count() > 1 && lines.lines().all(is_hers),
+        "{lines}"
+    );
+    let page = admin.page(&by(id)).await;
+    assert!(page.contains(&issued), "{}", text(&page));
+    assert!(!page.contains(&disabled), "{}", text(&page));
+    assert!(page.contains(">By: Poller "), "{page}");
+    // What is nobody's ID shows nothing.
+    let answer = admin.get(&by("Ada")).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let page = answer.text().await.unwrap();
+    assert!(
+        !page.contains(&disabled) && page.contains("adm_…"),
+        "{page}"
+    );
+}

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::audit::AuditEventView;
 use crate::dashboard::events::{About, Names};
 use crate::dashboard::format::{When, lifetime, when};
-use crate::dashboard::view::id;
+use crate::dashboard::view::{address, id};
 use crate::dashboard::words::{kind_words, reason_words};
 use crate::dashboard::{Crumb, Nav, Page, PageError, PageResult, SignedIn, html};
 use crate::service::changes::CHANGES;
@@ -62,6 +62,8 @@ struct Fact {
     name: String,
     text: String,
     href: Option<String>,
+    /// Of who did it, the events of everything they did.
+    others: Option<String>,
     mono: bool,
 }
 
@@ -204,7 +206,11 @@ async fn facts(names: &mut Names<'_>, seq: i64, event: AuditEvent) -> Result<Vec
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             continue;
         };
-        facts.push(fact(names, name.to_owned(), value).await?);
+        let others = (name == "By").then(|| address("/dashboard/audit", &[("actor", &value)]));
+        facts.push(Fact {
+            others,
+            ..fact(names, name.to_owned(), value).await?
+        });
     }
     for (name, value) in event.detail {
         let value = match value {
@@ -228,6 +234,7 @@ async fn fact(names: &mut Names<'_>, name: String, value: String) -> Result<Fact
         mono: !is_named && value.parse::<Timestamp>().is_err(),
         text: about.text,
         href: about.href,
+        others: None,
         name,
     })
 }

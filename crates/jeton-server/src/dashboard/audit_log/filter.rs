@@ -4,7 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jeton_core::{
-    ClientId, EventId, McpServerId, RequestId, SecretId, Timestamp, parse_time, search_text,
+    AdminId, ClientId, EventId, McpServerId, RequestId, SecretId, Timestamp, parse_time,
+    search_text,
 };
 use jeton_store::{AuditFilter, ClientFilter, PageRequest, StoreError};
 use serde::Deserialize;
@@ -24,6 +25,8 @@ pub(crate) struct AuditForm {
     pub(crate) outcome: String,
     pub(crate) client: String,
     pub(crate) server: String,
+    /// Who did it: the ID of an admin or a client, or `system`.
+    pub(crate) actor: String,
     /// The latest minutes, hours or days, in place of `since` and `until`.
     pub(crate) within: String,
     pub(crate) since: String,
@@ -42,6 +45,7 @@ pub(super) const PRESETS: [(&str, &str, u64); 4] = [
 
 const SERVER: &str = "Choose an MCP server, or give its ID: res_…";
 const CLIENT: &str = "Enter a client's ID: m2m_…. To find one by name, use the search.";
+const ACTOR: &str = "Enter the ID of an admin (adm_…) or a client (m2m_…), or system.";
 /// So many clients of a name are looked for.
 const NAMED: u32 = 20;
 /// A request and its events are of about the same time.
@@ -73,6 +77,7 @@ impl AuditForm {
             outcome: chosen(&self.outcome, outcome, errors),
             mcp_server_id: chosen(&self.server, ("server", SERVER), errors),
             client_id: chosen(&self.client, ("client", CLIENT), errors),
+            actor: self.actor(errors),
             since: self.begin(now, zone, errors),
             until: self.time("until", now, zone, errors),
             text: errors.take("q", query::search_text(&self.q)).flatten(),
@@ -112,6 +117,16 @@ impl AuditForm {
             filter.named = named(app, &text).await?;
         }
         Ok(())
+    }
+
+    fn actor(&self, errors: &mut Errors) -> Option<String> {
+        let text = self.actor.trim();
+        let is_actor = ["system", "anonymous"].contains(&text)
+            || text.parse::<AdminId>().is_ok()
+            || text.parse::<ClientId>().is_ok()
+            || text.parse::<McpServerId>().is_ok();
+        let chosen = (!text.is_empty()).then(|| is_actor.then(|| text.to_owned()).ok_or(ACTOR));
+        chosen.and_then(|chosen| errors.take("actor", chosen))
     }
 
     fn begin(&self, now: Timestamp, zone: &Zone, errors: &mut Errors) -> Option<Timestamp> {
@@ -166,6 +181,7 @@ impl AuditForm {
                 ("outcome", &self.outcome),
                 ("client", self.client.trim()),
                 ("server", &self.server),
+                ("actor", self.actor.trim()),
                 ("within", &self.within),
                 ("since", &self.since),
                 ("until", &self.until),
@@ -194,6 +210,7 @@ impl AuditForm {
             &self.outcome,
             &self.client,
             &self.server,
+            &self.actor,
             &self.within,
             &self.since,
             &self.until,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use http::StatusCode;
-use jeton_core::{AuditKind, ClientId, McpServerId, Outcome, counted};
+use jeton_core::{AuditKind, ClientId, McpServerId, Outcome, Timestamp, counted};
 use jeton_store::{AuditFilter, AuditSearch, StoreError};
 
 use super::events::{EventDay, Names, event_days};
@@ -17,6 +17,7 @@ use super::format::{grouped, grouped_count};
 use super::query::switch;
 use super::view::{Named, ROWS};
 use super::words::{kind_group, kind_words};
+use super::zone::Zone;
 use super::{Errors, Nav, Page, PageError, PageQuery, PageResult, SignedIn, html};
 use crate::app::App;
 
@@ -104,7 +105,7 @@ pub(crate) async fn list(
         (StatusCode::BAD_REQUEST, Found::default())
     };
     let (chips, named) = (
-        chips(&app, &form, &filter).await?,
+        chips(&app, &form, &filter, zone).await?,
         named(&app, &form, &filter).await?,
     );
     let field = |time: Option<_>| time.map_or_else(String::new, |at| zone.field(at));
@@ -276,7 +277,12 @@ fn presets(form: &AuditForm) -> Vec<Link> {
 }
 
 /// The filters in words, each with the address of the page without it.
-async fn chips(app: &App, form: &AuditForm, filter: &AuditFilter) -> Result<Vec<Link>, StoreError> {
+async fn chips(
+    app: &App,
+    form: &AuditForm,
+    filter: &AuditFilter,
+    zone: &Zone,
+) -> Result<Vec<Link>, StoreError> {
     let mut chips = Vec::new();
     if !form.q.trim().is_empty() {
         let text = format!("“{}”", form.q.trim());
@@ -305,6 +311,13 @@ async fn chips(app: &App, form: &AuditForm, filter: &AuditFilter) -> Result<Vec<
         let href = form.with(|form| form.server.clear());
         chips.push(Link::new(href, format!("MCP server: {}", server.text)));
     }
+    if let Some(actor) = &filter.actor {
+        let href = form.with(|form| form.actor.clear());
+        chips.push(Link::new(
+            href,
+            format!("By: {}", names.actor(actor).await?),
+        ));
+    }
     let preset = PRESETS.iter().find(|(within, ..)| *within == form.within);
     if let Some((_, words, _)) = preset {
         let href = form.with(|form| form.within.clear());
@@ -312,13 +325,23 @@ async fn chips(app: &App, form: &AuditForm, filter: &AuditFilter) -> Result<Vec<
     }
     if !form.since.trim().is_empty() {
         let href = form.with(|form| form.since.clear());
-        chips.push(Link::new(href, format!("From {}", form.since.trim())));
+        chips.push(Link::new(href, format!("From {}", told(&form.since, zone))));
     }
     if !form.until.trim().is_empty() {
         let href = form.with(|form| form.until.clear());
-        chips.push(Link::new(href, format!("Until {}", form.until.trim())));
+        chips.push(Link::new(
+            href,
+            format!("Until {}", told(&form.until, zone)),
+        ));
     }
     Ok(chips)
+}
+
+/// A time as it was entered; one of a link, by the viewer's clock.
+fn told(text: &str, zone: &Zone) -> String {
+    let text = text.trim();
+    let at = text.parse::<Timestamp>();
+    at.map_or_else(|_| text.to_owned(), |at| zone.date_time(at))
 }
 
 /// Where the text is a name: only that one's events.
