@@ -495,7 +495,8 @@ async fn a_server_takes_the_urls_of_one_that_is_pruned_and_of_no_other() {
         .client(before["A"]["id"].as_str().unwrap(), &["r"])
         .await;
     let merged = servers(&[("C", C, &["https://b.internal/mcp"]), ("A", A, &[B])]);
-    let clients = r#""clients": [{"name": "agent", "grants": [{"mcp_server": "A", "all_scopes": true}]}]"#;
+    let clients =
+        r#""clients": [{"name": "agent", "grants": [{"mcp_server": "A", "all_scopes": true}]}]"#;
     let merged = format!("{}, {clients}}}", merged.strip_suffix('}').unwrap());
     let (done, words, _) = world.apply(&merged, &[]).await;
     assert!(!done && words.contains("--prune"), "{words}");
