@@ -105,8 +105,7 @@ fn is_of_a_site(address: Ipv6Addr) -> bool {
 fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let (high, low) = match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0, 0, 0, 0, 0, 0, high, low]
+        | [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
         | [0x2002, high, low, ..] => (high, low),
         [0x2001, 0, .., high, low] => (!high, !low),
         _ => return None,

@@ -95,14 +95,7 @@ pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
     for consequence in consequences {
         output::say(consequence);
     }
-    for client in &declared.clients {
-        for grant in client.grants.iter().filter(|grant| grant.names_no_scopes()) {
-            output::say(&format!(
-                "the client {} has no scope on {}, so it gets no token for it: name scopes, or all_scopes: true",
-                client.name, grant.mcp_server
-            ));
-        }
-    }
+    say_who_has_no_scope(&declared);
     let mut applying = Applying {
         admin: &admin,
         yes: apply.yes,
@@ -135,6 +128,17 @@ pub(crate) async fn run(apply: Apply, global: &Global) -> anyhow::Result<()> {
         (count, false) => format!("{} made", counted(count, "change")),
     });
     Ok(())
+}
+
+fn say_who_has_no_scope(declared: &Declaration) {
+    for client in &declared.clients {
+        for grant in client.grants.iter().filter(|grant| grant.names_no_scopes()) {
+            output::say(&format!(
+                "the client {} has no scope on {}, so it gets no token for it: name scopes, or all_scopes: true",
+                client.name, grant.mcp_server
+            ));
+        }
+    }
 }
 
 struct Applying<'a> {
