@@ -331,20 +331,18 @@ impl Store {
         what: &AuditWalk<'_>,
     ) -> Result<(AuditEnd, bool, Vec<AuditCheckpoint>), StoreError> {
         let (mut vouches, mut has_notes) = (Vec::new(), true);
-        let pruned = match what.begin {
-            Some(begin) => begin.clone(),
-            None => match self.last_audit_note().await? {
-                Some(newest) => newest.pruned,
-                None => {
-                    has_notes = false;
-                    vouches.extend(self.pruned_audit_checkpoint().await?);
-                    let pruned = vouches.first().map(|checkpoint| AuditEnd {
-                        seq: checkpoint.seq,
-                        hash: checkpoint.batch_hash.clone(),
-                    });
-                    pruned.unwrap_or_else(AuditEnd::genesis)
-                }
-            },
+        let pruned = if let Some(begin) = what.begin {
+            begin.clone()
+        } else if let Some(newest) = self.last_audit_note().await? {
+            newest.pruned
+        } else {
+            has_notes = false;
+            vouches.extend(self.pruned_audit_checkpoint().await?);
+            let pruned = vouches.first().map(|checkpoint| AuditEnd {
+                seq: checkpoint.seq,
+                hash: checkpoint.batch_hash.clone(),
+            });
+            pruned.unwrap_or_else(AuditEnd::genesis)
         };
         if what.after <= pruned.seq {
             return Ok((pruned, has_notes, vouches));
