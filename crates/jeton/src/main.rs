@@ -135,15 +135,14 @@ fn tell_host(
     problem: &str,
 ) {
     let is_bridge = |matches: &clap::ArgMatches| matches.subcommand_name() == Some(BRIDGE);
-    let is_bridge = match matches {
-        Ok(matches) => is_bridge(matches),
+    let is_bridge = if let Ok(matches) = matches {
+        is_bridge(matches)
+    } else {
         // What can be read of the arguments says which command it was to be.
-        Err(_) => {
-            let lenient = command.clone().ignore_errors(true);
-            lenient
-                .try_get_matches()
-                .is_ok_and(|matches| is_bridge(&matches))
-        }
+        let lenient = command.clone().ignore_errors(true);
+        lenient
+            .try_get_matches()
+            .is_ok_and(|matches| is_bridge(&matches))
     };
     if is_bridge {
         command::bridge::refuse(problem);

@@ -62,13 +62,21 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// A URL that was typed: its query may hold a key. That there was one is seen.
+fn presented(url: &str) -> String {
+    let shown = presentable_url(url);
+    match redact(url).chars().find(|c| ['?', '#'].contains(c)) {
+        Some(mark) => format!("{shown}{mark}…"),
+        None => shown,
+    }
+}
+
 fn words(error: &clap::Error) -> String {
     let mut text = error.render().to_string();
-    // The query of a URL may hold a key.
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
         && value.contains("://")
     {
-        text = text.replace(value, &presentable_url(value));
+        text = text.replace(value, &presented(value));
     }
     let text = redact(&text);
     let lines: Vec<_> = text.lines().map(shown).collect();
