@@ -38,13 +38,13 @@ impl Answering {
     async fn answer(&self, peer: Peer, request: Request<RequestBody<Incoming>>) -> Response {
         let service = match self {
             Self::App(service) => service,
-            Self::Health(service) => match service.ready() {
-                Some(service) => service,
-                None => {
+            Self::Health(service) => {
+                let Some(ready) = service.ready() else {
                     let host = host::check(&request);
                     return service.answer(request.uri().path(), host).await;
-                }
-            },
+                };
+                ready
+            }
         };
         service.answer(peer, request).await
     }
