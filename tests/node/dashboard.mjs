@@ -53,7 +53,7 @@ export async function signIn(page, url, email = "ada@example.com", password = PA
   await page.goto(`${url}/dashboard/sign-in`);
   await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
 }
 
 // What an authenticator app shows for a secret in base 32 (RFC 6238).

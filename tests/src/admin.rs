@@ -99,17 +99,18 @@ impl Admin {
             .unwrap();
         assert_eq!(answer.status(), 303, "{:?}", answer.text().await);
         let session = set_cookie(&answer, "jeton_session").unwrap();
-        Self::of_session(&url, session).await
+        Self::of_session(&url, session, "/dashboard").await
     }
 
-    async fn of_session(url: &str, session: String) -> Self {
+    /// Whose session this is, by a page that they may see.
+    pub async fn of_session(url: &str, session: String, page: &str) -> Self {
         let mut admin = Self {
             http: http(),
             url: url.to_owned(),
             session,
             csrf: String::new(),
         };
-        admin.csrf = csrf_in(&admin.page("/dashboard").await);
+        admin.csrf = csrf_in(&admin.page(page).await);
         admin
     }
 

@@ -27,6 +27,7 @@ mod service;
 mod source_network;
 mod starting;
 mod telemetry;
+mod webauthn;
 
 pub use admin_client::AdminCredentials;
 pub use app::{App, OpenError, StartError};

@@ -32,6 +32,7 @@ const TABLES: &[(&str, bool)] = &[
     ("admin_invitation", false),
     ("admin_one_time_code", false),
     ("admin_recovery_code", false),
+    ("admin_passkey", false),
     ("used_sign_in", false),
     ("token_minute", false),
     ("client_hour", false),

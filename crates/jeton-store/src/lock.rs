@@ -37,7 +37,7 @@ pub enum Lock {
     Expiry,
     /// One migration.
     Migration,
-    /// Changing who is an admin.
+    /// Changing who is an admin, and their second factors.
     Admins,
     /// Changing how many secrets somebody has.
     Secrets,

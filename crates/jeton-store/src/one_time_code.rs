@@ -120,6 +120,16 @@ impl Transaction {
         }
     }
 
+    /// Whether an admin has one-time codes, as this write sees it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub async fn has_one_time_code(&mut self, id: AdminId) -> Result<bool, StoreError> {
+        let query = sqlx::query("SELECT admin_id FROM admin_one_time_code WHERE admin_id = $1");
+        Ok(self.row(query.bind(id.to_string())).await?.is_some())
+    }
+
     /// Removes an admin's one-time codes; says whether there were any.
     ///
     /// # Errors

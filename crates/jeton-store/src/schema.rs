@@ -78,6 +78,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "second factors",
         include_str!("../../../migrations/0014_second_factors.sql"),
     ),
+    (
+        15,
+        "passkeys",
+        include_str!("../../../migrations/0015_passkeys.sql"),
+    ),
 ];
 
 /// The number of the newest migration.

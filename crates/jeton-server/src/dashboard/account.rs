@@ -16,12 +16,14 @@ use serde::Deserialize;
 use super::assets::VERSION;
 use super::error::sentence;
 use super::page::notice_for;
+use super::passkeys::PasskeyForm;
 use super::session::{
     EarlyForm, OwnChange, cookie, csrf_token, early_cookie, see, session_cookie, set_cookie,
 };
-use super::{Errors, PageError, PageResult, PostedForm, html, kept_form, remember};
+use super::{Errors, PageError, PageResult, html, kept_form, remember};
 use crate::app::App;
 use crate::service::invitations::NewAdmin;
+use crate::service::second_factor::passkeys::{self, PresentedPasskey};
 use crate::service::sessions::{
     ABSOLUTE, Presented, PresentedCode, SignIn, SignInError, SignInMethod,
 };
@@ -43,6 +45,8 @@ struct SignInPage {
     kept_form: String,
     /// Whether one may sign in by password.
     has_passwords: bool,
+    /// For signing in by a passkey.
+    passkey: Option<PasskeyForm>,
 }
 
 /// Where to go after signing in, and what was just done.
@@ -58,10 +62,10 @@ pub(crate) async fn sign_in_page(
     Query(query): Query<SignInQuery>,
     headers: HeaderMap,
 ) -> PageResult {
-    let (csrf, fresh) = early_csrf(&app, &headers)?;
+    let (held, fresh) = early_token(&app, &headers)?;
     let page = SignInPage {
         version: VERSION.as_str(),
-        csrf,
+        csrf: csrf_token(&held),
         next: query.next.unwrap_or_default(),
         email: String::new(),
         notice: notice_for(query.done.as_deref()),
@@ -70,6 +74,7 @@ pub(crate) async fn sign_in_page(
         provider: provider(&app),
         kept_form: String::new(),
         has_passwords: oidc::has_passwords(&app),
+        passkey: passkey(&app, &held)?,
     };
     Ok(with_cookie(html(StatusCode::OK, &page)?, fresh))
 }
@@ -95,12 +100,13 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, early: EarlyForm) -> Pa
     let error = match outcome {
         Ok(SignIn::Session(admin, token)) => return signed_in(&app, &early, admin.id, &token),
         Ok(SignIn::CodeNeeded(half)) => {
-            return html(StatusCode::OK, &CodePage::of(&early.form, half, None));
+            let page = CodePage::of(&app, &early, half, None)?;
+            return html(StatusCode::OK, &page);
         }
         Err(error) => error,
     };
     let failure = Failure::of(error)?;
-    let page = SignInPage::again(&app, &early.form, email, &failure);
+    let page = SignInPage::again(&app, &early, email, &failure)?;
     failure.answer(&page)
 }
 
@@ -114,18 +120,26 @@ struct CodePage {
     /// The sign-in that the code is for, sealed.
     half: String,
     problem: Option<String>,
+    passkey: Option<PasskeyForm>,
 }
 
 impl CodePage {
-    fn of(form: &PostedForm, half: String, problem: Option<String>) -> Self {
-        Self {
+    fn of(
+        app: &App,
+        early: &EarlyForm,
+        half: String,
+        problem: Option<String>,
+    ) -> Result<Self, PageError> {
+        let form = &early.form;
+        Ok(Self {
             version: VERSION.as_str(),
             csrf: form.text("csrf").to_owned(),
             next: form.text("next").to_owned(),
             kept_form: form.text("kept_form").to_owned(),
             half,
             problem,
-        }
+            passkey: passkey(app, &early.held)?,
+        })
     }
 }
 
@@ -154,11 +168,31 @@ pub(crate) async fn sign_in_by_code(State(app): State<Arc<App>>, early: EarlyFor
     let is_too_late = matches!(error, SignInError::TooLate);
     let failure = Failure::of(error)?;
     if is_too_late {
-        let page = SignInPage::again(&app, &early.form, String::new(), &failure);
+        let page = SignInPage::again(&app, &early, String::new(), &failure)?;
         return failure.answer(&page);
     }
     let problem = Some(failure.problem.clone());
-    failure.answer(&CodePage::of(&early.form, half.to_owned(), problem))
+    failure.answer(&CodePage::of(&app, &early, half.to_owned(), problem)?)
+}
+
+/// A passkey's answer.
+pub(crate) async fn sign_in_by_passkey(
+    State(app): State<Arc<App>>,
+    early: EarlyForm,
+) -> PageResult {
+    let presented = PresentedPasskey {
+        challenge: early.form.text("challenge"),
+        credential: early.form.text("credential"),
+        held: &early.held,
+        user_agent: early.user_agent.clone(),
+    };
+    match passkeys::sign_in(&app, &early.context, presented).await {
+        Ok((admin, token)) => signed_in(&app, &early, admin.id, &token),
+        Err(error) => {
+            let failure = Failure::of(error)?;
+            failure.answer(&SignInPage::again(&app, &early, String::new(), &failure)?)
+        }
+    }
 }
 
 /// The session begins, with the form that was kept or the page that was wanted.
@@ -183,9 +217,11 @@ impl Failure {
         let problem = sentence(&error);
         let (status, wait) = match error {
             SignInError::Service(error) => return Err(error.into()),
-            SignInError::Wrong | SignInError::WrongCode | SignInError::TooLate => {
-                (StatusCode::UNAUTHORIZED, None)
-            }
+            SignInError::Wrong
+            | SignInError::WrongCode
+            | SignInError::TooLate
+            | SignInError::WrongPasskey
+            | SignInError::PasskeyTooLate => (StatusCode::UNAUTHORIZED, None),
             SignInError::Throttled(wait) => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
         };
         Ok(Self {
@@ -208,8 +244,14 @@ impl Failure {
 
 impl SignInPage {
     /// The form again, which says what was wrong.
-    fn again(app: &App, form: &PostedForm, email: String, failure: &Failure) -> Self {
-        Self {
+    fn again(
+        app: &App,
+        early: &EarlyForm,
+        email: String,
+        failure: &Failure,
+    ) -> Result<Self, PageError> {
+        let form = &early.form;
+        Ok(Self {
             version: VERSION.as_str(),
             csrf: form.text("csrf").to_owned(),
             next: form.text("next").to_owned(),
@@ -219,8 +261,9 @@ impl SignInPage {
             first_run: false,
             provider: provider(app),
             kept_form: form.text("kept_form").to_owned(),
-            has_passwords: true,
-        }
+            has_passwords: oidc::has_passwords(app),
+            passkey: passkey(app, &early.held)?,
+        })
     }
 }
 
@@ -246,8 +289,17 @@ pub(super) async fn sign_in_again(
         provider: None,
         kept_form: seal(&held)?,
         has_passwords: oidc::has_passwords(app),
+        passkey: passkey(app, &held)?,
     };
     Ok(with_cookie(html(StatusCode::UNAUTHORIZED, &page)?, fresh))
+}
+
+fn passkey(app: &App, held: &str) -> Result<Option<PasskeyForm>, PageError> {
+    if oidc::has_passwords(app) {
+        PasskeyForm::to_sign_in(app, held)
+    } else {
+        Ok(None)
+    }
 }
 
 fn provider(app: &App) -> Option<String> {

@@ -17,6 +17,7 @@ const SCRIPT: &str = concat!(
     include_str!("../../assets/dashboard.js"),
     include_str!("../../assets/times.js"),
     include_str!("../../assets/keyboard.js"),
+    include_str!("../../assets/passkeys.js"),
 );
 const ICON: &str = include_str!("../../assets/icon.svg");
 

@@ -27,7 +27,7 @@ pub(super) struct KeptForm {
 }
 
 /// What belongs to the session that ended, or is a secret.
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 11] = [
     "csrf",
     "form_key",
     "kept",
@@ -36,6 +36,8 @@ const LEFT_OUT: [&str; 9] = [
     "old_password",
     "current_password",
     "current_code",
+    "passkey",
+    "passkey_challenge",
     "given_back",
 ];
 

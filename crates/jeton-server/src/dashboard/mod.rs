@@ -28,6 +28,7 @@ pub(crate) mod mcp_servers;
 pub(crate) mod oidc;
 pub(crate) mod overview;
 mod page;
+pub(crate) mod passkeys;
 mod privilege;
 mod problem;
 mod qr_code;

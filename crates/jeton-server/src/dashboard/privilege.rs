@@ -4,6 +4,7 @@
 use askama::Template;
 
 use super::assets::VERSION;
+use super::passkeys::PasskeyForm;
 use super::session::{Change, SignedIn};
 use super::{Errors, PageError, second_factor};
 use crate::app::App;
@@ -11,7 +12,13 @@ use crate::service::confirmation::{self, Asked};
 use crate::service::second_factor as factors;
 
 /// Fields of the form that are not sent along.
-const OWN_FIELDS: &[&str] = &["csrf", "current_password", "current_code"];
+const OWN_FIELDS: &[&str] = &[
+    "csrf",
+    "current_password",
+    "current_code",
+    "passkey",
+    "passkey_challenge",
+];
 
 /// The page that asks, with the form that was sent.
 #[derive(Debug, Template)]
@@ -27,6 +34,8 @@ pub(crate) struct ConfirmPage {
     has_code: bool,
     /// Whether it is about how they sign in themselves.
     is_own: bool,
+    /// For confirming by a passkey.
+    passkey: Option<PasskeyForm>,
     /// The name of the provider that can ask instead.
     provider: Option<String>,
     errors: Errors,
@@ -46,7 +55,22 @@ pub(super) async fn require_recent(
     }
     let mut errors = Errors::default();
     let admin = &change.signed_in.admin;
-    if admin.has_password && !change.form.text("current_password").is_empty() {
+    let is_passkey = !change.form.text("passkey").is_empty();
+    if is_passkey {
+        let asked = Asked {
+            admin,
+            operator: &change.signed_in.operator,
+            session,
+        };
+        let presented = (
+            change.form.text("passkey_challenge"),
+            change.form.text("passkey"),
+        );
+        let confirmed = confirmation::confirm_by_passkey(app, &asked, presented).await;
+        if errors.accept(confirmed)?.is_some() {
+            return Ok(());
+        }
+    } else if admin.has_password && !change.form.text("current_password").is_empty() {
         let asked = Asked {
             admin,
             operator: &change.signed_in.operator,
@@ -99,6 +123,7 @@ pub(super) async fn page(
         fields,
         email: admin.email.to_string(),
         has_password: admin.has_password,
+        passkey: PasskeyForm::to_confirm(app, signed_in).await?,
         has_code: factors::is_set_up(app, admin.id).await?,
         provider: app.oidc.as_ref().map(|oidc| oidc.config.name.clone()),
         errors,

@@ -1,4 +1,4 @@
-//! Two-step sign-in: one's own one-time codes and recovery codes.
+//! Two-step sign-in: one's own one-time codes, passkeys and recovery codes.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::account::local_path;
 use super::format::{When, when};
+use super::passkeys::{self, PasskeyRow};
 use super::privilege::{self, require_recent_for_page};
 use super::qr_code::QrCode;
 use super::session::{OwnPrivilege, see};
@@ -51,6 +52,9 @@ struct SecondFactorPage {
     /// Whether nothing else can be done before one is set up.
     is_missing: bool,
     one_time_codes: Option<OneTimeCodes>,
+    passkeys: Vec<PasskeyRow>,
+    /// Why there are none for this server, and what to do.
+    no_passkeys: Option<String>,
     recovery_codes_left: i64,
     /// New recovery codes, to be shown this once.
     recovery_codes: Vec<String>,
@@ -83,6 +87,8 @@ pub(crate) async fn show(
             created: when(stored.created_at, now),
             last_used: stored.last_used_at.map(|at| when(at, now)),
         }),
+        passkeys: passkeys::rows(&app, &signed_in).await?,
+        no_passkeys: passkeys::unavailable(&app),
         recovery_codes_left: app.store.count_recovery_codes(id).await?,
         recovery_codes: shown.unwrap_or_default(),
     };
@@ -117,6 +123,11 @@ pub(crate) async fn confirm_page(
     let form = (CONFIRM.to_owned(), vec![("next".to_owned(), next)]);
     let page = privilege::page(&app, &signed_in, form, Errors::default()).await?;
     html(StatusCode::OK, &page)
+}
+
+/// The way to the pages below.
+pub(super) fn crumbs() -> [Crumb; 2] {
+    [settings(), Crumb::new("Two-step sign-in", PAGE)]
 }
 
 /// The password that a page asked for was right: on to the page.
@@ -164,9 +175,8 @@ fn set_up_page(
     } else {
         StatusCode::UNPROCESSABLE_ENTITY
     };
-    let crumbs = [settings(), Crumb::new("Two-step sign-in", PAGE)];
     let page = SetUpPage {
-        page: page(signed_in, "Set up one-time codes").under(crumbs),
+        page: page(signed_in, "Set up one-time codes").under(crumbs()),
         errors,
         qr_code: QrCode::of(&uri)?,
         uri,
@@ -225,7 +235,12 @@ pub(crate) async fn set_up_one_time_codes(
 }
 
 /// Back to the page, with new recovery codes if there are some.
-fn done(app: &App, signed_in: &SignedIn, words: &str, codes: Option<PlainSecret>) -> PageResult {
+pub(super) fn done(
+    app: &App,
+    signed_in: &SignedIn,
+    words: &str,
+    codes: Option<PlainSecret>,
+) -> PageResult {
     let mut response = toast::redirect(app, signed_in, PAGE, Toast::new(words))?;
     if let Some(codes) = codes {
         reveal::carry(app, signed_in, RECOVERY_CODES, &codes, &mut response)?;
@@ -233,7 +248,7 @@ fn done(app: &App, signed_in: &SignedIn, words: &str, codes: Option<PlainSecret>
     Ok(response)
 }
 
-fn asked(change: &Change) -> Asked<'_> {
+pub(super) fn asked(change: &Change) -> Asked<'_> {
     Asked {
         admin: &change.signed_in.admin,
         operator: &change.signed_in.operator,

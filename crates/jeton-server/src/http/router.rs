@@ -130,6 +130,10 @@ fn dashboard(app: &Arc<App>) -> Router<Arc<App>> {
             "/dashboard/sign-in/code",
             get(dashboard::account::sign_in_code_page).post(dashboard::account::sign_in_by_code),
         )
+        .route(
+            "/dashboard/sign-in/passkey",
+            get(dashboard::account::sign_in_code_page).post(dashboard::account::sign_in_by_passkey),
+        )
         .route("/dashboard/oidc/start", get(dashboard::oidc::start))
         .route("/dashboard/oidc/callback", get(dashboard::oidc::callback))
         .route("/dashboard/sign-out", post(dashboard::account::sign_out))
@@ -321,6 +325,18 @@ fn dashboard_second_factor() -> Router<Arc<App>> {
         .route(
             &format!("{base}/one-time-codes/remove"),
             post(page::remove_one_time_codes),
+        )
+        .route(
+            &format!("{base}/passkeys/new"),
+            get(dashboard::passkeys::new),
+        )
+        .route(
+            &format!("{base}/passkeys"),
+            post(dashboard::passkeys::register),
+        )
+        .route(
+            &format!("{base}/passkeys/{{passkey}}/remove"),
+            post(dashboard::passkeys::remove),
         )
         .route(
             &format!("{base}/recovery-codes"),

@@ -49,6 +49,10 @@ pub(crate) async fn confirm(
     if second_factor::is_set_up(app, asked.admin.id).await? {
         verify_code(app, asked, code).await?;
     }
+    note_confirmed(app, asked).await
+}
+
+async fn note_confirmed(app: &App, asked: &Asked<'_>) -> Result<(), ServiceError> {
     let now = app.clock.now();
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
@@ -57,6 +61,29 @@ pub(crate) async fn confirm(
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await
+}
+
+/// The same with one of the admin's own passkeys, which verified them.
+pub(crate) async fn confirm_by_passkey(
+    app: &App,
+    asked: &Asked<'_>,
+    presented: (&str, &str),
+) -> Result<(), ServiceError> {
+    let attempt = begin_attempt(app, asked, "")?;
+    let Err(reason) = second_factor::passkeys::confirm(app, asked, presented).await? else {
+        app.sign_in_throttle.succeeded(&attempt);
+        return note_confirmed(app, asked).await;
+    };
+    let ended = refuse(app, asked, &reason).await?;
+    let detail = if ended {
+        "this passkey doesn't work; after too many failures, this session has ended"
+    } else {
+        "this passkey doesn't work here, or it took too long; try again"
+    };
+    Err(ServiceError::Invalid {
+        parameter: "",
+        detail: detail.into(),
+    })
 }
 
 /// Checks the password that a form holds in `parameter`.

@@ -35,6 +35,12 @@ pub(crate) enum SignInError {
     /// The code is wrong, or was used.
     #[error("this code doesn't work: it is wrong, too old, or was used already")]
     WrongCode,
+    /// The passkey proves nothing here.
+    #[error("this passkey doesn't work here; it was removed, or is for another server")]
+    WrongPasskey,
+    /// The page with the challenge was open for too long, or its answer was sent twice.
+    #[error("that took too long; try again")]
+    PasskeyTooLate,
     /// Between password and code too much time went by, or the password was changed.
     #[error("that took too long; enter your password again")]
     TooLate,
@@ -66,6 +72,8 @@ pub(crate) enum SignInMethod {
     OneTimeCode,
     /// The password and a recovery code.
     RecoveryCode,
+    /// A passkey alone.
+    Passkey,
     /// A link that gave them a password.
     Link,
     /// The `OpenID` Connect provider.
@@ -79,6 +87,7 @@ impl SignInMethod {
             Self::Password => "password",
             Self::OneTimeCode => "password and one-time code",
             Self::RecoveryCode => "password and recovery code",
+            Self::Passkey => "passkey",
             Self::Link => "link",
             Self::Provider => "provider",
         }
@@ -170,7 +179,7 @@ fn attempt(
     }
 }
 
-async fn refuse(
+pub(super) async fn refuse(
     app: &App,
     context: &RequestContext,
     admin: Option<Admin>,

@@ -5,7 +5,7 @@ use jeton_core::{
     Role, RoleSource,
 };
 use jeton_jose::OsEntropy;
-use jeton_store::{Over, StoreError, StoredOneTimeCode};
+use jeton_store::{Over, Passkey, StoreError, StoredOneTimeCode};
 
 use crate::samples::now;
 use crate::world::World;
@@ -224,4 +224,62 @@ async fn each_one_time_code_and_each_recovery_code_is_taken_once_and_goes_with_i
     tx.commit().await.unwrap();
     assert!(store.one_time_codes().await.unwrap().is_empty());
     assert_eq!(store.count_recovery_codes(ada.id).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_passkey_is_one_admins_and_its_counter_only_rises() {
+    let world = World::new().await;
+    let (ada, store, at) = (ada(), &world.store, now());
+    let eve = Admin {
+        id: AdminId::generate(now(), &OsEntropy).unwrap(),
+        email: "eve@example.com".parse().unwrap(),
+        ..ada.clone()
+    };
+    let passkey = |id: &str, admin: &Admin| Passkey {
+        id: id.into(),
+        admin_id: admin.id,
+        name: "Laptop".parse().unwrap(),
+        public_key: "key".into(),
+        sign_count: 0,
+        backup_eligible: true,
+        created_at: now(),
+        last_used_at: None,
+    };
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_admin(&ada, None).await.unwrap();
+    tx.insert_admin(&eve, None).await.unwrap();
+    tx.insert_passkey(&passkey("one", &ada)).await.unwrap();
+    tx.insert_passkey(&passkey("two", &ada)).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let twin = tx.insert_passkey(&passkey("one", &eve)).await;
+    assert!(matches!(twin, Err(StoreError::Exists)), "{twin:?}");
+    drop(tx);
+    let mut tx = store.begin().await.unwrap();
+    // An authenticator without a counter says 0, always.
+    for (count, is_good) in [
+        (0, true),
+        (0, true),
+        (3, true),
+        (3, false),
+        (2, false),
+        (0, false),
+        (4, true),
+    ] {
+        let used = tx.use_passkey("one", count, at).await.unwrap();
+        assert_eq!(used, is_good, "{count}");
+    }
+    assert!(!tx.use_passkey("three", 1, now()).await.unwrap());
+    assert_eq!(tx.delete_passkey(eve.id, "one").await.unwrap(), None);
+    assert_eq!(tx.count_passkeys(ada.id).await.unwrap(), 2);
+    assert!(tx.delete_passkey(ada.id, "two").await.unwrap().is_some());
+    tx.commit().await.unwrap();
+    let found = store.find_passkey("one").await.unwrap().unwrap();
+    assert_eq!((found.sign_count, found.last_used_at), (4, Some(at)));
+    assert!(found.backup_eligible);
+    assert_eq!(store.passkeys_of(ada.id).await.unwrap().len(), 1);
+    let mut tx = store.begin().await.unwrap();
+    tx.delete_admin(ada.id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(store.find_passkey("one").await.unwrap().is_none());
 }

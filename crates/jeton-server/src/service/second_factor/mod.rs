@@ -1,8 +1,10 @@
-//! What is asked after the password: a one-time code of an app, or a recovery code.
+//! What a password alone is not enough for: a one-time code of an app or a recovery code after it, or a passkey in its
+//! place.
 //!
 //! It belongs to accounts with a password. Whoever signs in through a provider has what that asks for.
 
 pub(crate) mod one_time_codes;
+pub(crate) mod passkeys;
 pub(crate) mod recovery_codes;
 
 use jeton_core::{Admin, AdminId, AuditEvent};
@@ -16,7 +18,8 @@ use crate::config::SecondFactor;
 
 /// Whether an admin has a second factor.
 pub(crate) async fn is_set_up(app: &App, id: AdminId) -> Result<bool, ServiceError> {
-    Ok(app.store.find_one_time_code(id).await?.is_some())
+    Ok(app.store.find_one_time_code(id).await?.is_some()
+        || !app.store.passkeys_of(id).await?.is_empty())
 }
 
 /// Whether the configuration asks every password for a second factor.
@@ -52,7 +55,8 @@ pub(crate) async fn clear(
     event: &mut AuditEvent,
 ) -> Result<(), ServiceError> {
     tx.delete_recovery_codes(id).await?;
-    if tx.delete_one_time_code(id).await? {
+    let had_passkeys = tx.delete_passkeys_of(id).await?;
+    if tx.delete_one_time_code(id).await? || had_passkeys {
         let removed = "removed".into();
         event.detail.insert("second_factor".into(), removed);
     }

@@ -1,7 +1,7 @@
 //! One-time codes of an authenticator app (RFC 6238): set up by a first code, each taken once.
 
 use jeton_core::{AdminId, AuditKind, OneTimeSecret};
-use jeton_store::{StoreError, StoredOneTimeCode, retry_on_conflict};
+use jeton_store::{Lock, StoreError, StoredOneTimeCode, retry_on_conflict};
 use zeroize::Zeroizing;
 
 use super::recovery_codes::Shown;
@@ -57,6 +57,7 @@ pub(crate) async fn set_up(
     event.detail.insert("method".into(), METHOD.into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        tx.lock(Lock::Admins).await?;
         match tx.insert_one_time_code(&stored).await {
             Err(StoreError::Exists) => {
                 return Err(ServiceError::Conflict(
@@ -66,7 +67,8 @@ pub(crate) async fn set_up(
             }
             inserted => inserted?,
         }
-        let codes = add(app, &mut tx, asked, (true, &mut event.clone())).await?;
+        let is_first = tx.count_passkeys(id).await? == 0;
+        let codes = add(app, &mut tx, asked, (is_first, &mut event.clone())).await?;
         tx.commit().await?;
         Ok::<_, ServiceError>(codes)
     })
@@ -79,10 +81,12 @@ pub(crate) async fn remove_own(app: &App, asked: &Asked<'_>) -> Result<(), Servi
     event.detail.insert("method".into(), METHOD.into());
     retry_on_conflict(|| async {
         let mut tx = app.store.begin().await?;
+        tx.lock(Lock::Admins).await?;
         if !tx.delete_one_time_code(asked.admin.id).await? {
             return Ok(());
         }
-        remove(app, &mut tx, asked, (true, &mut event.clone())).await?;
+        let is_last = tx.count_passkeys(asked.admin.id).await? == 0;
+        remove(app, &mut tx, asked, (is_last, &mut event.clone())).await?;
         Ok::<_, ServiceError>(tx.commit().await?)
     })
     .await
