@@ -365,16 +365,18 @@ async fn a_stale_settings_page_keeps_what_was_typed_and_shows_what_changed() {
 async fn a_form_with_a_mistake_is_not_shown_again_as_if_it_were_made_from_what_is_there_now() {
     let world = World::new().await;
     let server = format!("/mcp-servers/{}", world.todo);
+    let lifetime = vec![("token_ttl", "soon")];
+    let row = vec![("scope_name", "two words"), ("scope_description", "")];
     for (path, end, mistake) in [
-        (world.client_path(), "/settings", ("token_ttl", "soon")),
-        (server.clone(), "/settings", ("token_ttl", "soon")),
-        (server, "/scopes", ("scope_name", "two words")),
+        (world.client_path(), "/settings", lifetime.clone()),
+        (server.clone(), "/settings", lifetime),
+        (server, "/scopes", row),
     ] {
         let page = format!("/dashboard{path}{end}");
         let form = world.admin.form(&page, &page).await;
         let theirs = json!({ "description": "Ask Grace" });
         world.operator.patch(&path, theirs).await;
-        let fields = [&form.seen()[..], &[("name", "Mine"), mistake]].concat();
+        let fields = [&form.seen()[..], &[("name", "Mine")], &mistake].concat();
         let answer = world.admin.post(&page, &fields).await;
         assert_eq!(answer.status(), 409, "{page}");
         let shown = answer.text().await.unwrap();

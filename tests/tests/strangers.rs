@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jeton_core::{ClientId, Entropy, SystemClock};
 use jeton_jose::OsEntropy;
@@ -193,6 +193,26 @@ async fn when_the_disk_is_nearly_full_strangers_are_counted_and_tokens_are_recor
 }
 
 #[tokio::test]
+async fn whoever_waits_as_long_as_retry_after_says_is_heard() {
+    let jeton = Jeton::start().await;
+    let wrong = Credentials {
+        client_secret: secret(),
+        ..jeton.operator().await.todo_client().await
+    };
+    // A wait of one second, then one of two.
+    for _ in 0..2 {
+        let mut answer = wrong.ask(&jeton.url, &[]).await;
+        while answer.status == 401 {
+            answer = wrong.ask(&jeton.url, &[]).await;
+        }
+        assert_eq!(answer.status, 429);
+        let wait = answer.headers["retry-after"].to_str().unwrap();
+        tokio::time::sleep(Duration::from_secs(wait.parse().unwrap())).await;
+        assert_eq!(wrong.ask(&jeton.url, &[]).await.status, 401, "after {wait}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_secrets_are_throttled_and_the_right_one_is_served_all_the_while() {
     let jeton = Jeton::start().await;
     let operator = jeton.operator().await;
@@ -219,7 +239,8 @@ async fn wrong_secrets_are_throttled_and_the_right_one_is_served_all_the_while()
     assert_eq!(throttled.status, 429);
     assert_eq!(throttled.error(), "invalid_client");
     let wait = throttled.headers["retry-after"].to_str().unwrap();
-    assert!((1..=60).contains(&wait.parse::<u32>().unwrap()), "{wait}");
+    let wait: u32 = wait.parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
     // Somebody else's mistakes are somebody else's.
     let elsewhere = from(Ipv4Addr::new(127, 0, 9, 1));
     let url = format!("{}/oauth/token", jeton.url);
