@@ -230,6 +230,8 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
         app = App::open(&config, issuer.clone(), server.starting()) => app?,
         () = signals.stop(Some(&reload)) => anyhow::bail!("stopped by a signal before it was ready"),
     };
+    // Whatever may still fail comes before it is called ready.
+    let first_admin_link = app.first_admin_link().await?;
     tracing::info!(
         issuer = issuer.as_str(),
         listen = %server.address(),
@@ -242,7 +244,7 @@ pub(crate) async fn run(serve: Serve, global: Global) -> anyhow::Result<()> {
     if let Some(advice) = config.issuer_advice(server.address()) {
         tracing::warn!("{advice}");
     }
-    if let Some(link) = app.first_admin_link().await? {
+    if let Some(link) = first_admin_link {
         output::say(&format!(
             "The dashboard has no admin yet. Open this link to become the first one; it works once, for an hour:\n\n    {link}\n"
         ));
