@@ -11,6 +11,7 @@ mod last_token;
 mod log;
 mod operating;
 mod overview;
+mod paging;
 mod passkeys;
 mod provider;
 mod search;

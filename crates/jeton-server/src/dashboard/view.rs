@@ -8,8 +8,8 @@ use jeton_store::PageRequest;
 use super::PageError;
 use super::format::{When, when};
 
-/// How many rows a page of a table has.
-pub(super) const ROWS: u32 = 50;
+/// How many rows a page of a table has: few enough that a page stays light.
+pub(super) const ROWS: u32 = 30;
 
 /// A page of a table, after the row that the address names.
 pub(super) fn page_of_rows<C: FromStr>(after: Option<&str>) -> Result<PageRequest<C>, PageError> {
