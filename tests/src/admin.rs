@@ -59,16 +59,18 @@ pub fn hidden_field(page: &str, action: &str, name: &str) -> String {
 
 /// The path of the link that the server printed for its first admin.
 pub async fn first_admin_path(jeton: &Jeton) -> String {
+    let link = || {
+        let log = jeton.log();
+        let (_, rest) = log.split_once("/dashboard/join/")?;
+        // Not before all of it was written.
+        let (code, _) = rest.split_once(char::is_whitespace)?;
+        Some(format!("/dashboard/join/{code}"))
+    };
     eventually("the server prints the first admin's link", async || {
-        jeton.log().contains("/dashboard/join/")
+        link().is_some()
     })
     .await;
-    let log = jeton.log();
-    let rest = log.split("/dashboard/join/").nth(1).unwrap();
-    format!(
-        "/dashboard/join/{}",
-        rest.split_whitespace().next().unwrap()
-    )
+    link().unwrap()
 }
 
 impl Admin {

@@ -15,6 +15,14 @@ pub fn form(parameters: &[(&str, &str)]) -> String {
         .finish()
 }
 
+/// The same text, its last letter another.
+pub fn mistyped(text: &str) -> String {
+    let mut mistyped = text.to_owned();
+    let last = mistyped.pop();
+    mistyped.push(if last == Some('x') { 'y' } else { 'x' });
+    mistyped
+}
+
 /// A JWT's claims, unverified.
 pub fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();

@@ -17,7 +17,7 @@ mod world;
 
 pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, hidden_field, set_cookie};
 pub use cluster::Cluster;
-pub use credentials::{Answer, Credentials, claims, form};
+pub use credentials::{Answer, Credentials, claims, form, mistyped};
 pub use database::{HeldLog, TestDatabase, postgres_cluster};
 pub use fastmcp::{FastMcp, python};
 pub use forms::{PageForm, forms_in};

@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use jeton_tests::{Credentials, FastMcp, Jeton, TodoServer, binary, call_tool, python, workspace};
+use jeton_tests::{
+    Credentials, FastMcp, Jeton, TodoServer, binary, call_tool, mistyped, python, workspace,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -156,7 +158,7 @@ async fn stock_clients_are_told_of_a_wrong_secret_and_of_a_server_that_is_away()
         .await;
     let who = operator.client(&server, &["todo:read"]).await;
     let wrong = Credentials {
-        client_secret: who.client_secret[..who.client_secret.len() - 1].to_owned() + "x",
+        client_secret: mistyped(&who.client_secret),
         ..who.clone()
     };
     for (client, mode) in CLIENTS {

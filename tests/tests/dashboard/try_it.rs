@@ -1,6 +1,6 @@
 //! Trying a token request: what would happen with the credentials that there are.
 
-use jeton_tests::{Admin, Credentials, Jeton, eventually, http};
+use jeton_tests::{Admin, Credentials, Jeton, eventually, http, mistyped};
 use serde_json::json;
 
 struct World {
@@ -128,7 +128,7 @@ async fn a_secret_is_checked_and_neither_echoed_kept_nor_logged() {
         world.jeton.operator().await.audit(&of_client).await.len()
     };
     let before = recorded().await;
-    let mistyped = format!("{}x", &right[..right.len() - 1]);
+    let mistyped = mistyped(right);
     let surrounded = format!("{right}\n");
     for (typed, says) in [
         (right, "A token would be issued."),
