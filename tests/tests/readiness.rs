@@ -38,6 +38,7 @@ async fn asking_an_idle_server_again_and_again_writes_little() {
     let filler = "SELECT filler FROM write_probe";
     let mut written = 0;
     let mut before = jeton.database().sql(filler).await;
+    let begin = std::time::Instant::now();
     // It is a second that an answer is kept.
     for _ in 0..13 {
         assert_eq!(readiness(&jeton).await.0, 200);
@@ -46,8 +47,12 @@ async fn asking_an_idle_server_again_and_again_writes_little() {
         before = now;
         tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
     }
-    // As docs/operations.md says: one in ten seconds, and a slow machine takes longer.
-    assert!((1..=3).contains(&written), "{written}");
+    // As docs/operations.md says: one in ten seconds.
+    let allowed = begin.elapsed().as_secs() / 10 + 1;
+    assert!(
+        written >= 1 && u64::from(written) <= allowed,
+        "{written} of {allowed}"
+    );
     if jeton.database().url().starts_with("postgres") {
         let size = "SELECT pg_column_size(filler) FROM write_probe";
         let size: u32 = jeton.database().sql(size).await.trim().parse().unwrap();

@@ -1,7 +1,7 @@
 //! Clients that stand out: the busiest, those never used, those that are refused.
 //!
 //! Finding them takes next to nothing where there are few, and longer where there are many: a result is kept for a
-//! multiple of the time it took, and where that is long, found anew in the background and not by a page.
+//! multiple of the time it took, within a limit, and where that is long, found anew in the background and not by a page.
 
 use std::time::Duration;
 
@@ -57,11 +57,37 @@ impl<T: Clone> Found<T> {
         self.good_until.is_none_or(|until| until <= now)
     }
 
-    fn keep(&mut self, value: T, (now, took, times): (Timestamp, Duration, u32)) {
+    fn keep(&mut self, value: T, (now, took, keeping): (Timestamp, Duration, Keeping)) {
         self.value = Some(value);
         self.took = took;
-        self.good_until = Some(now.plus(took * times));
+        self.good_until = Some(now.plus(keeping.kept_for(took)));
         self.is_wanted = false;
+    }
+}
+
+/// How long a result is kept.
+#[derive(Debug, Clone, Copy)]
+struct Keeping {
+    /// As a multiple of the time that it took.
+    times: u32,
+    /// No longer than this, unless finding it would then take more than a tenth of the time: what a busy moment made slow
+    /// is not shown for long.
+    at_most: Duration,
+}
+
+const COUNTED: Keeping = Keeping {
+    times: 1_000,
+    at_most: Duration::from_secs(60),
+};
+/// Somebody waits for these: they are found more often.
+const REFUSALS: Keeping = Keeping {
+    times: 50,
+    at_most: Duration::from_secs(5),
+};
+
+impl Keeping {
+    fn kept_for(self, took: Duration) -> Duration {
+        (took * self.times).min(self.at_most.max(took * 10))
     }
 }
 
@@ -147,7 +173,7 @@ async fn sum_busiest(
         .store
         .busiest_clients(range.begin(now), HOW_MANY)
         .await?;
-    found.keep(busiest, (now, begin.elapsed(), 1_000));
+    found.keep(busiest, (now, begin.elapsed(), COUNTED));
     Ok(())
 }
 
@@ -157,11 +183,10 @@ async fn find_never_used(app: &App, found: &mut Found<Vec<Client>>) -> Result<()
         .store
         .clients_never_used(now.minus(DAY), HOW_MANY)
         .await?;
-    found.keep(clients, (now, begin.elapsed(), 1_000));
+    found.keep(clients, (now, begin.elapsed(), COUNTED));
     Ok(())
 }
 
-/// Somebody waits for these: they are found more often.
 async fn find_refused(app: &App, found: &mut Found<Refused>) -> Result<(), ServiceError> {
     let (now, begin) = (app.clock.now(), Instant::now());
     let times = Range::begins(now);
@@ -172,6 +197,26 @@ async fn find_refused(app: &App, found: &mut Found<Refused>) -> Result<(), Servi
             .await?,
         reasons: app.store.refusals_by_reason(times, REFUSED).await?,
     };
-    found.keep(refused, (now, begin.elapsed(), 50));
+    found.keep(refused, (now, begin.elapsed(), REFUSALS));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_busy_moment_made_slow_is_found_again_soon() {
+        let ms = Duration::from_millis;
+        for (took, counted, refusals) in [
+            (2, 2_000, 100),
+            (30, 30_000, 1_500),
+            (300, 60_000, 5_000),
+            (3_000, 60_000, 30_000),
+            (30_000, 300_000, 300_000),
+        ] {
+            assert_eq!(COUNTED.kept_for(ms(took)), ms(counted), "{took}");
+            assert_eq!(REFUSALS.kept_for(ms(took)), ms(refusals), "{took}");
+        }
+    }
 }

@@ -90,9 +90,10 @@ async fn a_lock_that_is_lost_is_noticed() {
     world
         .sql(&format!("SELECT pg_terminate_backend(pid) {OTHERS}"))
         .await;
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    let error = lock.check().await.unwrap_err();
-    assert!(matches!(error, StoreError::LockLost), "{error}");
+    eventually("it is noticed", async || {
+        matches!(lock.check().await, Err(StoreError::LockLost))
+    })
+    .await;
     let other = world.store.try_lock(Lock::Statistics).await.unwrap();
     assert!(other.is_some(), "it is free");
 }
@@ -108,7 +109,7 @@ async fn no_step_of_work_on_the_audit_log_is_made_without_its_lock() {
     world
         .sql(&format!("SELECT pg_terminate_backend(pid) {OTHERS}"))
         .await;
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    eventually("the lock is lost", async || alone.check().await.is_err()).await;
     for step in [
         store.note_clock_steps(&alone).await,
         store.index_audit(&alone).await,
