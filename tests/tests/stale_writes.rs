@@ -497,6 +497,43 @@ async fn of_two_emergencies_about_one_key_the_second_replaces_nothing() {
 }
 
 #[tokio::test]
+async fn of_two_emergencies_about_one_checkpoint_key_the_second_replaces_nothing() {
+    let world = World::new().await;
+    let key = async || world.operator.get("/audit-checkpoint").await["key"].clone();
+    let rotate = |body: Value| {
+        let path = "/audit-checkpoint/rotate-key";
+        let request = world.operator.unconditional(Method::POST, path);
+        request.json(&body)
+    };
+    let seen = key().await;
+    let unseen = json!({ "emergency": true });
+    let refused = rotate(unseen.clone()).send().await.unwrap();
+    assert_eq!(refused.status(), 428);
+    let problem: Value = refused.json().await.unwrap();
+    for named in ["seen_key", "If-Match: *"] {
+        assert!(problem["detail"].as_str().unwrap().contains(named));
+    }
+    assert_eq!(key().await, seen);
+    let body = json!({ "emergency": true, "seen_key": seen });
+    let both = tokio::join!(rotate(body.clone()).send(), rotate(body).send());
+    let mut statuses = [both.0, both.1].map(|answer| answer.unwrap().status().as_u16());
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+    let after = key().await;
+    assert_ne!(after, seen);
+    let any = rotate(unseen).header("if-match", "*").send();
+    assert_eq!(any.await.unwrap().status(), 200);
+    assert_ne!(key().await, after);
+    // The command line replaces what it has read, and what is no emergency is as it was.
+    world
+        .jeton
+        .json(&["audit", "rotate-key", "--emergency"])
+        .await;
+    let orderly = rotate(json!({})).send().await.unwrap();
+    assert_eq!(orderly.status(), 200);
+}
+
+#[tokio::test]
 async fn a_client_that_changes_while_it_is_deleted_is_changed_or_deleted() {
     let world = World::new().await;
     for _ in 0..30 {

@@ -11,11 +11,12 @@ use jeton_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{AdminRead, AdminWrite, ChangeErrors, ReadErrors};
+use super::{AdminRead, AdminWrite, ChangeErrors, IfMatchAny, ReadErrors, UpdateErrors};
 use crate::app::App;
 use crate::audit::Checkpoint;
 use crate::http::{ApiJson, ApiQuery, Problem};
-use crate::service::{audit_index, checkpoint_keys, checkpoint_note, checkpoints};
+use crate::service::checkpoint_keys::{self, Rotation};
+use crate::service::{audit_index, checkpoint_note, checkpoints};
 
 /// Which checkpoint somebody has seen.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -148,6 +149,9 @@ pub(crate) struct RotateCheckpointKey {
     /// For a key that somebody else may have: it does not sign the change.
     #[serde(default)]
     emergency: bool,
+    /// In an emergency: the key that was seen signing, as NAME+HASH+KEY; where another one signs, nothing is replaced.
+    /// Required then, without `If-Match: *`.
+    seen_key: Option<String>,
 }
 
 /// The key that signs from here on.
@@ -174,16 +178,27 @@ impl CheckpointKeyView {
     path = "/api/v1/audit-checkpoint/rotate-key",
     operation_id = "rotate_audit_checkpoint_key",
     tag = "Audit log",
+    params(
+        ("If-Match" = Option<String>, Header, description = "*: in an emergency, replace whatever key signs. Without it, send seen_key")
+    ),
     request_body = RotateCheckpointKey,
     security(("oauth2" = ["admin:write"])),
-    responses((status = 200, body = CheckpointKeyView), ChangeErrors)
+    responses((status = 200, body = CheckpointKeyView), ChangeErrors, UpdateErrors)
 )]
 pub(crate) async fn rotate_key(
     AdminWrite(operator): AdminWrite,
     State(app): State<Arc<App>>,
+    any: IfMatchAny,
     ApiJson(body): ApiJson<RotateCheckpointKey>,
 ) -> Result<Json<CheckpointKeyView>, Problem> {
-    let (first, key) = checkpoint_keys::rotate(&app, &operator, body.emergency).await?;
+    let rotation = if body.emergency {
+        let what = "the key as GET …/audit-checkpoint gives it";
+        let seen = any.or_seen(body.seen_key, "seen_key", what)?;
+        Rotation::Emergency { seen }
+    } else {
+        Rotation::Orderly
+    };
+    let (first, key) = checkpoint_keys::rotate(&app, &operator, rotation).await?;
     Ok(Json(CheckpointKeyView::of(&first, key)))
 }
 

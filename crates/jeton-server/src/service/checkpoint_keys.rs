@@ -74,12 +74,24 @@ async fn succeed_as(
     checkpoints::sign(app, known, extra).await
 }
 
-/// Lets a new key sign from here on. In an emergency, whoever has the one before may sign what he likes
-/// with it: it does not sign the change.
+/// How a key is followed by another before it is due.
+#[derive(Debug)]
+pub(crate) enum Rotation {
+    /// The one before signs the change too.
+    Orderly,
+    /// Somebody else may have it and sign what he likes: it does not sign the change. It is the key that was seen, where
+    /// one was: of two who hear of one emergency, the second would retire the key that the first has just made.
+    Emergency {
+        /// As a verifier names it.
+        seen: Option<String>,
+    },
+}
+
+/// Lets a new key sign from here on.
 pub(crate) async fn rotate(
     app: &App,
     operator: &Operator,
-    is_emergency: bool,
+    rotation: Rotation,
 ) -> Result<(Checkpoint, String), ServiceError> {
     let mut known = app.audit_memory.known.lock().await;
     let _alone = app.store.lock(Lock::AuditCheckpoints).await?;
@@ -88,6 +100,12 @@ pub(crate) async fn rotate(
             "the audit log does not continue what this server remembers, or is not signed yet: run jeton audit verify first"
                 .into(),
         ));
+    }
+    let is_emergency = matches!(rotation, Rotation::Emergency { .. });
+    if let Rotation::Emergency { seen: Some(seen) } = rotation
+        && known.chain.key().is_none_or(|key| key.to_string() != seen)
+    {
+        return Err(ServiceError::Stale);
     }
     let event = operator.event(app, AuditKind::AuditKeyRotated)?;
     let key = make(app)?;

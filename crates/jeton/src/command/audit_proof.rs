@@ -208,7 +208,13 @@ pub(crate) async fn rotate_key(
     rotate: &RotateKey,
     global: &Global,
 ) -> anyhow::Result<()> {
-    let body = json!({ "emergency": rotate.emergency });
+    let mut body = json!({ "emergency": rotate.emergency });
+    if rotate.emergency {
+        let newest = admin.read("/audit-checkpoint").await?;
+        if let Some(members) = body.as_object_mut() {
+            members.insert("seen_key".into(), json!(cell(&newest, "key")));
+        }
+    }
     let path = "/audit-checkpoint/rotate-key";
     let done = admin.send(Method::POST, path, &body).await?;
     if global.json {
