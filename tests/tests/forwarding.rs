@@ -1,7 +1,7 @@
 //! Audit events sent on: as signed webhooks that the official library verifies, and to syslog.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -20,6 +20,8 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 #[derive(Clone, Default)]
 struct Receiver {
     attempts: Arc<AtomicUsize>,
+    /// Whether it is out of order again.
+    is_away: Arc<AtomicBool>,
     received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
 }
 
@@ -42,10 +44,146 @@ impl Receiver {
             .map(|kind| kind.as_str().unwrap().to_owned())
             .collect()
     }
+
+    /// Whether something with this text arrived.
+    fn has(&self, text: &str) -> bool {
+        let received = self.received.lock().unwrap();
+        received.iter().any(|(_, body)| body.contains(text))
+    }
+
+    /// The numbers of the checkpoints that arrived.
+    fn numbers(&self) -> Vec<i64> {
+        let received = self.received.lock().unwrap();
+        let bodies = received.iter().map(|(_, body)| body);
+        bodies
+            .filter_map(|body| {
+                let event: Value = serde_json::from_str(body).unwrap();
+                event["data"]["detail"]["number"].as_i64()
+            })
+            .collect()
+    }
+}
+
+/// A destination that gets checkpoints and what is issued.
+fn destination(url: &str) -> String {
+    format!(
+        "[[audit.forward]]\nname = \"siem\"\nurl = \"{url}\"\nsecret_env = \"SIEM_SECRET\"\n\
+         kinds = [\"audit.checkpoint\", \"token.issued\"]\n"
+    )
+}
+
+/// A note about another log than the one that was signed, in the place of a signed one or after it.
+async fn forge(jeton: &Jeton, number: i64, by: &str) {
+    let newest = jeton.json(&["audit", "checkpoint"]).await;
+    let forged = newest["note"].as_str().unwrap().replacen(
+        newest["batch_hash"].as_str().unwrap(),
+        &"f0".repeat(32),
+        1,
+    );
+    let statement = by
+        .replace("NOTE", &forged)
+        .replace("NUMBER", &number.to_string());
+    jeton.database().sql(&statement).await;
+}
+
+const INSERT: &str = "INSERT INTO audit_note \
+    (number, seq, batch_hash, pruned_seq, pruned_hash, leaf, note, keep) \
+    SELECT NUMBER, seq, batch_hash, pruned_seq, pruned_hash, leaf, 'NOTE', keep FROM audit_note \
+    ORDER BY number DESC LIMIT 1";
+const REPLACE: &str = "UPDATE audit_note SET note = 'NOTE' WHERE number = NUMBER";
+
+#[tokio::test]
+async fn no_checkpoint_leaves_that_jeton_did_not_sign() {
+    for (by, after) in [(INSERT, 1), (REPLACE, 0), (REPLACE, -1)] {
+        let receiver = Receiver::default();
+        receiver.attempts.store(2, Ordering::SeqCst);
+        receiver.is_away.store(true, Ordering::SeqCst);
+        let address = receiver.start().await;
+        let (jeton, _folder) =
+            with_destination(&destination(&format!("http://{address}/hook")), &[]).await;
+        let client = jeton.operator().await.todo_client().await;
+        let number = async || {
+            let newest = jeton.json(&["audit", "checkpoint"]).await;
+            newest["number"].as_i64().unwrap()
+        };
+        let first = number().await;
+        let position = "SELECT COUNT(*) FROM audit_note_forward";
+        if by == INSERT {
+            // It arrives, and the next is forged before it is signed.
+            receiver.is_away.store(false, Ordering::SeqCst);
+            eventually("a checkpoint arrives", async || {
+                jeton.database().sql(position).await.trim() == "1"
+            })
+            .await;
+        } else {
+            // More are signed while the destination is away.
+            for _ in 0..3 {
+                jeton.json(&["audit", "rotate-key"]).await;
+            }
+        }
+        let newest = number().await;
+        if by == REPLACE {
+            // The newest alone is to be sent, or all since the first.
+            let done = if after == 0 { newest - 1 } else { first };
+            let begin = format!(
+                "INSERT INTO audit_note_forward (destination, number) VALUES ('siem', {done}) \
+                 ON CONFLICT (destination) DO UPDATE SET number = {done}"
+            );
+            jeton.database().sql(&begin).await;
+        }
+        forge(&jeton, newest + after, by).await;
+        let token = client.token(&jeton.url, &[]).await;
+        let jti = jeton_tests::claims(&token)["jti"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        receiver.is_away.store(false, Ordering::SeqCst);
+        // Checkpoints go before it.
+        eventually("the token arrives", async || receiver.has(&jti)).await;
+        assert!(
+            !receiver.has(&"f0".repeat(32)),
+            "{by}: a forged one arrived"
+        );
+        let said = jeton.log().contains("none are sent on");
+        assert_eq!(said, by == REPLACE, "{}", jeton.log());
+    }
+}
+
+#[tokio::test]
+async fn checkpoints_that_were_signed_while_a_destination_was_away_arrive_in_order() {
+    let receiver = Receiver::default();
+    receiver.attempts.store(2, Ordering::SeqCst);
+    let address = receiver.start().await;
+    let (jeton, _folder) =
+        with_destination(&destination(&format!("http://{address}/hook")), &[]).await;
+    eventually("the first arrives", async || !receiver.kinds().is_empty()).await;
+    receiver.is_away.store(true, Ordering::SeqCst);
+    for emergency in [false, true, false] {
+        let emergency = emergency.then_some("--emergency");
+        let rotate: Vec<_> = ["audit", "rotate-key"]
+            .into_iter()
+            .chain(emergency)
+            .collect();
+        jeton.json(&rotate).await;
+    }
+    let newest = jeton.json(&["audit", "checkpoint"]).await;
+    receiver.is_away.store(false, Ordering::SeqCst);
+    eventually("the newest arrives", async || {
+        receiver.numbers().last() == newest["number"].as_i64().as_ref()
+    })
+    .await;
+    let mut numbers = receiver.numbers();
+    // One that arrived and was not confirmed comes again.
+    numbers.dedup();
+    let (first, last) = (numbers[0], *numbers.last().unwrap());
+    assert_eq!(numbers, (first..=last).collect::<Vec<_>>());
+    assert!(numbers.len() >= 4, "{numbers:?}");
+    assert!(!jeton.log().contains("none are sent on"), "{}", jeton.log());
 }
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: String) -> StatusCode {
-    if receiver.attempts.fetch_add(1, Ordering::SeqCst) < 2 {
+    let attempt = receiver.attempts.fetch_add(1, Ordering::SeqCst);
+    if attempt < 2 || receiver.is_away.load(Ordering::SeqCst) {
         return StatusCode::INTERNAL_SERVER_ERROR;
     }
     receiver.received.lock().unwrap().push((headers, body));

@@ -221,7 +221,10 @@ fn start_forwarding(app: &Arc<App>) {
             let forwarding = Arc::clone(&forwarding);
             async move {
                 match app.store.try_lock(Lock::AuditForward(number)).await? {
-                    Some(alone) => Ok(forwarding.lock().await.round(&app.store, &alone).await?),
+                    Some(alone) => {
+                        let from = (&app.store, &app.audit_memory.known);
+                        Ok(forwarding.lock().await.round(from, &alone).await?)
+                    }
                     None => Ok(()),
                 }
             }

@@ -4,16 +4,17 @@
 //! come; after an interruption it goes on from there, so that every event arrives at least once and
 //! in order. A destination that is away holds up nobody but itself.
 
+mod checkpoints;
 mod syslog;
 mod webhook;
 
 use std::time::{Duration, Instant};
 
-use jeton_core::{Actor, AuditEvent, AuditKind, Entropy, EntropyError, EventId};
-use jeton_jose::{TreeHash, UnverifiedNote};
-use jeton_store::{AuditNote, Locked, RecordedEvent, Store, StoreError};
+use jeton_core::AuditKind;
+use jeton_store::{Locked, RecordedEvent, Store, StoreError};
+use tokio::sync::Mutex;
 
-use crate::audit::Checkpoint;
+use super::Known;
 use crate::config::{Destination, Forward};
 use crate::telemetry::with_causes;
 use syslog::Syslog;
@@ -26,6 +27,8 @@ const ROUND: Duration = Duration::from_secs(4);
 /// A destination that failed is tried again after this, then after twice as long, and so on.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(300);
+/// All checkpoints are read to find out whether they fit: not again so soon where they do not.
+const DOUBTED: Duration = Duration::from_secs(60);
 
 /// Why an event did not arrive.
 #[derive(Debug, thiserror::Error)]
@@ -38,39 +41,14 @@ pub(super) enum ForwardError {
     Status(u16),
 }
 
-/// A checkpoint as an event: the same at every attempt, its ID too.
-fn checkpoint_event(row: &AuditNote) -> Option<RecordedEvent> {
-    let note = row.note.as_ref()?;
-    let unverified = UnverifiedNote::parse(note).ok()?;
-    let checkpoint = Checkpoint::parse(unverified.unverified_text())?;
-    let id = EventId::generate(checkpoint.at, &FromLeaf(checkpoint.leaf())).ok()?;
-    let kind = AuditKind::AuditCheckpoint;
-    let mut event = AuditEvent::new(id, checkpoint.at, kind, Actor::System);
-    event.detail.insert("number".into(), row.number.into());
-    event.detail.insert("note".into(), note.as_str().into());
-    let seq = checkpoint.end.seq;
-    Some(RecordedEvent { seq, event })
-}
-
-/// What stands in for randomness in the ID.
-#[derive(Debug)]
-struct FromLeaf(TreeHash);
-
-impl Entropy for FromLeaf {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        for (place, byte) in bytes.iter_mut().zip(self.0) {
-            *place = byte;
-        }
-        Ok(())
-    }
-}
-
 /// One destination, on its way through the log.
 pub(crate) struct Forwarding {
     forward: Forward,
     sender: Sender,
     failures: u32,
     not_before: Option<Instant>,
+    /// The database has other checkpoints than this server knows: when to look again.
+    doubted_until: Option<Instant>,
 }
 
 enum Sender {
@@ -108,11 +86,16 @@ impl Forwarding {
             sender,
             failures: 0,
             not_before: None,
+            doubted_until: None,
         })
     }
 
     /// Sends what is there to send, for a while.
-    pub(crate) async fn round(&mut self, store: &Store, alone: &Locked) -> Result<(), StoreError> {
+    pub(crate) async fn round(
+        &mut self,
+        (store, known): (&Store, &Mutex<Known>),
+        alone: &Locked,
+    ) -> Result<(), StoreError> {
         if self.not_before.is_some_and(|at| at > Instant::now()) {
             return Ok(());
         }
@@ -123,8 +106,8 @@ impl Forwarding {
             store.set_audit_forwarded(name, end).await?;
             return Ok(());
         };
-        self.forward_checkpoints(store).await?;
         let begin = Instant::now();
+        self.forward_checkpoints(store, known, begin).await?;
         while begin.elapsed() < ROUND {
             alone.check().await?;
             let events = store.audit_after(done, STEP).await?;
@@ -149,20 +132,33 @@ impl Forwarding {
 
     /// Sends the checkpoints that were signed since, so that they are kept where nobody who can write to
     /// the database can write. A new destination begins with the newest.
-    async fn forward_checkpoints(&mut self, store: &Store) -> Result<(), StoreError> {
+    async fn forward_checkpoints(
+        &mut self,
+        store: &Store,
+        known: &Mutex<Known>,
+        begin: Instant,
+    ) -> Result<(), StoreError> {
         if !self.forward.kinds.contains(&AuditKind::AuditCheckpoint) {
             return Ok(());
         }
+        if self.doubted_until.is_some_and(|at| at > begin) {
+            return Ok(());
+        }
         let name = self.forward.name.clone();
-        let done = match store.audit_note_forwarded(&name).await? {
-            Some(done) => done,
-            None => match store.last_audit_note().await? {
-                Some(newest) => newest.number - 1,
-                None => return Ok(()),
-            },
+        let done = store.audit_note_forwarded(&name).await?;
+        let found = {
+            let known = known.lock().await;
+            // Where the log stepped back, so do the numbers.
+            let newest = known.chain.number();
+            let done = done.unwrap_or(newest - 1).min(newest);
+            checkpoints::known_after(store, &known, done).await?
         };
-        for row in store.audit_notes(done + 1, STEP).await? {
-            if let Some(event) = checkpoint_event(&row)
+        self.doubt(found.is_none());
+        for row in found.into_iter().flatten() {
+            if begin.elapsed() >= ROUND {
+                break;
+            }
+            if let Some(event) = checkpoints::event_of(&row)
                 && let Err(error) = self.sender.send(std::slice::from_ref(&event)).await
             {
                 self.failed(&error);
@@ -171,6 +167,16 @@ impl Forwarding {
             store.set_audit_note_forwarded(&name, row.number).await?;
         }
         Ok(())
+    }
+
+    fn doubt(&mut self, is_doubted: bool) {
+        if is_doubted && self.doubted_until.is_none() {
+            tracing::error!(
+                destination = self.forward.name,
+                "the database holds other checkpoints than this server signed or verified; none are sent on. Run jeton audit verify"
+            );
+        }
+        self.doubted_until = is_doubted.then(|| Instant::now() + DOUBTED);
     }
 
     async fn send_all(
