@@ -73,6 +73,45 @@ pub async fn first_admin_path(jeton: &Jeton) -> String {
     link().unwrap()
 }
 
+/// The page behind a link, open in a browser of its own.
+pub struct JoinForm {
+    url: String,
+    /// The cookie that the form belongs to, `name=value`.
+    cookie: String,
+    csrf: String,
+    /// What the page says.
+    pub page: String,
+}
+
+impl JoinForm {
+    /// Opens a link that works.
+    pub async fn open(jeton: &Jeton, path: &str) -> Self {
+        let url = format!("{}{path}", jeton.url);
+        let answer = http().get(&url).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let cookie = set_cookie(&answer, "jeton_form").unwrap();
+        let page = answer.text().await.unwrap();
+        Self {
+            url,
+            cookie,
+            csrf: csrf_in(&page),
+            page,
+        }
+    }
+
+    /// Sends the form; one for a new password alone does not look at name and address.
+    pub async fn send(&self, name: &str, email: &str, password: &str) -> Response {
+        let form = [
+            ("csrf", self.csrf.as_str()),
+            ("name", name),
+            ("email", email),
+            ("password", password),
+        ];
+        let request = http().post(&self.url).header("cookie", &self.cookie);
+        request.form(&form).send().await.unwrap()
+    }
+}
+
 impl Admin {
     /// The first one, by the link that the server printed.
     pub async fn first(jeton: &Jeton) -> Self {
@@ -82,26 +121,13 @@ impl Admin {
 
     /// Whoever follows a link.
     pub async fn join(jeton: &Jeton, path: &str, name: &str, email: &str) -> Self {
-        let (http, url) = (http(), jeton.url.clone());
-        let page = http.get(format!("{url}{path}")).send().await.unwrap();
-        assert_eq!(page.status(), 200, "{path}");
-        let early = set_cookie(&page, "jeton_form").unwrap();
-        let csrf = csrf_in(&page.text().await.unwrap());
-        let answer = http
-            .post(format!("{url}{path}"))
-            .header("cookie", &early)
-            .form(&[
-                ("csrf", csrf.as_str()),
-                ("name", name),
-                ("email", email),
-                ("password", PASSWORD),
-            ])
-            .send()
+        let answer = JoinForm::open(jeton, path)
             .await
-            .unwrap();
+            .send(name, email, PASSWORD)
+            .await;
         assert_eq!(answer.status(), 303, "{:?}", answer.text().await);
         let session = set_cookie(&answer, "jeton_session").unwrap();
-        Self::of_session(&url, session, "/dashboard").await
+        Self::of_session(&jeton.url, session, "/dashboard").await
     }
 
     /// Whose session this is, by a page that they may see.

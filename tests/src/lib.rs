@@ -15,7 +15,7 @@ mod shared_host;
 mod todo_server;
 mod world;
 
-pub use admin::{Admin, PASSWORD, csrf_in, first_admin_path, hidden_field, set_cookie};
+pub use admin::{Admin, JoinForm, PASSWORD, csrf_in, first_admin_path, hidden_field, set_cookie};
 pub use cluster::Cluster;
 pub use credentials::{Answer, Credentials, claims, form, mistyped};
 pub use database::{HeldLog, TestDatabase, postgres_cluster};

@@ -1,13 +1,13 @@
 //! Who is an admin: what the configuration and other admins give and take.
 
 use jeton_tests::{
-    Admin, HeldLog, Jeton, JetonOptions, PASSWORD, csrf_in, eventually, hidden_field, http,
-    postgres_cluster, set_cookie,
+    Admin, HeldLog, Jeton, JetonOptions, JoinForm, PASSWORD, csrf_in, eventually, hidden_field,
+    http, postgres_cluster, set_cookie,
 };
 use serde_json::json;
 
 use crate::provider::Provider;
-use crate::sessions::sign_in;
+use crate::sessions::{device_in, guess_until_slowed_down, sign_in, sign_in_on};
 use crate::world::{World, id_of, invite, link_of};
 
 const ISSUER: &str = "https://login.example.com";
@@ -195,6 +195,8 @@ async fn nobody_comes_back_by_an_invitation_of_their_own() {
             world.jeton.database().sql(&by_lists).await;
             let settings = world.admin.page("/dashboard/settings").await;
             assert!(settings.contains("may no longer invite"), "{settings}");
+            let answer = sign_in(&world.jeton, &email, PASSWORD).await;
+            assert_eq!(answer.status(), 401, "nor sign in");
         } else {
             let action = format!("/dashboard/settings/admins/{id}/{end}");
             let fields = [("role", "viewer"), ("was", "admin")];
@@ -345,23 +347,8 @@ async fn an_account_made_by_a_link_is_handed_over_without_its_password() {
         ("email", "vera@example.com"),
     ];
     let link = invite(&ada, &fields).await;
-    let page = jeton.get(&link).await;
-    let early = set_cookie(&page, "jeton_form").unwrap();
-    let csrf = csrf_in(&page.text().await.unwrap());
-    let form = [
-        ("csrf", csrf.as_str()),
-        ("name", "Eve"),
-        ("email", "eve@example.com"),
-        ("password", PASSWORD),
-    ];
-    let url = format!("{}{link}", jeton.url);
-    let answer = http()
-        .post(url)
-        .header("cookie", early)
-        .form(&form)
-        .send()
-        .await
-        .unwrap();
+    let form = JoinForm::open(&jeton, &link).await;
+    let answer = form.send("Eve", "eve@example.com", PASSWORD).await;
     assert_eq!(answer.status(), 422);
     let vera = Admin::join(&jeton, &link, "Vera", "vera@example.com").await;
     let answer = provider.sign_in(&jeton, &person("vera@example.com")).await;
@@ -571,21 +558,14 @@ async fn an_admin_gives_another_a_new_password_by_a_link_that_works_once() {
     let id = world.id_of("vera@example.com").await;
     let action = format!("/dashboard/settings/admins/{id}/reset");
     let link = link_of(&world.admin, world.admin.post(&action, &[]).await).await;
-    let page = world.jeton.get(&link).await;
-    let early = set_cookie(&page, "jeton_form").unwrap();
-    let page = page.text().await.unwrap();
-    assert!(page.contains("Choose a new password") && !page.contains("name=\"email\""));
+    let form = JoinForm::open(&world.jeton, &link).await;
+    let asks = (
+        form.page.contains("Choose a new password"),
+        form.page.contains("name=\"email\""),
+    );
+    assert_eq!(asks, (true, false), "{}", form.page);
     let new = "a password that is new";
-    let form = [("csrf", csrf_in(&page)), ("password", new.to_owned())];
-    let url = format!("{}{link}", world.jeton.url);
-    let answer = http()
-        .post(url)
-        .header("cookie", early)
-        .form(&form)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 303);
+    assert_eq!(form.send("", "", new).await.status(), 303);
     assert_eq!(world.jeton.get(&link).await.status(), 410, "used");
     assert_eq!(
         status(&world.jeton, &vera.session).await,
@@ -605,6 +585,203 @@ async fn an_admin_gives_another_a_new_password_by_a_link_that_works_once() {
         (&used["password"], &used["invited_by"]),
         (&json!("reset"), &json!(ada))
     );
+}
+
+/// The path of a link by which somebody gets a new password.
+async fn reset(by: &Admin, id: &str) -> String {
+    let action = format!("/dashboard/settings/admins/{id}/reset");
+    link_of(by, by.post(&action, &[]).await).await
+}
+
+#[tokio::test]
+async fn a_reset_leaves_no_other_link_and_no_browser_that_is_known() {
+    let world = World::new().await;
+    let jeton = &world.jeton;
+    world.viewer().await;
+    let email = "vera@example.com";
+    let id = world.id_of(email).await;
+    let before = sign_in(jeton, email, PASSWORD).await;
+    let device = device_in(&before).unwrap();
+    let (first, second) = (
+        reset(&world.admin, &id).await,
+        reset(&world.admin, &id).await,
+    );
+    // Somebody else's stays.
+    let mine = world.invitation().await;
+    let form = JoinForm::open(jeton, &first).await;
+    let new = "a password that is new";
+    assert_eq!(form.send("", "", new).await.status(), 303);
+    assert_eq!(jeton.get(&second).await.status(), 410, "the other link");
+    assert_eq!(jeton.get(&mine).await.status(), 200);
+    guess_until_slowed_down(jeton, None, &[email]).await;
+    let answer = sign_in_on(jeton, Some(&device), email, new).await;
+    assert_eq!(answer.status(), 429, "a browser of before");
+}
+
+#[tokio::test]
+async fn whoever_changes_their_password_leaves_no_link_for_another() {
+    let world = World::new().await;
+    let vera = world.viewer().await;
+    let id = world.id_of("vera@example.com").await;
+    let link = reset(&world.admin, &id).await;
+    let other = sign_in(&world.jeton, "vera@example.com", PASSWORD).await;
+    let other = set_cookie(&other, "jeton_session").unwrap();
+    let fields = [
+        ("old_password", PASSWORD),
+        ("password", "a password that is new"),
+    ];
+    let answer = vera.post("/dashboard/settings/password", &fields).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(world.jeton.get(&link).await.status(), 410);
+    assert_eq!(status(&world.jeton, &other).await, 303, "another session");
+}
+
+#[tokio::test]
+async fn nobody_resets_their_own_password_or_that_of_an_account_of_the_provider() {
+    let provider = Provider::start().await;
+    let (jeton, _folder) = provider.jeton("viewers = [\"vera@example.com\"]").await;
+    let ada = Admin::first(&jeton).await;
+    let link = invite(&ada, &[("note", "Vera"), ("role", "viewer")]).await;
+    Admin::join(&jeton, &link, "Vera", "vera@example.com").await;
+    let (own, vera) = (
+        id_of(&jeton, "ada@example.com").await,
+        id_of(&jeton, "vera@example.com").await,
+    );
+    let before = reset(&ada, &vera).await;
+    let form = JoinForm::open(&jeton, &before).await;
+    let answer = provider.sign_in(&jeton, &person("vera@example.com")).await;
+    assert_eq!(answer.status(), 303);
+    for id in [&own, &vera] {
+        let action = format!("/dashboard/settings/admins/{id}/reset");
+        assert_eq!(ada.post(&action, &[]).await.status(), 409, "{id}");
+    }
+    assert_eq!(jeton.get(&before).await.status(), 410, "a link of before");
+    let answer = form.send("", "", PASSWORD).await;
+    assert_eq!(answer.status(), 410, "open since before");
+    // Nor by a link that is there still, of whoever is bound at this moment.
+    let link = invite(&ada, &[("note", "Grace"), ("role", "viewer")]).await;
+    let grace = Admin::join(&jeton, &link, "Grace", "grace@example.com").await;
+    let id = id_of(&jeton, "grace@example.com").await;
+    let form = JoinForm::open(&jeton, &reset(&ada, &id).await).await;
+    let bind = format!(
+        "UPDATE admin SET oidc_issuer = '{}', oidc_subject = 'grace' WHERE id = '{id}'",
+        provider.issuer
+    );
+    jeton.database().sql(&bind).await;
+    let answer = form.send("", "", "a password that is new").await;
+    assert_eq!(answer.status(), 409);
+    assert_eq!(status(&jeton, &grace.session).await, 200, "nothing changed");
+}
+
+#[tokio::test]
+async fn whoever_is_bound_to_an_account_of_the_provider_leaves_no_invitation() {
+    let provider = Provider::start().await;
+    let (jeton, _folder) = provider.jeton("admins = [\"ceo@example.com\"]").await;
+    let ada = Admin::first(&jeton).await;
+    let fields = [("note", "Eve"), ("role", "admin")];
+    // Eve writes an address that is not hers, and sees to it that she can come back.
+    let link = invite(&ada, &fields).await;
+    let eve = Admin::join(&jeton, &link, "Ceo", "ceo@example.com").await;
+    let again = invite(&eve, &[("note", "Eve again"), ("role", "admin")]).await;
+    let mine = invite(&ada, &fields).await;
+    let answer = provider.sign_in(&jeton, &person("ceo@example.com")).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(jeton.get(&again).await.status(), 410);
+    assert_eq!(jeton.get(&mine).await.status(), 200, "Ada's");
+    let operator = jeton.operator().await;
+    let cancelled = operator.audit("kind=admin.invitation_revoked").await;
+    assert_eq!(cancelled.len(), 1, "{cancelled:?}");
+    assert_eq!(cancelled[0]["detail"]["note"], "Eve again");
+}
+
+#[tokio::test]
+async fn an_invitation_of_whoever_the_lists_made_a_viewer_does_not_come_back_with_the_role() {
+    let provider = Provider::start().await;
+    let as_admin = "admins = [\"bob@example.com\"]";
+    let (mut jeton, folder) = provider.jeton(as_admin).await;
+    let ada = Admin::first(&jeton).await;
+    let answer = provider.sign_in(&jeton, &person("bob@example.com")).await;
+    let session = set_cookie(&answer, "jeton_session").unwrap();
+    let bob = Admin::of_session(&jeton.url, session, "/dashboard").await;
+    let link = invite(&bob, &[("note", "Eve"), ("role", "admin")]).await;
+    let mine = invite(&ada, &[("note", "Vera"), ("role", "viewer")]).await;
+    let mut answers = Vec::new();
+    for lists in [as_admin, "viewers = [\"bob@example.com\"]", as_admin] {
+        let file = provider.configure(folder.path(), lists);
+        let port = jeton.port();
+        jeton.terminate().await;
+        jeton = jeton
+            .restart(JetonOptions {
+                flags: vec!["--config", file.to_str().unwrap()],
+                environment: vec![("JETON_OIDC_CLIENT_SECRET", "s")],
+                port: Some(port),
+                ..JetonOptions::default()
+            })
+            .await;
+        answers.push(jeton.get(&link).await.status().as_u16());
+    }
+    assert_eq!(answers, [200, 410, 410]);
+    assert_eq!(jeton.get(&mine).await.status(), 200, "Ada's");
+    let operator = jeton.operator().await;
+    let cancelled = operator.audit("kind=admin.invitation_revoked").await;
+    assert_eq!(cancelled.len(), 1, "{cancelled:?}");
+    assert_eq!(cancelled[0]["detail"]["note"], "Eve");
+    assert_eq!(cancelled[0]["actor"], "system");
+}
+
+#[tokio::test]
+async fn whoever_is_demoted_at_that_moment_neither_invites_nor_resets_nor_is_joined_by_a_link() {
+    if postgres_cluster().is_none() {
+        // SQLite has one writer at a time, and cannot say who waits.
+        return;
+    }
+    let world = World::new().await;
+    let (jeton, database) = (&world.jeton, world.jeton.database());
+    world.viewer().await;
+    let vera = world.id_of("vera@example.com").await;
+    for act in ["invite", "reset", "remove", "link"] {
+        let email = format!("bob-{act}@example.com");
+        let path = invite(&world.admin, &[("note", "Bob"), ("role", "admin")]).await;
+        let bob = Admin::join(jeton, &path, "Bob", &email).await;
+        let id = world.id_of(&email).await;
+        let link = invite(&bob, &[("note", "Eve"), ("role", "admin")]).await;
+        let form = JoinForm::open(jeton, &link).await;
+        let remove = format!("/dashboard/settings/admins/{vera}/remove");
+        let seen = bob.form(&remove, &remove).await;
+        // His demotion is under way, and nobody sees it yet.
+        let held = HeldLog::hold(database).await;
+        let role = format!("/dashboard/settings/admins/{id}/role");
+        let demoting = async {
+            let fields = [("role", "viewer"), ("was", "admin")];
+            world.admin.post(&role, &fields).await.status().as_u16()
+        };
+        let acting = async {
+            eventually("it waits", async || database.waiting().await >= 1).await;
+            let answer = match act {
+                "invite" => {
+                    let fields = [("note", "Eve"), ("role", "admin")];
+                    bob.post("/dashboard/settings/invitations", &fields).await
+                }
+                "reset" => {
+                    let action = format!("/dashboard/settings/admins/{vera}/reset");
+                    bob.post(&action, &[]).await
+                }
+                "remove" => bob.post(&remove, &seen.seen()).await,
+                _ => form.send("Eve", "eve@example.com", PASSWORD).await,
+            };
+            answer.status().as_u16()
+        };
+        let releasing = async {
+            eventually("both wait", async || database.waiting().await >= 2).await;
+            held.release().await;
+        };
+        let (demoted, acted, ()) = tokio::join!(demoting, acting, releasing);
+        assert_eq!((demoted, acted), (303, 409), "{act}");
+        let settings = world.admin.page("/dashboard/settings").await;
+        assert!(settings.contains("vera@example.com") && !settings.contains("eve@example.com"));
+    }
+    let open = "SELECT COUNT(*) FROM admin_invitation WHERE used_at IS NULL";
+    assert_eq!(database.sql(open).await.trim(), "0");
 }
 
 /// Sends the form of the sign-in page, with a CSRF token of a cookie that the page would set.

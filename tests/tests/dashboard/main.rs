@@ -9,6 +9,7 @@ mod forms;
 mod keyboard;
 mod last_token;
 mod log;
+mod oidc;
 mod operating;
 mod overview;
 mod paging;

@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jeton_tests::{
-    Admin, HeldLog, Jeton, JetonOptions, PASSWORD, TestDatabase, csrf_in, eventually,
+    Admin, HeldLog, Jeton, JetonOptions, JoinForm, PASSWORD, TestDatabase, csrf_in, eventually,
     first_admin_path, free_port, hidden_field, http, set_cookie,
 };
 use reqwest::Response;
@@ -213,18 +213,8 @@ impl SignInForm {
 /// The first admin, who may see no other page yet.
 async fn first_where_required(jeton: &Jeton) -> Admin {
     let path = first_admin_path(jeton).await;
-    let page = jeton.get(&path).await;
-    let early = set_cookie(&page, "jeton_form").unwrap();
-    let csrf = csrf_in(&page.text().await.unwrap());
-    let form = [
-        ("csrf", csrf.as_str()),
-        ("name", "Ada"),
-        ("email", EMAIL),
-        ("password", PASSWORD),
-    ];
-    let url = format!("{}{path}", jeton.url);
-    let request = http().post(url).header("cookie", &early).form(&form);
-    let joined = request.send().await.unwrap();
+    let form = JoinForm::open(jeton, &path).await;
+    let joined = form.send("Ada", EMAIL, PASSWORD).await;
     let session = set_cookie(&joined, "jeton_session").unwrap();
     Admin::of_session(&jeton.url, session, PAGE).await
 }
@@ -254,7 +244,7 @@ async fn newest(jeton: &Jeton, kind: &str) -> Value {
 }
 
 /// Waits until a refusal with this reason is recorded.
-async fn refused_for(jeton: &Jeton, reason: &str) {
+pub(crate) async fn refused_for(jeton: &Jeton, reason: &str) {
     let operator = jeton.operator().await;
     eventually(reason, async || {
         let refused = operator.audit("kind=admin.sign_in_refused").await;
@@ -569,6 +559,62 @@ async fn a_reset_of_access_takes_its_passkeys_along() {
     key.count = 2;
     assert_eq!(key.sign_in(&jeton).await.status(), 401);
     refused_for(&jeton, "unknown passkey").await;
+}
+
+#[tokio::test]
+async fn a_passkey_lets_in_as_long_as_its_admin_may_sign_in_by_password() {
+    let jeton = start(&[]).await;
+    let ada = Admin::first(&jeton).await;
+    let mut key = Authenticator::new(&jeton, "one");
+    key.count = 0;
+    key.register(&ada).await;
+    let hash = jeton
+        .database()
+        .sql("SELECT password_hash FROM admin")
+        .await;
+    let hash = format!("password_hash = '{}'", hash.trim());
+    let (listed, manual) = ("role_source = 'provider'", "role_source = 'manual'");
+    for (columns, back, reason) in [
+        (listed, manual, "not on the lists"),
+        ("password_hash = NULL", &hash, "unknown passkey"),
+    ] {
+        let change = async |columns: &str| {
+            let change = format!("UPDATE admin SET {columns}");
+            jeton.database().sql(&change).await;
+        };
+        change(columns).await;
+        assert_eq!(key.sign_in(&jeton).await.status(), 401, "{reason}");
+        refused_for(&jeton, reason).await;
+        change(back).await;
+        assert_eq!(key.sign_in(&jeton).await.status(), 303, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_has_more_than_fifty_passkeys() {
+    let jeton = start(&[]).await;
+    let ada = Admin::first(&jeton).await;
+    Authenticator::new(&jeton, "one").register(&ada).await;
+    let columns = "admin_id, name, public_key, sign_count, backup_eligible, created_at";
+    let copies: Vec<_> = (2..=50)
+        .map(|number| format!("SELECT 'c{number}' AS copy"))
+        .collect();
+    let copy = format!(
+        "INSERT INTO admin_passkey (id, {columns}) SELECT copy, {columns} FROM admin_passkey, ({}) AS copies",
+        copies.join(" UNION ")
+    );
+    jeton.database().sql(&copy).await;
+    let form = options(&ada.page(NEW).await, PASSKEYS);
+    let last = Authenticator::new(&jeton, "last");
+    let answer = send_registration(&last, &ada, (&form.0, &form.1)).await;
+    assert_eq!(answer.status(), 422);
+    jeton
+        .database()
+        .sql("DELETE FROM admin_passkey WHERE id = 'c2'")
+        .await;
+    let form = options(&ada.page(NEW).await, PASSKEYS);
+    let answer = send_registration(&last, &ada, (&form.0, &form.1)).await;
+    assert_eq!(answer.status(), 303);
 }
 
 #[tokio::test]

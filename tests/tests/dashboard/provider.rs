@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
@@ -162,16 +163,24 @@ async fn jwks(State(signing): State<Arc<Signing>>) -> Json<Value> {
     Json(json!({ "keys": keys }))
 }
 
-async fn token(State(signing): State<Arc<Signing>>, form: String) -> Json<Value> {
+async fn token(
+    State(signing): State<Arc<Signing>>,
+    form: String,
+) -> Result<Json<Value>, (StatusCode, Json<Value>)> {
     let mut form = url::form_urlencoded::parse(form.as_bytes());
     let code = form.find(|(name, _)| name == "code").unwrap().1;
     // The code works as often as it comes: whoever takes it twice is not protected by the provider.
-    let found = signing.codes.lock().unwrap()[code.as_ref()].clone();
-    let (key, claims) = (&signing.keys[found.0], found.1);
+    let found = signing.codes.lock().unwrap().get(code.as_ref()).cloned();
+    let Some((key, claims)) = found else {
+        let error = json!({ "error": "invalid_grant" });
+        return Err((StatusCode::BAD_REQUEST, Json(error)));
+    };
+    let key = &signing.keys[key];
     let header = json!({ "alg": key.algorithm().as_str(), "kid": key.id().to_string() });
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let text = format!("{}.{}", part(&header), part(&claims));
     let signature = key.sign(text.as_bytes()).unwrap();
     let token = format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature));
-    Json(json!({ "id_token": token, "access_token": "x", "token_type": "Bearer" }))
+    let answer = json!({ "id_token": token, "access_token": "x", "token_type": "Bearer" });
+    Ok(Json(answer))
 }
