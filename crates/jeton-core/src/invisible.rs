@@ -1,5 +1,7 @@
 //! Characters that nobody sees.
 
+use crate::joining::{is_joined, is_mark, is_separated};
+
 /// Unicode 16's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt).
 pub(crate) fn is_default_ignorable(c: char) -> bool {
     matches!(u32::from(c),
@@ -17,41 +19,39 @@ pub(crate) fn is_separator(c: char) -> bool {
 /// The characters of `text` that change nothing that a reader sees, with their places: all that are ignorable, but for
 /// joiners in scripts that need them, and in emoji, and variation selectors after an emoji.
 pub(crate) fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
-    let mut before = None;
-    let mut rest = text.char_indices().peekable();
+    // The last visible character, and the last one that is no mark on another.
+    let (mut before, mut letter) = (None, None);
+    let mut rest = text.char_indices();
     std::iter::from_fn(move || {
         loop {
             let (at, c) = rest.next()?;
-            let after = rest.peek().map(|(_, c)| *c);
             if !(is_default_ignorable(c) || is_separator(c)) {
                 before = Some(c);
-            } else if !is_needed(c, before, after) {
+                letter = if is_mark(c) { letter } else { Some(c) };
+            } else if !is_needed(c, before, letter, rest.as_str()) {
                 return Some((at, c));
             }
         }
     })
 }
 
-/// Whether `c` changes how its neighbours look. `before` is the last visible character.
-fn is_needed(c: char, before: Option<char>, after: Option<char>) -> bool {
-    let is = |c: Option<char>, kind: fn(char) -> bool| c.is_some_and(kind);
+/// Whether `c` changes how its neighbours look.
+fn is_needed(c: char, before: Option<char>, letter: Option<char>, rest: &str) -> bool {
+    let after = rest.chars().next();
+    let Some(before) = before.filter(|_| after != Some(c)) else {
+        return false;
+    };
+    let next = rest.chars().find(|c| !is_mark(*c));
     match c {
-        _ if after == Some(c) => false,
-        // Persian words, for one.
-        '\u{200c}' => is(before, joins) && is(after, joins),
-        '\u{200d}' => is(before, joins) || is(before, is_emoji) && is(after, is_emoji),
+        '\u{200c}' => is_separated(before, letter, next),
+        '\u{200d}' => {
+            is_joined(before, letter, next) || is_emoji(before) && after.is_some_and(is_emoji)
+        }
         '\u{fe0e}' | '\u{fe0f}' => {
-            is(before, is_emoji) || is(before, is_keycap) && after == Some('\u{20e3}')
+            is_emoji(before) || is_keycap(before) && after == Some('\u{20e3}')
         }
         _ => false,
     }
-}
-
-/// Scripts whose letters take other forms beside one another: from Arabic to Sinhala, and those of south-east Asia.
-fn joins(c: char) -> bool {
-    matches!(u32::from(c),
-        0x0600..=0x0dff | 0x0f00..=0x109f | 0x1780..=0x18af | 0x1900..=0x1cff | 0xa800..=0xabff
-        | 0x1_0a00..=0x1_0fff | 0x1_1000..=0x1_1fff | 0x1_e900..=0x1_e95f)
 }
 
 /// The blocks in which emoji are.

@@ -22,6 +22,7 @@ mod grant;
 pub mod hex;
 mod id;
 mod invisible;
+mod joining;
 mod mcp_server;
 mod name;
 mod one_time_code;
