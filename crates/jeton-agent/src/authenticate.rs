@@ -5,9 +5,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jeton_core::{ErrorResponse, ScopeSet, ServerMetadata, TokenResponse, presentable_url, redact};
-use jeton_jose::{BodyError, FetchError, HttpError, read_body};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response};
+use jeton_jose::{BodyError, FetchError, HttpError, read_body, retry_after};
+use reqwest::Client;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use tokio::time::Instant;
 use url::form_urlencoded;
 
@@ -246,7 +246,8 @@ async fn attempt(
         .await
         .map_err(|error| unreachable(HttpError::at(endpoint, error)))?;
     let status = response.status();
-    let retry_after = asked_pause(&response).filter(|_| may_pass(status.as_u16()));
+    let retry_after =
+        retry_after(response.headers(), LONGEST_PAUSE).filter(|_| may_pass(status.as_u16()));
     let body = read_body(response, MAX_BODY)
         .await
         .map_err(|error| match error {
@@ -279,10 +280,4 @@ fn printable(text: &str) -> String {
         .filter(|c| !c.is_control())
         .take(MAX_DESCRIPTION)
         .collect()
-}
-
-/// RFC 9110 §10.2.3, in seconds.
-fn asked_pause(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    Some(Duration::from_secs(seconds.parse().ok()?).min(LONGEST_PAUSE))
 }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jeton_core::Challenge;
-use jeton_jose::{BodyError, HttpError, bearer_challenge, read_body};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use jeton_jose::{BodyError, HttpError, bearer_challenge, read_body, retry_after};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
@@ -108,11 +108,7 @@ impl Refusal {
     pub(crate) async fn of(response: Response) -> Self {
         let status = response.status();
         let challenge = bearer_challenge(response.headers());
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok())
-            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
+        let retry_after = retry_after(response.headers(), LONGEST_PAUSE);
         // A refusal is one with or without its explanation.
         let body = read_body(response, MAX_EXPLANATION)
             .await

@@ -83,6 +83,7 @@ async fn listen(shared: Arc<Shared>, session: Arc<Session>) {
                     tracing::debug!(status = %refusal.status, "the MCP server offers no stream of its own");
                     return;
                 }
+                pause = pause.max(refusal.retry_after.unwrap_or_default());
             }
             Err(error) => {
                 tracing::debug!(%error, "the stream of the MCP server is not to be had now");

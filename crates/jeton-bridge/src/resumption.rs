@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jeton_jose::retry_after;
 use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, sleep};
 
@@ -82,14 +83,21 @@ impl Shared {
         let deadline = Instant::now() + self.wait;
         loop {
             sleep(pause).await;
-            match self.remote.listen(session.headers(None), Some(&last)).await {
+            let asked = match self.remote.listen(session.headers(None), Some(&last)).await {
                 Ok(response) if is_resumed(&response) => {
                     return Some(EventStream::new(response, events.resumed()));
                 }
                 Ok(response) if !may_be_there_later(response.status()) => return None,
-                _ if Instant::now() + pause > deadline => return None,
-                _ => pause = (pause * 2).min(LONGEST_PAUSE),
+                Ok(response) => retry_after(response.headers(), LONGEST_RESUME_PAUSE),
+                Err(_) => None,
+            };
+            pause = pause.max(asked.unwrap_or_default());
+            if Instant::now() + pause > deadline {
+                return None;
             }
+            pause = (pause * 2)
+                .min(LONGEST_PAUSE)
+                .max(asked.unwrap_or_default());
         }
     }
 }

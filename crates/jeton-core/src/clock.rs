@@ -47,6 +47,24 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis))
     }
 
+    /// An instant as HTTP headers write it, in any of the three formats that are to be read (RFC 9110 §5.6.7).
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        [
+            "%a, %d %b %Y %T GMT",
+            "%A, %d-%b-%y %T GMT",
+            "%a %b %e %T %Y",
+        ]
+        .iter()
+        .find_map(|format| {
+            let civil = jiff::fmt::strtime::parse(format, text).ok()?;
+            let civil = civil.to_datetime().ok()?;
+            // The last hours of 9999 are more than it counts to.
+            let instant = jiff::tz::Offset::UTC.to_timestamp(civil);
+            Some(instant.unwrap_or(jiff::Timestamp::MAX))
+        })
+        .map(|instant| Self(instant.as_millisecond()))
+    }
+
     /// How long after `earlier` this instant is; zero when it is not after.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -146,5 +164,25 @@ mod tests {
         assert_eq!(at.to_string(), "2023-11-14T22:13:20.123Z");
         assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
         assert_eq!(at.as_seconds(), 1_700_000_000);
+    }
+
+    #[test]
+    fn a_date_of_http_is_read_in_each_of_its_formats() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            let expected = Timestamp::from_seconds(784_111_777);
+            assert_eq!(Timestamp::from_http_date(text), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "10",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "1994-11-06T08:49:37Z",
+        ] {
+            assert_eq!(Timestamp::from_http_date(text), None, "{text}");
+        }
     }
 }

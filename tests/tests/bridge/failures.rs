@@ -211,14 +211,15 @@ async fn what_is_no_mcp_server_is_told() {
 }
 
 /// A server that answers twice with a status, then as it should.
-async fn busy_twice(answered: u16) -> Remote {
+async fn busy_twice(answered: u16, retry_after: &'static str) -> Remote {
     let count = Arc::new(AtomicUsize::new(0));
     Remote::start(move |asked| {
         let number = count.fetch_add(1, Ordering::SeqCst);
         async move {
             if number < 2 {
                 let mut busy = status(answered);
-                busy.headers_mut().insert("retry-after", 0.into());
+                busy.headers_mut()
+                    .insert("retry-after", retry_after.parse().unwrap());
                 busy
             } else {
                 document(&asked.result(json!({ "tools": [] })))
@@ -231,7 +232,7 @@ async fn busy_twice(answered: u16) -> Remote {
 #[tokio::test]
 async fn a_busy_server_is_asked_again_for_what_only_reads() {
     for answered in [429, 502, 503, 504] {
-        let remote = busy_twice(answered).await;
+        let remote = busy_twice(answered, "0").await;
         let mut host = remote.host();
         let list = stateless(json!(1), "tools/list", json!({}));
         assert!(host.ask(list).await["result"].is_object(), "{answered}");
@@ -240,9 +241,21 @@ async fn a_busy_server_is_asked_again_for_what_only_reads() {
 }
 
 #[tokio::test]
+async fn a_busy_server_is_not_asked_before_it_wants_to_be() {
+    for retry_after in ["3600", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+        let remote = busy_twice(503, retry_after).await;
+        let mut host = remote.host();
+        let list = stateless(json!(1), "tools/list", json!({}));
+        let answer = host.ask(list).await;
+        assert!(answer["error"].is_object(), "{answer}");
+        assert_eq!(remote.asked().len(), 1, "{retry_after}");
+    }
+}
+
+#[tokio::test]
 async fn a_tool_call_reaches_a_busy_server_once() {
     for answered in [429, 502, 503, 504] {
-        let remote = busy_twice(answered).await;
+        let remote = busy_twice(answered, "0").await;
         let mut host = remote.host();
         let answer = host.ask(call(1)).await;
         assert!(words(&answer).contains(&answered.to_string()), "{answer}");

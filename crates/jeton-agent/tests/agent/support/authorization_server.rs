@@ -28,7 +28,7 @@ pub(crate) enum Mode {
     /// With this status.
     Fail(u16),
     /// With 503 and this `Retry-After`.
-    Busy(u64),
+    Busy(&'static str),
     /// Never.
     Hang,
     /// With a body that does not end.
@@ -100,9 +100,10 @@ async fn answer(asked: &Asked, mode: Mode) -> Response {
     match mode {
         Mode::Hang => std::future::pending().await,
         Mode::Fail(code) => status(code),
-        Mode::Busy(seconds) => {
+        Mode::Busy(until) => {
             let mut busy = status(503);
-            busy.headers_mut().insert("retry-after", seconds.into());
+            busy.headers_mut()
+                .insert("retry-after", until.parse().unwrap());
             busy
         }
         Mode::Refuse(code) => refuse(code),
