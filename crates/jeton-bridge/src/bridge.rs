@@ -18,6 +18,7 @@ use crate::id::Id;
 use crate::in_flight::InFlight;
 use crate::listening::Listening;
 use crate::message::{Kind, Message};
+use crate::questions::Questions;
 use crate::remote::Remote;
 use crate::session::Sessions;
 use crate::stdio::{Host, Input, Line, Output};
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) tool_headers: ToolHeaders,
     pub(crate) listening: Mutex<Option<Listening>>,
+    pub(crate) questions: Questions,
     in_flight: InFlight,
     /// How long a request waits for a server that cannot be reached.
     pub(crate) wait: Duration,
@@ -92,6 +94,7 @@ impl Bridge {
             sessions: Sessions::default(),
             tool_headers: ToolHeaders::default(),
             listening: Mutex::default(),
+            questions: Questions::default(),
             in_flight: InFlight::default(),
             wait,
         });
@@ -147,8 +150,11 @@ impl Bridge {
                 .into_iter()
                 .for_each(|message| self.forward(message)),
             None if is_json(&text) => {
-                self.complain(INVALID_REQUEST, "this is no JSON-RPC message")
-                    .await;
+                self.complain(
+                    INVALID_REQUEST,
+                    "this is no JSON-RPC message; an ID is a string or a number",
+                )
+                .await;
             }
             None => self.complain(PARSE_ERROR, "this is no JSON").await,
         }

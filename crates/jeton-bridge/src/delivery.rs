@@ -50,10 +50,13 @@ pub(crate) async fn send_notifications(
 }
 
 impl Shared {
-    /// Delivers a notification, or a response to the server, in the session of now. Where its
-    /// session is gone, whoever waited for it is gone too.
+    /// Delivers a notification in the session of now, and a response to the server in the one in which
+    /// it asked. Where its session is gone, whoever waited for it is gone too.
     pub(crate) async fn deliver(&self, message: &Message) {
-        let session = self.sessions.current();
+        let session = match self.questions.asked_in(message) {
+            Some(session) => Some(self.sessions.as_agreed(session)),
+            None => self.sessions.current(),
+        };
         if let Err(failure) = self.deliver_in(session.as_deref(), message).await {
             tracing::warn!(
                 method = message.method(),

@@ -120,7 +120,7 @@ impl Exchange {
                     continue;
                 }
             };
-            let session_id = response.headers().get(SESSION).cloned();
+            let asked_in = session.clone().or_else(|| self.opening(response.headers()));
             let url = self.shared.url().to_owned();
             match Answer::of(response).await {
                 Err(broken) => self.again_or(Failure::of_broken(&broken, &url)).await?,
@@ -129,20 +129,18 @@ impl Exchange {
                     let messages =
                         Message::read_all(&text).ok_or_else(|| Failure::not_mcp(&url, &text))?;
                     for message in messages {
-                        if self.pass(message, session_id.clone()).await {
+                        if self.pass(message, asked_in.as_ref()).await {
                             return Ok(());
                         }
                     }
                     return Err(Failure::unanswered(&url));
                 }
-                Ok(Answer::Stream(stream)) => {
-                    match self.relay(stream, session.as_deref(), session_id).await? {
-                        Relayed::Answered => return Ok(()),
-                        Relayed::Broken(how) => {
-                            self.again_or(Failure::interrupted(&url, &how)).await?;
-                        }
+                Ok(Answer::Stream(stream)) => match self.relay(stream, asked_in.as_ref()).await? {
+                    Relayed::Answered => return Ok(()),
+                    Relayed::Broken(how) => {
+                        self.again_or(Failure::interrupted(&url, &how)).await?;
                     }
-                }
+                },
                 Ok(Answer::Refused(refusal)) => self.refused(&refusal, session.as_ref()).await?,
             }
         }
@@ -150,6 +148,12 @@ impl Exchange {
 
     fn opens_session(&self) -> bool {
         self.message.method() == Some("initialize")
+    }
+
+    /// The session that `initialize` opens.
+    fn opening(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
+        let opens = self.opens_session();
+        opens.then(|| Session::opening(headers.get(SESSION).cloned()))
     }
 
     fn is_subscription(&self) -> bool {
@@ -215,12 +219,8 @@ impl Exchange {
         self.again_or(failure).await
     }
 
-    /// Passes a message on to the host; says whether it was the answer.
-    async fn pass(
-        &mut self,
-        message: Message,
-        session_id: Option<reqwest::header::HeaderValue>,
-    ) -> bool {
+    /// Passes a message of `session` on to the host; says whether it was the answer.
+    async fn pass(&mut self, message: Message, session: Option<&Arc<Session>>) -> bool {
         let is_answer = message.answers(&self.id);
         let message = if is_answer {
             message.in_answer_to(&self.id)
@@ -230,7 +230,8 @@ impl Exchange {
         let message = match self.message.method() {
             Some("initialize") if is_answer => {
                 // Before the host hears of it, and uses it.
-                self.shared.sessions.open(session_id, &message);
+                let id = session.and_then(|session| session.id().cloned());
+                self.shared.sessions.open(id, &message);
                 message
             }
             Some("tools/list") if is_answer && self.version.is_some() => {
@@ -249,7 +250,7 @@ impl Exchange {
             }
             _ => message,
         };
-        self.shared.host.send(&message).await;
+        self.shared.pass_to_host(&message, session).await;
         is_answer
     }
 
@@ -257,8 +258,7 @@ impl Exchange {
     async fn relay(
         &mut self,
         mut stream: EventStream,
-        session: Option<&Session>,
-        session_id: Option<reqwest::header::HeaderValue>,
+        session: Option<&Arc<Session>>,
     ) -> Result<Relayed, Failure> {
         let mut idle = Idle::default();
         let mut resumed: Option<Resumed> = None;
@@ -276,7 +276,7 @@ impl Exchange {
                             continue;
                         };
                         for message in messages {
-                            if self.pass(message, session_id.clone()).await {
+                            if self.pass(message, session).await {
                                 return Ok(Relayed::Answered);
                             }
                         }
@@ -291,7 +291,8 @@ impl Exchange {
             if let Some(resumed) = resumed {
                 idle.ended(&resumed, events.retry());
             }
-            let (Some(session), Some(pause)) = (session, idle.pause(events.retry())) else {
+            let resumable = session.filter(|_| !self.opens_session());
+            let (Some(session), Some(pause)) = (resumable, idle.pause(events.retry())) else {
                 return Ok(Relayed::Broken(how));
             };
             let Some(rest) = self.shared.resume(events, session, pause).await else {

@@ -13,7 +13,7 @@
 //! - `remote`: one message over HTTP; `answer` and `events`: what comes back.
 //! - `session`: the session of a revision before 2026-07-28; `renewal`: how it is opened anew.
 //! - `exchange`: a request until it is answered; `resumption`: its stream after a break.
-//! - `delivery`: what wants no answer; `listening`: what the server sends unasked.
+//! - `delivery`: what wants no answer; `listening`: what the server sends unasked; `questions`: where its answers go.
 //! - `in_flight`: requests under way, to be cancelled.
 //! - `failure`: what the host is told where there is no answer.
 //! - `bridge`: the whole.
@@ -30,6 +30,7 @@ mod id;
 mod in_flight;
 mod listening;
 mod message;
+mod questions;
 mod remote;
 mod renewal;
 mod resumption;

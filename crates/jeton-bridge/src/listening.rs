@@ -60,7 +60,7 @@ async fn listen(shared: Arc<Shared>, session: Arc<Session>) {
             Ok(response) if response.status().is_success() && is_stream(response.headers()) => {
                 has_streamed = true;
                 let stream = EventStream::new(response, events.resumed());
-                let (came, rest) = pass_on(&shared, stream).await;
+                let (came, rest) = pass_on(&shared, &session, stream).await;
                 events = rest;
                 if came {
                     pause = FIRST_PAUSE;
@@ -102,7 +102,11 @@ async fn listen(shared: Arc<Shared>, session: Arc<Session>) {
 }
 
 /// Passes messages on until the stream ends. Says whether any event came.
-async fn pass_on(shared: &Shared, mut stream: EventStream) -> (bool, Events) {
+async fn pass_on(
+    shared: &Shared,
+    session: &Arc<Session>,
+    mut stream: EventStream,
+) -> (bool, Events) {
     let mut came = false;
     loop {
         match stream.next().await {
@@ -112,7 +116,7 @@ async fn pass_on(shared: &Shared, mut stream: EventStream) -> (bool, Events) {
                     continue;
                 }
                 for message in Message::read_all(&event.data).unwrap_or_default() {
-                    shared.host.send(&message).await;
+                    shared.pass_to_host(&message, Some(session)).await;
                 }
             }
             Ok(None) | Err(Broken::Http(_)) => return (came, stream.into_events()),

@@ -39,7 +39,7 @@ pub(crate) struct Message {
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "also_null")]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     method: Option<Cow<'a, str>>,
@@ -106,16 +106,17 @@ impl Message {
     pub(crate) fn read(text: &str) -> Option<Self> {
         let envelope: Envelope<'_> = serde_json::from_str(text).ok()?;
         let answers = envelope.result.is_some() || envelope.error.is_some();
-        let id = envelope.id.map(Id::from);
-        let kind = match (envelope.method, id) {
-            (Some(method), Some(id)) if !answers => Kind::Request {
-                id,
+        let kind = match (envelope.method, envelope.id) {
+            (Some(method), Some(id)) if !answers && is_id(id) => Kind::Request {
+                id: Id::from(id),
                 method: method.into_owned(),
             },
             (Some(method), None) if !answers => Kind::Notification {
                 method: method.into_owned(),
             },
-            (None, id) if answers => Kind::Response { id },
+            (None, id) if answers => Kind::Response {
+                id: id.filter(|id| id.get() != "null").map(Id::from),
+            },
             _ => return None,
         };
         Some(Self {
@@ -271,6 +272,12 @@ impl Message {
     }
 }
 
+/// MCP, *Base Protocol*: the ID of a request is a string or a number, and never `null`.
+fn is_id(raw: &RawValue) -> bool {
+    raw.get()
+        .starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
+}
+
 fn text_of(raw: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(raw?.get()).ok()
 }
@@ -339,6 +346,9 @@ mod tests {
             r#"{"id":1,"method":"a","result":1}"#,
             r#"{"id":1,"method":"a","method":"b"}"#,
             r#"{"id":1,"method":2}"#,
+            r#"{"id":null,"method":"a"}"#,
+            r#"{"id":true,"method":"a"}"#,
+            r#"{"id":{},"method":"a"}"#,
             r#"{"method":"a"} x"#,
         ] {
             assert!(Message::read(not_one).is_none(), "{not_one}");

@@ -44,7 +44,8 @@ impl Shared {
         let sent = self.remote.post(initialize.text(), HeaderMap::new()).await;
         let response = sent.map_err(|error| Failure::of_agent(&error, self.remote.tokens()))?;
         let id = response.headers().get(SESSION).cloned();
-        let answer = self.answer_to(&initialize, response).await?;
+        let opening = Session::opening(id.clone());
+        let answer = self.answer_to(&initialize, &opening, response).await?;
         let session = self.sessions.read(id, &answer).ok_or_else(|| {
             Failure::new(
                 Reason::Refused,
@@ -72,8 +73,14 @@ impl Shared {
         Ok(())
     }
 
-    /// The message in `response` that answers `request`; what comes before it is passed on.
-    async fn answer_to(&self, request: &Message, response: Response) -> Result<Message, Failure> {
+    /// The message in `response` that answers `request`; what comes before it is passed on, as sent
+    /// in the session that `opening` is.
+    async fn answer_to(
+        &self,
+        request: &Message,
+        opening: &Arc<Session>,
+        response: Response,
+    ) -> Result<Message, Failure> {
         let url = self.url();
         let mut stream = match Answer::of(response).await {
             Err(broken) => return Err(Failure::of_broken(&broken, url)),
@@ -82,7 +89,7 @@ impl Shared {
             Ok(Answer::Document(text)) => {
                 let messages =
                     Message::read_all(&text).ok_or_else(|| Failure::not_mcp(url, &text))?;
-                let answer = self.passed_until_answer(request, messages).await;
+                let answer = self.passed_until_answer(request, opening, messages).await;
                 return answer.ok_or_else(|| Failure::not_mcp(url, &text));
             }
             Ok(Answer::Stream(stream)) => stream,
@@ -91,7 +98,8 @@ impl Shared {
             match stream.next().await {
                 Ok(Some(event)) => {
                     let messages = Message::read_all(&event.data).unwrap_or_default();
-                    if let Some(answer) = self.passed_until_answer(request, messages).await {
+                    if let Some(answer) = self.passed_until_answer(request, opening, messages).await
+                    {
                         return Ok(answer);
                     }
                 }
@@ -104,13 +112,14 @@ impl Shared {
     async fn passed_until_answer(
         &self,
         request: &Message,
+        opening: &Arc<Session>,
         messages: Vec<Message>,
     ) -> Option<Message> {
         for message in messages {
             if request.id().is_some_and(|id| message.answers(id)) {
                 return Some(message);
             }
-            self.host.send(&message).await;
+            self.pass_to_host(&message, Some(opening)).await;
         }
         None
     }

@@ -17,7 +17,8 @@ const STATELESS: &str = "2026-07-28";
 #[derive(Debug)]
 pub(crate) struct Session {
     id: Option<HeaderValue>,
-    version: String,
+    /// The revision, once it is agreed on.
+    version: Option<String>,
     number: u64,
     /// The lists of which the server tells when they change.
     pub(crate) listed: Vec<&'static str>,
@@ -45,6 +46,21 @@ struct ListCapability {
 }
 
 impl Session {
+    /// A session with this ID in which `initialize` is not answered yet.
+    pub(crate) fn opening(id: Option<HeaderValue>) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            version: None,
+            number: 0,
+            listed: Vec::new(),
+        })
+    }
+
+    /// The name that the server gave it.
+    pub(crate) fn id(&self) -> Option<&HeaderValue> {
+        self.id.as_ref()
+    }
+
     /// Whether the server gave it a name, which it may forget.
     pub(crate) fn has_id(&self) -> bool {
         self.id.is_some()
@@ -52,13 +68,12 @@ impl Session {
 
     /// The headers of a message in this session.
     pub(crate) fn headers(&self, message: Option<&Message>) -> HeaderMap {
+        let version = self.version.as_deref().unwrap_or_default();
         let mut headers = match message {
-            Some(message) if self.version.as_str() >= STATELESS => {
-                headers::of_message(message, &self.version)
-            }
+            Some(message) if version >= STATELESS => headers::of_message(message, version),
             _ => HeaderMap::new(),
         };
-        if let Ok(version) = HeaderValue::from_str(&self.version) {
+        if let Some(Ok(version)) = self.version.as_deref().map(HeaderValue::from_str) {
             headers.insert(VERSION, version);
         }
         if let Some(id) = &self.id {
@@ -128,6 +143,14 @@ impl Sessions {
         self.state().current.clone()
     }
 
+    /// The session to answer in what was asked in `session`: that of now, where the server gave both one name.
+    pub(crate) fn as_agreed(&self, session: Arc<Session>) -> Arc<Session> {
+        let current = self.current();
+        current
+            .filter(|current| current.id == session.id)
+            .unwrap_or(session)
+    }
+
     /// Whether `session` is the one of now.
     pub(crate) fn is_current(&self, session: &Session) -> bool {
         let current = self.current();
@@ -168,7 +191,7 @@ impl Sessions {
         state.count += 1;
         Some(Arc::new(Session {
             id,
-            version: result.version,
+            version: Some(result.version),
             number: state.count,
             listed,
         }))

@@ -416,6 +416,14 @@ async fn what_is_no_message_is_complained_about_and_the_rest_goes_on() {
         (b"{}", -32600),
         (br#"{"id":1}"#, -32600),
         (b"[1]", -32600),
+        (
+            br#"{"jsonrpc":"2.0","id":null,"method":"tools/list"}"#,
+            -32600,
+        ),
+        (
+            br#"{"jsonrpc":"2.0","id":{},"method":"tools/list"}"#,
+            -32600,
+        ),
     ] {
         host.write_bytes(line).await;
         let answer = host.next().await;

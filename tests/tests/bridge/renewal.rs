@@ -1,7 +1,7 @@
 //! When a session is opened in place of another, and when it is not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::legacy::{Sessions, call};
-use crate::remote::{Asked, Remote, document, events, status};
+use crate::remote::{Asked, Feed, Remote, document, events, status};
 
 /// A JSON-RPC error with a status.
 fn error(code: u16, id: &Value, words: &str) -> Response {
@@ -183,6 +183,91 @@ async fn a_server_that_sends_something_before_it_opens_the_session_is_understood
     assert_eq!(host.next().await, note);
     let answer = host.next().await;
     assert!(answer["result"].is_object(), "{answer}");
+}
+
+/// The answers of the host to the request 9.
+fn answers(remote: &Remote) -> Vec<Asked> {
+    let mut asked = remote.asked();
+    asked.retain(|asked| asked.body["id"] == 9);
+    asked
+}
+
+fn answer_to_9() -> Value {
+    json!({ "jsonrpc": "2.0", "id": 9, "result": {} })
+}
+
+#[tokio::test]
+async fn what_a_server_asks_while_it_opens_a_session_is_answered_in_that_session() {
+    let sessions = Sessions::default();
+    let opening = Arc::new(Mutex::new(None));
+    let remote = {
+        let (sessions, opening) = (sessions.clone(), Arc::clone(&opening));
+        Remote::start(move |asked| {
+            let mut answer = sessions
+                .answer(&asked)
+                .unwrap_or_else(|| document(&asked.result(json!({}))));
+            if asked.method() == "initialize" {
+                let (feed, mut stream) = Feed::new();
+                feed.send("", &json!({ "jsonrpc": "2.0", "id": 9, "method": "ping" }));
+                let result = asked.result(json!({ "protocolVersion": "2025-11-25" }));
+                *opening.lock().unwrap() = Some((feed, result));
+                let id = answer.headers_mut().remove("mcp-session-id").unwrap();
+                stream.headers_mut().insert("mcp-session-id", id);
+                answer = stream;
+            }
+            async move { answer }
+        })
+        .await
+    };
+    let mut host = remote.host();
+    host.send(crate::host::initialize()).await;
+    for number in 0..2 {
+        assert_eq!(host.next().await["method"], "ping");
+        host.send(answer_to_9()).await;
+        eventually("it is answered", async || answers(&remote).len() > number).await;
+        let session = format!("session-{number}");
+        let answer = &answers(&remote)[number];
+        assert_eq!(answer.header("mcp-session-id"), Some(session.as_str()));
+        let (feed, result) = opening.lock().unwrap().take().unwrap();
+        feed.send("", &result);
+        assert!(host.next().await["result"].is_object());
+        if number == 0 {
+            host.send(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
+                .await;
+            host.ask(call(1)).await;
+            sessions.forget();
+            host.send(call(2)).await;
+        }
+    }
+}
+
+/// Servers number what they ask anew in each session.
+#[tokio::test]
+async fn what_was_asked_in_a_session_that_is_gone_is_not_answered_in_another() {
+    let sessions = Sessions::default();
+    let remote = {
+        let sessions = sessions.clone();
+        Remote::start(move |asked| {
+            let answer = sessions.answer(&asked);
+            let answer = answer.unwrap_or_else(|| document(&asked.result(json!({}))));
+            async move { answer }
+        })
+        .await
+    };
+    let mut host = remote.host();
+    host.initialize().await;
+    let question = json!({ "jsonrpc": "2.0", "id": 9, "method": "roots/list" });
+    sessions.stream(0).await.send("", &question);
+    assert_eq!(host.next().await["method"], "roots/list");
+    sessions.forget();
+    host.send(call(1)).await;
+    while host.next().await["id"] != 1 {}
+    host.send(answer_to_9()).await;
+    eventually("it is answered", async || answers(&remote).len() == 1).await;
+    assert_eq!(
+        answers(&remote)[0].header("mcp-session-id"),
+        Some("session-0")
+    );
 }
 
 /// A server whose second session is greeted when the test says so, and that refuses calls before.
