@@ -46,7 +46,7 @@ impl FromStr for ScopeDefinition {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DefinedScopesError {
     /// One name for two of them.
-    #[error("the scope {0} is defined twice")]
+    #[error("the scope {0} is defined twice; name each once")]
     Twice(Scope),
     /// An implication leads nowhere.
     #[error(

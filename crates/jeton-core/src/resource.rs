@@ -17,7 +17,7 @@ pub enum ResourceUriError {
     #[error("expected an http or https URL, like https://mcp.example.com/mcp")]
     Scheme,
     /// RFC 8707 §2: no fragment.
-    #[error("a resource must not have a fragment (#)")]
+    #[error("a resource must not have a fragment; leave out # and what follows it")]
     Fragment,
     /// A query, which says nothing about which MCP server it is.
     #[error(
@@ -25,7 +25,7 @@ pub enum ResourceUriError {
     )]
     Query(String),
     /// `user:password@` in the URL.
-    #[error("a resource must not carry a user name or password")]
+    #[error("a resource must not carry a user name or password; leave them out")]
     UserInfo,
     /// `*` in the host: every server is registered by itself.
     #[error(

@@ -334,6 +334,7 @@ fn losses(problem: &Value) -> String {
 /// The document of an answer, or the problem that it describes.
 async fn document(response: Response) -> anyhow::Result<Value> {
     let status = response.status();
+    let path = response.url().path().to_owned();
     let body = read_body(response, MAX_ANSWER).await?;
     if status.is_success() {
         return Ok(if body.is_empty() {
@@ -359,7 +360,24 @@ async fn document(response: Response) -> anyhow::Result<Value> {
     }
     match (detail, parameter) {
         (Some(detail), Some(parameter)) => bail!("{}: {detail}", as_typed(parameter)),
-        (Some(detail), None) => bail!("{detail}"),
+        (Some(detail), None) => match list_of_missing(&path, detail) {
+            Some(list) => bail!("{detail}. {list} shows those that there are"),
+            None => bail!("{detail}"),
+        },
         (None, _) => bail!("the server answered {status} without saying why"),
     }
+}
+
+/// The command that lists what `path` names, where `detail` says that it is not there.
+fn list_of_missing(path: &str, detail: &str) -> Option<&'static str> {
+    let lists = [
+        ("/secrets/", "jeton secret list CLIENT_ID"),
+        ("/clients/", "jeton client list"),
+        ("/mcp-servers/", "jeton mcp-server list"),
+    ];
+    lists.into_iter().find_map(|(noun, list)| {
+        let (_, id) = path.split_once(noun)?;
+        let id = id.split('/').next()?;
+        (detail.starts_with("there is no ") && detail.ends_with(id)).then_some(list)
+    })
 }

@@ -2,6 +2,8 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _};
+use jeton_core::AuditKind;
+use jeton_server::nearest_setting;
 
 use crate::arguments::Arguments;
 
@@ -69,6 +71,33 @@ const FLAGS: [(&[&str], &str); 12] = [
     (&["-n", "--title"], "name"),
 ];
 
+/// Values that people give without their flag, by the command, and where they belong.
+const VALUES: [(&str, &str); 8] = [
+    (
+        "serve",
+        "the address to listen on is given with --listen, the data directory with --data-dir",
+    ),
+    (
+        "mcp-server create",
+        "the name is given with --name, the URL with --url",
+    ),
+    (
+        "client create",
+        "the MCP server is given with --mcp-server, the client's name with --name",
+    ),
+    (
+        "token",
+        "the client is given with JETON_CLIENT_ID and JETON_CLIENT_SECRET, the MCP server with --resource",
+    ),
+    ("key rotate", "the algorithm is given with --algorithm"),
+    ("apply", "the file is given with --file"),
+    ("admin invite", "who it is for is given with --note"),
+    (
+        "audit verify",
+        "a checkpoint that was kept is given with --checkpoint",
+    ),
+];
+
 /// What to type instead of what nobody here knows.
 pub(crate) fn tip(error: &clap::Error) -> Option<String> {
     let text = |kind| match error.get(kind) {
@@ -76,7 +105,7 @@ pub(crate) fn tip(error: &clap::Error) -> Option<String> {
         _ => None,
     };
     let root = Arguments::command();
-    let here = command(&root, &error.render().to_string());
+    let (here, path) = command(&root, &error.render().to_string());
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let typed = text(ContextKind::InvalidSubcommand)?;
@@ -110,24 +139,55 @@ pub(crate) fn tip(error: &clap::Error) -> Option<String> {
             if typed.starts_with("m2m_") && has("client-id") {
                 return Some("a client's ID is given with --client-id".to_owned());
             }
+            if !typed.starts_with('-') {
+                return value_tip(here, &path).map(str::to_owned);
+            }
             let flags = FLAGS.iter().filter(|(words, _)| words.contains(&typed));
             let flag = flags.map(|(_, flag)| *flag).find(|flag| has(flag))?;
             Some(format!("that is --{flag} here"))
+        }
+        ErrorKind::ArgumentConflict => {
+            let same = text(ContextKind::InvalidArg) == text(ContextKind::PriorArg);
+            let advice = if same {
+                "give it once"
+            } else {
+                "give one of them"
+            };
+            Some(advice.to_owned())
+        }
+        ErrorKind::ValueValidation if text(ContextKind::InvalidArg)? == "--kind <KIND>" => {
+            let kinds = AuditKind::ALL.iter().map(|kind| kind.as_str());
+            let nearest = nearest_setting(text(ContextKind::InvalidValue)?, kinds)?;
+            Some(format!("a similar kind exists: {nearest}"))
         }
         _ => None,
     }
 }
 
-/// The command that an error is about, as its line of usage names it.
-fn command<'a>(root: &'a Command, text: &str) -> &'a Command {
+/// Where a value belongs that stands where none is taken.
+fn value_tip(here: &Command, path: &str) -> Option<&'static str> {
+    let known = VALUES.iter().find(|(of, _)| *of == path);
+    known.map(|(_, advice)| *advice).or_else(|| {
+        here.get_positionals()
+            .next()
+            .map(|_| "give one at a time; a name with a space in it needs quotation marks")
+    })
+}
+
+/// The command that an error is about, as its line of usage names it, and its name.
+fn command<'a>(root: &'a Command, text: &str) -> (&'a Command, String) {
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
     let words = usage.unwrap_or_default().split_whitespace().skip(1);
     let mut here = root;
+    let mut path: Vec<&str> = Vec::new();
     for word in words {
         match here.find_subcommand(word) {
-            Some(below) => here = below,
+            Some(below) => {
+                here = below;
+                path.push(word);
+            }
             None => break,
         }
     }
-    here
+    (here, path.join(" "))
 }

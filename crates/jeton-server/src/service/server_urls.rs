@@ -96,7 +96,8 @@ pub(super) fn check_aliases(
     }
     for (index, alias) in aliases.iter().enumerate() {
         if alias == url {
-            let detail = format!("{alias} is the resource identifier, and so no alias");
+            let detail =
+                format!("{alias} is the resource identifier, and so no alias; leave it out");
             return invalid("aliases", detail);
         }
         if aliases.iter().take(index).any(|earlier| earlier == alias) {
