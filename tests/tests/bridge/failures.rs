@@ -8,7 +8,7 @@ use jeton_tests::{eventually, free_port};
 use serde_json::{Value, json};
 
 use crate::host::{Host, initialize, stateless};
-use crate::remote::{Remote, document, refused, status};
+use crate::remote::{Remote, document, done, refused, status};
 
 fn call(id: u32) -> Value {
     stateless(json!(id), "tools/call", json!({ "name": "t" }))
@@ -48,7 +48,7 @@ async fn a_secret_that_is_not_accepted_is_told_in_an_answer() {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_told_and_found_again() {
-    let mut remote = Remote::start(async |asked| document(&asked.result(json!({})))).await;
+    let mut remote = Remote::start(async |asked| done(&asked)).await;
     let mut host = remote.host_with(&["--wait", "0"]);
     host.ask(call(1)).await;
     remote.stop().await;
@@ -73,7 +73,7 @@ async fn a_server_that_is_away_is_told_and_found_again() {
 
 #[tokio::test]
 async fn a_request_waits_while_a_server_restarts() {
-    let mut remote = Remote::start(async |asked| document(&asked.result(json!({})))).await;
+    let mut remote = Remote::start(async |asked| done(&asked)).await;
     let mut host = remote.host();
     host.ask(call(1)).await;
     remote.stop().await;
@@ -90,7 +90,7 @@ async fn a_scope_that_is_granted_is_asked_for_and_one_that_is_not_is_told_once()
     let needs_b = |asked: crate::remote::Asked, token: String| {
         // The newest token has the scopes that were asked for last.
         if asked.header("authorization") == Some(&format!("Bearer {token}")) {
-            document(&asked.result(json!({})))
+            done(&asked)
         } else {
             refused(403, r#"Bearer error="insufficient_scope", scope="b""#)
         }
@@ -125,7 +125,7 @@ async fn a_scope_that_is_granted_is_asked_for_and_one_that_is_not_is_told_once()
 /// Asks for the scope b in its second challenge.
 async fn needs_b(asked: crate::remote::Asked) -> axum::response::Response {
     if asked.header("authorization") == Some("Bearer token-1") {
-        return document(&asked.result(json!({})));
+        return done(&asked);
     }
     let mut answer = refused(403, r#"Basic realm="x""#);
     answer.headers_mut().append(
@@ -161,7 +161,7 @@ async fn a_token_that_is_not_accepted_is_replaced_once() {
             if first {
                 refused(401, r#"Bearer error="invalid_token""#)
             } else {
-                document(&asked.result(json!({})))
+                done(&asked)
             }
         }
     })
@@ -377,7 +377,7 @@ async fn a_bridge_that_is_started_wrongly_answers_why() {
 
 #[tokio::test]
 async fn the_secret_comes_from_a_file_or_a_command_too() {
-    let remote = Remote::start(async |asked| document(&asked.result(json!({})))).await;
+    let remote = Remote::start(async |asked| done(&asked)).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, "jeton_from-a-file\n").unwrap();
@@ -407,7 +407,7 @@ async fn the_secret_comes_from_a_file_or_a_command_too() {
 
 #[tokio::test]
 async fn what_is_no_message_is_complained_about_and_the_rest_goes_on() {
-    let remote = Remote::start(async |asked| document(&asked.result(json!({})))).await;
+    let remote = Remote::start(async |asked| done(&asked)).await;
     let mut host = remote.host();
     let not_utf_8 = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":\"caf\xe9\"}";
     for (line, code) in [

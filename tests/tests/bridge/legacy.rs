@@ -8,81 +8,13 @@ use jeton_tests::eventually;
 use serde_json::{Value, json};
 
 use crate::host::initialize;
-use crate::remote::{Asked, Feed, Remote, document, events, status};
+use crate::remote::{Asked, Feed, Remote, document, done, events, status};
+use crate::sessions::{Sessions, call};
 
-/// A server with sessions, which are numbered; those before `valid` are unknown to it.
-#[derive(Clone, Default)]
-pub(crate) struct Sessions {
-    opened: Arc<AtomicUsize>,
-    valid: Arc<AtomicUsize>,
-    /// The streams that were asked for with GET, newest last.
-    streams: Arc<Mutex<Vec<Feed>>>,
-}
-
-impl Sessions {
-    /// Deals with the session; what is left to the test gives nothing.
-    pub(crate) fn answer(&self, asked: &Asked) -> Option<Response> {
-        if asked.method() == "initialize" {
-            let number = self.opened.fetch_add(1, Ordering::SeqCst);
-            let mut answer = events(&[asked.result(json!({
-                "protocolVersion": "2025-11-25",
-                "capabilities": { "tools": { "listChanged": true } },
-                "serverInfo": { "name": "s", "version": "1" },
-            }))]);
-            let id = format!("session-{number}").parse().unwrap();
-            answer.headers_mut().insert("mcp-session-id", id);
-            return Some(answer);
-        }
-        let session = asked.header("mcp-session-id").unwrap_or("none");
-        let number: usize = session
-            .strip_prefix("session-")
-            .unwrap_or("0")
-            .parse()
-            .unwrap();
-        if session == "none" || number < self.valid.load(Ordering::SeqCst) {
-            return Some(status(404));
-        }
-        match (asked.verb.as_str(), asked.method()) {
-            ("GET", _) if asked.header("last-event-id").is_none() => {
-                let (feed, response) = Feed::new();
-                self.streams.lock().unwrap().push(feed);
-                Some(response)
-            }
-            ("DELETE", _) => Some(status(204)),
-            ("POST", method) if method.starts_with("notifications/") => Some(status(202)),
-            ("POST", "") => Some(status(202)),
-            _ => None,
-        }
-    }
-
-    /// All sessions so far are unknown from now on.
-    pub(crate) fn forget(&self) {
-        self.valid
-            .store(self.opened.load(Ordering::SeqCst), Ordering::SeqCst);
-    }
-
-    pub(crate) async fn stream(&self, number: usize) -> Feed {
-        eventually("it listens", async || {
-            self.streams.lock().unwrap().len() > number
-        })
-        .await;
-        self.streams.lock().unwrap()[number].clone()
-    }
-}
-
+/// Its answers name the method.
 async fn with_sessions(sessions: &Sessions) -> Remote {
-    let sessions = sessions.clone();
-    Remote::start(move |asked| {
-        let answer = sessions
-            .answer(&asked)
-            .unwrap_or_else(|| document(&asked.result(json!({ "method": asked.method() }))));
-        async move { answer }
-    })
-    .await
-}
-
-pub(crate) fn call(id: u32) -> Value {
-    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "t" } })
+    let answer = |asked: &Asked| document(&asked.result(json!({ "method": asked.method() })));
+    sessions.remote_with(answer).await
 }
 
 #[tokio::test]
@@ -169,18 +101,11 @@ async fn what_the_host_notifies_of_arrives_in_order() {
 #[tokio::test]
 async fn cancelling_is_told_and_the_stream_is_closed() {
     let (feed, response) = Feed::new();
-    let response = Arc::new(Mutex::new(Some(response)));
+    let response = Mutex::new(Some(response));
     let sessions = Sessions::default();
-    let remote = {
-        let sessions = sessions.clone();
-        Remote::start(move |asked| {
-            let answer = sessions
-                .answer(&asked)
-                .unwrap_or_else(|| response.lock().unwrap().take().unwrap());
-            async move { answer }
-        })
-        .await
-    };
+    let remote = sessions
+        .remote_with(move |_| response.lock().unwrap().take().unwrap())
+        .await;
     let mut host = remote.host();
     host.initialize().await;
     host.send(call(1)).await;
@@ -263,30 +188,27 @@ async fn a_stream_that_broke_is_taken_up_where_it_broke() {
     let sessions = Sessions::default();
     let resumed = Arc::new(Mutex::new(Vec::new()));
     let remote = {
-        let (sessions, resumed) = (sessions.clone(), Arc::clone(&resumed));
-        Remote::start(move |asked| {
-            let answer = sessions.answer(&asked).unwrap_or_else(|| {
-                let (feed, response) = Feed::new();
-                match asked.header("last-event-id") {
-                    None => {
-                        feed.write("id: e1\nretry: 10\ndata:\n\n");
-                        feed.send("e2", &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 1 } }));
-                    }
-                    Some("e2") => {
-                        feed.send("e3", &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 2 } }));
-                    }
-                    Some(_) => {
-                        feed.send("e4", &json!({ "jsonrpc": "2.0", "id": 1, "result": {} }));
-                    }
+        let resumed = Arc::clone(&resumed);
+        let answer = move |asked: &Asked| {
+            let (feed, response) = Feed::new();
+            match asked.header("last-event-id") {
+                None => {
+                    feed.write("id: e1\nretry: 10\ndata:\n\n");
+                    feed.send("e2", &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 1 } }));
                 }
-                let last = asked.header("last-event-id").map(str::to_owned);
-                resumed.lock().unwrap().push((asked.verb.clone(), last));
-                // Each connection ends after what it sent.
-                response
-            });
-            async move { answer }
-        })
-        .await
+                Some("e2") => {
+                    feed.send("e3", &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 2 } }));
+                }
+                Some(_) => {
+                    feed.send("e4", &json!({ "jsonrpc": "2.0", "id": 1, "result": {} }));
+                }
+            }
+            let last = asked.header("last-event-id").map(str::to_owned);
+            resumed.lock().unwrap().push((asked.verb.clone(), last));
+            // Each connection ends after what it sent.
+            response
+        };
+        sessions.remote_with(answer).await
     };
     let mut host = remote.host();
     host.initialize().await;
@@ -309,14 +231,7 @@ async fn a_stream_that_broke_is_taken_up_where_it_broke() {
 #[tokio::test]
 async fn what_may_have_been_done_is_not_done_twice() {
     let sessions = Sessions::default();
-    let remote = {
-        let sessions = sessions.clone();
-        Remote::start(move |asked| {
-            let answer = sessions.answer(&asked).unwrap_or_else(|| events(&[]));
-            async move { answer }
-        })
-        .await
-    };
+    let remote = sessions.remote_with(|_| events(&[])).await;
     let mut host = remote.host();
     host.initialize().await;
     let answer = host.ask(call(1)).await;
@@ -346,9 +261,7 @@ async fn nothing_is_sent_before_the_server_knows_that_it_is_initialized() {
                 if early {
                     return status(400);
                 }
-                sessions
-                    .answer(&asked)
-                    .unwrap_or_else(|| document(&asked.result(json!({}))))
+                sessions.answer(&asked).unwrap_or_else(|| done(&asked))
             }
         })
         .await
@@ -396,9 +309,7 @@ async fn a_handshake_that_is_written_at_once_arrives_in_its_order() {
                 if asked.method() == "initialize" {
                     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
                 }
-                sessions
-                    .answer(&asked)
-                    .unwrap_or_else(|| document(&asked.result(json!({}))))
+                sessions.answer(&asked).unwrap_or_else(|| done(&asked))
             }
         })
         .await
@@ -441,22 +352,20 @@ async fn a_handshake_that_is_written_at_once_arrives_in_its_order() {
 async fn the_end_of_the_handshake_reaches_a_busy_server() {
     for busy in [429, 502, 503, 504] {
         let sessions = Sessions::default();
-        let tries = Arc::new(AtomicUsize::new(0));
+        let tries = AtomicUsize::new(0);
         let remote = {
-            let (sessions, tries) = (sessions.clone(), Arc::clone(&tries));
-            Remote::start(move |asked| {
+            let answer = move |asked: &Asked, own| {
                 let first = asked.method() == "notifications/initialized"
                     && tries.fetch_add(1, Ordering::SeqCst) == 0;
                 let early = asked.method() == "tools/call" && tries.load(Ordering::SeqCst) < 2;
-                let answer = match sessions.answer(&asked) {
+                match own {
                     _ if first => status(busy),
                     _ if early => status(400),
-                    Some(answer) => answer,
-                    None => document(&asked.result(json!({}))),
-                };
-                async move { answer }
-            })
-            .await
+                    Some(own) => own,
+                    None => done(asked),
+                }
+            };
+            sessions.remote_as(answer).await
         };
         let mut host = remote.host();
         host.initialize().await;
@@ -468,20 +377,12 @@ async fn the_end_of_the_handshake_reaches_a_busy_server() {
 #[tokio::test]
 async fn a_response_reaches_a_server_that_was_busy_or_away() {
     let sessions = Sessions::default();
-    let is_busy = Arc::new(AtomicUsize::new(1));
-    let mut remote = {
-        let (sessions, is_busy) = (sessions.clone(), Arc::clone(&is_busy));
-        Remote::start(move |asked| {
-            let answer =
-                if asked.body["result"].is_object() && is_busy.swap(0, Ordering::SeqCst) == 1 {
-                    status(503)
-                } else {
-                    sessions.answer(&asked).unwrap()
-                };
-            async move { answer }
-        })
-        .await
+    let is_busy = AtomicUsize::new(1);
+    let answer = move |asked: &Asked, own: Option<Response>| {
+        let is_busy = asked.body["result"].is_object() && is_busy.swap(0, Ordering::SeqCst) == 1;
+        if is_busy { status(503) } else { own.unwrap() }
     };
+    let mut remote = sessions.remote_as(answer).await;
     let mut host = remote.host();
     host.initialize().await;
     sessions.stream(0).await;

@@ -8,5 +8,6 @@ mod pages;
 mod remote;
 mod renewal;
 mod sdks;
+mod sessions;
 mod stateless;
 mod streams;

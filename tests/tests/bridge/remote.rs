@@ -235,6 +235,11 @@ fn token(state: &State, body: &str) -> Response {
     .into_response()
 }
 
+/// An empty result.
+pub(crate) fn done(asked: &Asked) -> Response {
+    document(&asked.result(json!({})))
+}
+
 pub(crate) fn document(message: &Value) -> Response {
     Json(message).into_response()
 }

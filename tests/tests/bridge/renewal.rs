@@ -9,14 +9,21 @@ use jeton_tests::eventually;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::legacy::{Sessions, call};
-use crate::remote::{Asked, Feed, Remote, document, events, status};
+use crate::remote::{Asked, Feed, Remote, document, done, events, status};
+use crate::sessions::{Sessions, call};
 
 /// A JSON-RPC error with a status.
 fn error(code: u16, id: &Value, words: &str) -> Response {
     let error = json!({ "code": -32000, "message": words });
     let mut answer = document(&json!({ "jsonrpc": "2.0", "id": id, "error": error }));
     *answer.status_mut() = StatusCode::from_u16(code).unwrap();
+    answer
+}
+
+/// The same session, opened with another answer.
+fn in_session_of(own: &Response, mut answer: Response) -> Response {
+    let id = own.headers()["mcp-session-id"].clone();
+    answer.headers_mut().insert("mcp-session-id", id);
     answer
 }
 
@@ -35,19 +42,14 @@ fn listened(remote: &Remote, session: &str) -> usize {
 async fn a_server_without_a_route_for_the_stream_keeps_its_session() {
     for refusal in [404, 400] {
         let sessions = Sessions::default();
-        let remote = {
-            let sessions = sessions.clone();
-            Remote::start(move |asked| {
-                let answer = if asked.verb == "GET" {
-                    error(refusal, &Value::Null, "Invalid or missing session ID")
-                } else {
-                    let answer = sessions.answer(&asked);
-                    answer.unwrap_or_else(|| document(&asked.result(json!({}))))
-                };
-                async move { answer }
-            })
-            .await
+        let answer = move |asked: &Asked, own: Option<Response>| match own {
+            _ if asked.verb == "GET" => {
+                error(refusal, &Value::Null, "Invalid or missing session ID")
+            }
+            Some(own) => own,
+            None => done(asked),
         };
+        let remote = sessions.remote_as(answer).await;
         let mut host = remote.host();
         host.initialize().await;
         eventually("it listens", async || listened(&remote, "session-0") == 1).await;
@@ -64,21 +66,17 @@ async fn a_server_without_a_route_for_the_stream_keeps_its_session() {
 #[tokio::test]
 async fn a_server_that_forgets_every_session_is_not_given_new_ones_without_end() {
     let sessions = Sessions::default();
-    let listens = Arc::new(AtomicUsize::new(0));
-    let remote = {
-        let (sessions, listens) = (sessions.clone(), Arc::clone(&listens));
-        Remote::start(move |asked| {
-            let is_second = asked.verb == "GET" && listens.fetch_add(1, Ordering::SeqCst) % 2 == 1;
-            let answer = match sessions.answer(&asked) {
-                _ if is_second => status(404),
-                _ if asked.verb == "GET" => events(&[]),
-                Some(answer) => answer,
-                None => document(&asked.result(json!({}))),
-            };
-            async move { answer }
-        })
-        .await
+    let listens = AtomicUsize::new(0);
+    let answer = move |asked: &Asked, own: Option<Response>| {
+        let is_second = asked.verb == "GET" && listens.fetch_add(1, Ordering::SeqCst) % 2 == 1;
+        match own {
+            _ if is_second => status(404),
+            _ if asked.verb == "GET" => events(&[]),
+            Some(own) => own,
+            None => done(asked),
+        }
     };
+    let remote = sessions.remote_as(answer).await;
     let mut host = remote.host();
     host.initialize().await;
     eventually("the second session is forgotten, too", async || {
@@ -96,17 +94,10 @@ async fn a_server_that_forgets_every_session_is_not_given_new_ones_without_end()
 #[tokio::test]
 async fn an_error_with_the_id_of_its_request_is_the_answer() {
     let sessions = Sessions::default();
-    let remote = {
-        let sessions = sessions.clone();
-        Remote::start(move |asked| {
-            let answer = sessions.answer(&asked).unwrap_or_else(|| {
-                let words = "no chat session named x; one record was made before it failed";
-                error(400, &asked.body["id"], words)
-            });
-            async move { answer }
-        })
-        .await
-    };
+    let words = "no chat session named x; one record was made before it failed";
+    let remote = sessions
+        .remote_with(|asked| error(400, &asked.body["id"], words))
+        .await;
     let mut host = remote.host();
     host.initialize().await;
     let answer = host.ask(call(1)).await;
@@ -123,19 +114,11 @@ async fn a_400_is_of_the_session_where_it_says_so_in_the_words_of_the_sdks() {
         ("The session data is invalid", 1),
     ] {
         let sessions = Sessions::default();
-        let remote = {
-            let sessions = sessions.clone();
-            Remote::start(move |asked| {
-                let is_old = asked.header("mcp-session-id") == Some("session-0");
-                let answer = match sessions.answer(&asked) {
-                    Some(answer) => answer,
-                    None if is_old => error(400, &Value::Null, words),
-                    None => document(&asked.result(json!({}))),
-                };
-                async move { answer }
-            })
-            .await
+        let answer = move |asked: &Asked| match asked.header("mcp-session-id") {
+            Some("session-0") => error(400, &Value::Null, words),
+            _ => done(asked),
         };
+        let remote = sessions.remote_with(answer).await;
         let mut host = remote.host();
         host.initialize().await;
         host.send(call(1)).await;
@@ -155,21 +138,16 @@ async fn a_server_that_sends_something_before_it_opens_the_session_is_understood
     let sessions = Sessions::default();
     let note = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": {} });
     let remote = {
-        let (sessions, note) = (sessions.clone(), note.clone());
-        Remote::start(move |asked| {
-            let mut answer = sessions
-                .answer(&asked)
-                .unwrap_or_else(|| document(&asked.result(json!({}))));
-            if asked.method() == "initialize" {
+        let note = note.clone();
+        let answer = move |asked: &Asked, own: Option<Response>| match own {
+            Some(own) if asked.method() == "initialize" => {
                 let result = asked.result(json!({ "protocolVersion": "2025-11-25" }));
-                let mut both = events(&[note.clone(), result]);
-                let id = answer.headers_mut().remove("mcp-session-id").unwrap();
-                both.headers_mut().insert("mcp-session-id", id);
-                answer = both;
+                in_session_of(&own, events(&[note.clone(), result]))
             }
-            async move { answer }
-        })
-        .await
+            Some(own) => own,
+            None => done(asked),
+        };
+        sessions.remote_as(answer).await
     };
     let mut host = remote.host_with(&["--wait", "0"]);
     host.send(crate::host::initialize()).await;
@@ -201,23 +179,19 @@ async fn what_a_server_asks_while_it_opens_a_session_is_answered_in_that_session
     let sessions = Sessions::default();
     let opening = Arc::new(Mutex::new(None));
     let remote = {
-        let (sessions, opening) = (sessions.clone(), Arc::clone(&opening));
-        Remote::start(move |asked| {
-            let mut answer = sessions
-                .answer(&asked)
-                .unwrap_or_else(|| document(&asked.result(json!({}))));
-            if asked.method() == "initialize" {
-                let (feed, mut stream) = Feed::new();
+        let opening = Arc::clone(&opening);
+        let answer = move |asked: &Asked, own: Option<Response>| match own {
+            Some(own) if asked.method() == "initialize" => {
+                let (feed, stream) = Feed::new();
                 feed.send("", &json!({ "jsonrpc": "2.0", "id": 9, "method": "ping" }));
                 let result = asked.result(json!({ "protocolVersion": "2025-11-25" }));
                 *opening.lock().unwrap() = Some((feed, result));
-                let id = answer.headers_mut().remove("mcp-session-id").unwrap();
-                stream.headers_mut().insert("mcp-session-id", id);
-                answer = stream;
+                in_session_of(&own, stream)
             }
-            async move { answer }
-        })
-        .await
+            Some(own) => own,
+            None => done(asked),
+        };
+        sessions.remote_as(answer).await
     };
     let mut host = remote.host();
     host.send(crate::host::initialize()).await;
@@ -245,15 +219,7 @@ async fn what_a_server_asks_while_it_opens_a_session_is_answered_in_that_session
 #[tokio::test]
 async fn what_was_asked_in_a_session_that_is_gone_is_not_answered_in_another() {
     let sessions = Sessions::default();
-    let remote = {
-        let sessions = sessions.clone();
-        Remote::start(move |asked| {
-            let answer = sessions.answer(&asked);
-            let answer = answer.unwrap_or_else(|| document(&asked.result(json!({}))));
-            async move { answer }
-        })
-        .await
-    };
+    let remote = sessions.remote().await;
     let mut host = remote.host();
     host.initialize().await;
     let question = json!({ "jsonrpc": "2.0", "id": 9, "method": "roots/list" });
@@ -288,7 +254,7 @@ async fn with_slow_greeting(sessions: &Sessions, may_greet: &watch::Sender<bool>
             match sessions.answer(&asked) {
                 Some(answer) => answer,
                 None if is_early => error(200, &asked.body["id"], "not initialized"),
-                None => document(&asked.result(json!({}))),
+                None => done(&asked),
             }
         }
     })

@@ -6,7 +6,7 @@ use jeton_tests::eventually;
 use serde_json::{Value, json};
 
 use crate::host::{Host, stateless};
-use crate::remote::{Feed, Remote, document, events, status};
+use crate::remote::{Feed, Remote, document, done, events, status};
 
 const EXTENSION: &str = "io.modelcontextprotocol/oauth-client-credentials";
 
@@ -139,7 +139,7 @@ async fn cancelling_closes_the_stream_and_nothing_more_comes_of_it() {
         let response = if asked.method() == "tools/call" {
             response.lock().unwrap().take().unwrap()
         } else {
-            document(&asked.result(json!({})))
+            done(&asked)
         };
         async move { response }
     })
@@ -239,7 +239,7 @@ async fn many_requests_are_under_way_at_once_and_answered_as_they_finish() {
         let response = if asked.body["id"] == 1 {
             response.lock().unwrap().take().unwrap()
         } else {
-            document(&asked.result(json!({})))
+            done(&asked)
         };
         async move { response }
     })
@@ -262,7 +262,7 @@ async fn many_requests_are_under_way_at_once_and_answered_as_they_finish() {
 
 #[tokio::test]
 async fn a_query_goes_with_each_request_and_not_into_the_resource() {
-    let remote = Remote::start(async |asked| document(&asked.result(json!({})))).await;
+    let remote = Remote::start(async |asked| done(&asked)).await;
     let url = format!("{}?profile=x&key=very-secret", remote.url());
     let mut host = Host::start(
         &[&url],
@@ -289,7 +289,7 @@ async fn a_query_goes_with_each_request_and_not_into_the_resource() {
 async fn what_is_under_way_when_the_host_hangs_up_is_answered_and_then_it_ends() {
     let remote = Remote::start(async |asked| {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        document(&asked.result(json!({})))
+        done(&asked)
     })
     .await;
     let mut host = remote.host();

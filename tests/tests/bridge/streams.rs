@@ -3,26 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::response::Response;
 use serde_json::json;
 
 use crate::host::stateless;
-use crate::legacy::{Sessions, call};
 use crate::remote::{Asked, Feed, Remote, events, refused, status};
-
-/// A server with sessions whose calls, and what resumes their streams, are answered by `answer`.
-async fn with_calls(answer: impl Fn(&Asked) -> Response + Send + Sync + 'static) -> Remote {
-    let sessions = Sessions::default();
-    Remote::start(move |asked| {
-        let answer = sessions.answer(&asked).unwrap_or_else(|| answer(&asked));
-        async move { answer }
-    })
-    .await
-}
+use crate::sessions::{Sessions, call};
 
 #[tokio::test]
 async fn an_event_that_broke_off_is_asked_for_again() {
-    let remote = with_calls(|asked| {
+    let sessions = Sessions::default();
+    let answer = |asked: &Asked| {
         let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": {} });
         let (feed, response) = Feed::new();
         match asked.header("last-event-id") {
@@ -34,8 +24,8 @@ async fn an_event_that_broke_off_is_asked_for_again() {
             Some(_) => return status(405),
         }
         response
-    })
-    .await;
+    };
+    let remote = sessions.remote_with(answer).await;
     let mut host = remote.host();
     host.initialize().await;
     let answer = host.ask(call(1)).await;
@@ -44,15 +34,16 @@ async fn an_event_that_broke_off_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_stream_that_brings_nothing_is_given_up() {
-    let remote = with_calls(|asked| match asked.header("last-event-id") {
+    let sessions = Sessions::default();
+    let answer = |asked: &Asked| match asked.header("last-event-id") {
         None => {
             let (feed, response) = Feed::new();
             feed.write("id: 1\nretry: 0\ndata:\n\n");
             response
         }
         Some(_) => events(&[]),
-    })
-    .await;
+    };
+    let remote = sessions.remote_with(answer).await;
     let mut host = remote.host();
     host.initialize().await;
     let answer = host.ask(call(1)).await;
