@@ -52,14 +52,16 @@ async function controls() {
       const words = (element.labels?.[0] ?? element).textContent.replace(/\s+/g, " ").trim();
       const name = `${element.localName} ${element.type ?? ""} ${element.getAttribute("aria-label") ?? ""} ${words} ${element.name ?? ""}`;
       const kind = name.replace(/(m2m|res|sec|key|adm|inv)_[0-9a-z]{10,}/g, "$1_").replace(/…\S{4}|\b[A-Za-z0-9_-]{30,}\b/g, "…").replace(/[0-9]+/g, "#");
-      const place = element.closest(".side, .crumbs") ? "every page" : "";
+      const place = element.closest(".side, .crumbs, .skip") ? "every page" : "";
       // Rows repeat: the first of a kind is enough.
       if (seen.has(kind)) continue;
       seen.add(kind);
       const isValid = () => element.formNoValidate || element.form.checkValidity();
       const leaves = element.localName === "a" ? !element.getAttribute("href").startsWith("#")
         : element.localName === "button" && element.type === "submit" && element.form && isValid();
-      found.push({ leaves, menu: element.closest("[popover]")?.id ?? "", index, place, key: kind, tag: element.localName, type: element.type ?? "", words });
+      // Beyond the edge until the keyboard comes to it.
+      const isAway = box.right <= 0;
+      found.push({ leaves, isAway, menu: element.closest("[popover]")?.id ?? "", index, place, key: kind, tag: element.localName, type: element.type ?? "", words });
     }
     return found;
   }, CONTROLS);
@@ -84,18 +86,18 @@ async function activate(control) {
   } else {
     const events = ["framenavigated", "download"].map((event) => page.waitForEvent(event, { timeout: 3_000 }));
     const left = Promise.any(events).catch(() => {});
-    try {
-      await element.click({ timeout: 30_000 });
-    } catch (error) {
-      if (control.words !== "Skip to the page") report(`${control.words} cannot be clicked: ${String(error).slice(0, 200)}`);
-      await element.press("Enter");
-    }
+    if (control.isAway) {
+      await element.focus();
+      check((await element.boundingBox()).x >= 0, `${control.words} is not seen where the keyboard is`);
+      await page.keyboard.press("Enter");
+    } else await element.click().catch((error) => check(false, `${place} cannot be clicked: ${String(error).slice(0, 200)}`));
     if (control.leaves) await left;
     const ask = page.locator("dialog.ask").getByRole("button", { name: "Discard" });
     if (await ask.count()) await ask.click();
   }
-  await page.waitForTimeout(control.leaves ? 50 : 5);
   await page.waitForLoadState("load");
+  // Without scripts nothing comes after it.
+  if (javaScriptEnabled) await page.waitForTimeout(control.leaves ? 50 : 5);
 }
 
 async function walk(view, roots) {
