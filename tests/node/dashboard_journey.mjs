@@ -118,6 +118,25 @@ await page.getByRole("link", { name: "Rotate", exact: true }).click();
 await page.getByRole("dialog").getByLabel("24 hours").waitFor();
 await page.getByRole("dialog").getByRole("button", { name: "Rotate", exact: true }).click();
 const rotated = { ...shown, secret: (await page.locator("#client-secret").textContent()).trim() };
+// Whatever is clicked, it is not lost before it was copied: the page is out of reach behind it, and leaving asks.
+equal(await page.locator(".frame[inert]").count(), 1, "everything else is out of reach");
+for (const button of ["Close", "Done"]) {
+  await page.getByRole("dialog").getByRole("button", { name: button }).click();
+  await page.getByText("Have you copied it?").waitFor();
+  equal((await page.locator("#client-secret").textContent()).trim(), rotated.secret, `the new secret is still shown after ${button}`);
+}
+if (javaScriptEnabled) {
+  await page.keyboard.press("Escape");
+  await page.getByText("Have you copied it?").waitFor();
+  await page.getByRole("button", { name: `Copy ${rotated.secret}` }).click();
+  equal(await page.evaluate(() => navigator.clipboard.readText()), rotated.secret, "the copied new secret");
+}
+await page.getByRole("dialog").getByRole("button", { name: javaScriptEnabled ? "Done" : "Leave" }).click();
+await page.getByRole("dialog").waitFor({ state: "detached" });
+for (const again of [() => page.goBack(), () => page.goForward(), () => page.reload(), () => page.goto(`${url}/dashboard/clients/${shown.id}`)]) {
+  await again();
+  check(!(await page.content()).includes(rotated.secret), "the new secret is shown once");
+}
 equal((await requestToken(url, rotated)).status, 200, "the new secret works");
 equal((await requestToken(url, shown)).status, 200, "the old one works on, for its grace");
 recording = true;

@@ -82,6 +82,19 @@ for (const path of ["/dashboard/clients", "/dashboard/mcp-servers"]) {
   check(await page.evaluate(() => document.activeElement.matches(".copy")), `the arrow leads to Copy on ${path}`);
 }
 
+// j and k go from row to row; beyond the ends there is nothing.
+for (const [path, rows] of [["/dashboard/clients", "td a.row"], ["/dashboard/audit", ".log > ol > li"]]) {
+  await page.goto(url + path);
+  const place = () => page.evaluate((selector) => [...document.querySelectorAll(selector)].findIndex((row) => row.contains(document.activeElement)), rows);
+  const count = await page.locator(rows).count();
+  await page.keyboard.press("j");
+  equal(await place(), 0, `the first row of ${path}`);
+  await page.keyboard.press("k");
+  equal(await place(), 0, `no row before the first of ${path}`);
+  await page.keyboard.press("j");
+  equal(await place(), Math.min(1, count - 1), `the second row of ${path}`);
+}
+
 // Times: by the viewer's clock, or UTC.
 await page.goto(`${url}/dashboard/audit?kind=token.issued`);
 await page.getByText("Times are in Asia/Tokyo").waitFor();

@@ -92,7 +92,10 @@ await useIt();
 
 // Removing it is a change of how one signs in; that was confirmed by signing in a moment ago.
 await page.goto(settings);
-await page.getByRole("button", { name: "Remove This laptop" }).click();
+await page.getByRole("link", { name: "Remove This laptop" }).click();
+await page.getByText("It is your last second step").waitFor();
+await inspect("removing a passkey");
+await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
 await page.getByText("The passkey was removed.").first().waitFor();
 await signOut();
 await signIn(page, url);

@@ -1,5 +1,5 @@
 // Takes pictures of every page: node screenshots.mjs URL FIRST_ADMIN_LINK FOLDER [MCP_URL]
-import { addMcpServer, createClient, launch, open, requestToken, setUp } from "./dashboard.mjs";
+import { addMcpServer, createClient, launch, oneTimeCode, open, requestToken, setUp, signIn } from "./dashboard.mjs";
 import { shooter } from "./shoot.mjs";
 
 const [url, link, folder, mcpUrl = "http://localhost:3002/mcp"] = process.argv.slice(2);
@@ -9,6 +9,12 @@ const page = await open(context);
 const join = link;
 
 const shoot = await shooter(page, url, folder);
+// A device with passkeys, whose owner is there when asked to be.
+const devtools = await context.newCDPSession(page);
+await devtools.send("WebAuthn.enable");
+const { authenticatorId } = await devtools.send("WebAuthn.addVirtualAuthenticator", {
+  options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+});
 
 await shoot("sign-in", "/dashboard/sign-in");
 await shoot("set-up", new URL(join).pathname);
@@ -46,10 +52,39 @@ await shoot("clients", "/dashboard/clients");
 for (const tab of ["", "/try?run=yes&scope=todo%3Aread", "/activity", "/settings"]) {
   await shoot(`client-${tab.split("?")[0].slice(1) || "overview"}`, client + tab);
 }
+await shoot("client-revoke", `${client}/disable`);
+await page.goto(`${url}${client}/secrets/rotate`);
+await shoot("client-rotate");
+await page.getByRole("dialog").getByRole("button", { name: "Rotate", exact: true }).click();
+await page.locator("#client-secret").waitFor();
+await shoot("client-rotated");
+await page.getByRole("dialog").getByRole("button", { name: "Done" }).click();
+await page.getByRole("dialog").getByRole("button", { name: "Leave" }).click();
 await shoot("audit", "/dashboard/audit");
 await shoot("audit-event", "/dashboard/audit/20");
 await shoot("signing-keys", "/dashboard/signing-keys");
 await shoot("settings", "/dashboard/settings");
+const twoSteps = `${url}/dashboard/settings/second-factor`;
+await page.goto(`${twoSteps}/passkeys/new`);
+await page.getByLabel("Name", { exact: true }).fill("This laptop");
+await shoot("passkey-new");
+await page.getByRole("button", { name: "Create passkey" }).click();
+await page.locator("#recovery-codes").waitFor();
+await page.goto(`${twoSteps}/one-time-codes`);
+await shoot("one-time-codes");
+const secret = (await page.locator("#one-time-secret").textContent()).trim();
+await page.getByLabel("Code", { exact: true }).fill(oneTimeCode(secret));
+await page.getByRole("button", { name: "Turn on" }).click();
+await page.getByText("10 of 10 left").waitFor();
+await shoot("two-step", "/dashboard/settings/second-factor");
+await shoot("two-step-remove", "/dashboard/settings/second-factor/one-time-codes/remove");
 await shoot("not-found", "/dashboard/nothing");
+await devtools.send("WebAuthn.setAutomaticPresenceSimulation", { authenticatorId, enabled: false });
+await page.goto(`${url}/dashboard`);
+await page.getByRole("button", { name: "Sign out" }).click();
+await page.getByRole("heading", { name: "Sign in" }).waitFor();
+await signIn(page, url);
+await page.getByRole("heading", { name: "Enter a code" }).waitFor();
+await shoot("sign-in-code");
 if (page.complaints.length) console.error("complaints:", page.complaints);
 await browser.close();

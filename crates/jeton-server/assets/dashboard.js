@@ -60,6 +60,9 @@ const hasInput = (form) => form.matches("[data-typed]") || [...form.elements].so
     : field.matches("input:not([type=hidden], [type=search]), textarea") ? field.value !== field.defaultValue
     : field.matches("select") && [...field.options].some((option) => option.selected !== option.defaultSelected) && field.selectedIndex > 0);
 const typedForms = () => [...document.querySelectorAll("form.fields")].filter((form) => form.method === "post" && !form.matches("[data-ask=no]") && hasInput(form));
+// What is shown only once.
+const SHOWN = ["#client-secret", "#invitation-link", "#recovery-codes"];
+const SECRET = SHOWN.map((id) => `[data-secret] ${id}`).join();
 const uncopied = () => document.querySelector("[data-secret]");
 let isSending = false;
 addEventListener("beforeunload", (event) => {
@@ -81,16 +84,16 @@ const copied = () => {
 };
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button.copy");
-  const secret = document.querySelector("[data-secret] #client-secret, [data-secret] #invitation-link");
+  const secret = document.querySelector(SECRET);
   const source = button && (document.getElementById(button.dataset.copy) ?? button.parentElement.querySelector("code, pre"));
   if (secret && source?.textContent.includes(secret.textContent)) copied();
 });
 document.addEventListener("copy", () => {
-  const secret = document.querySelector("[data-secret] #client-secret, [data-secret] #invitation-link");
+  const secret = document.querySelector(SECRET);
   if (secret && getSelection().toString().includes(secret.textContent)) copied();
 });
 // A page that the browser kept in memory shows no secret again.
-addEventListener("pageshow", (event) => { if (event.persisted && document.querySelector("#client-secret, #invitation-link")) location.reload(); });
+addEventListener("pageshow", (event) => { if (event.persisted && document.querySelector(SHOWN.join())) location.reload(); });
 
 // Asks before what was typed is thrown away.
 const askToDiscard = (leave) => {

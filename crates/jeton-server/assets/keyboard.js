@@ -1,4 +1,4 @@
-// By keyboard: / searches, Ctrl+K finds anything, c creates, y copies, ? tells. Single keys do nothing while somebody
+// By keyboard: / searches, Ctrl+K finds anything, c creates, j and k go from row to row, y copies, ? tells. Single keys do nothing while somebody
 // types, and can be switched off (WCAG 2.1.4).
 {
   const OFF = "jeton-keys-off";
@@ -73,7 +73,7 @@
     input.select();
   };
 
-  const KEYS = [["/", "Search on this page"], ["Ctrl+K or ⌘K", "Find anything by name or ID"], ["c", "Create"], ["y", "Copy the ID of the row with the focus"], ["→", "From a row’s link to its Copy button"], ["Esc", "Close"], ["?", "Show this list"]];
+  const KEYS = [["/", "Search on this page"], ["Ctrl+K or ⌘K", "Find anything by name or ID"], ["c", "Create"], ["j, k", "Next row, previous row"], ["y", "Copy the ID of the row with the focus"], ["→", "From a row’s link to its Copy button"], ["Esc", "Close"], ["?", "Show this list"]];
   const help = () => {
     const rows = KEYS.flatMap(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)]);
     const box = make("input", { type: "checkbox", id: "keys-on" });
@@ -95,6 +95,12 @@
     if (here) here.click();
     else if (server) location.assign(`${base}${server[0]}/clients/new`);
     else if (!location.pathname.endsWith("/new")) location.assign(`${base}/mcp-servers/new`);
+  };
+  // The link of the next row, or of the one before.
+  const go = (step) => {
+    const rows = [...document.querySelectorAll("main td a.row, main .log > ol > li")].map((row) => row.querySelector("summary, a") ?? row);
+    const here = rows.findIndex((row) => (row.closest("tr, .log > ol > li")).contains(document.activeElement));
+    rows[here < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, here + step))]?.focus();
   };
   const rowOf = (element) => element.closest?.("tr, li, .row-card");
   const copyOf = (element) => rowOf(element)?.querySelector(".copy");
@@ -119,7 +125,7 @@
         return;
       }
       if (!isOn()) return;
-      const actions = { "/": search, c: create, "?": help, y: () => copyOf(document.activeElement)?.click() };
+      const actions = { "/": search, c: create, "?": help, j: () => go(1), k: () => go(-1), y: () => copyOf(document.activeElement)?.click() };
       const action = actions[event.key];
       if (action) { event.preventDefault(); action(); }
     });

@@ -870,3 +870,38 @@ async fn an_invitation_is_cancelled_by_somebody_who_was_told_what_that_means() {
     let gone = world.admin.get(&sheet).send().await.unwrap();
     assert_eq!(gone.status(), 404);
 }
+
+#[tokio::test]
+async fn an_admin_becomes_a_viewer_by_somebody_who_was_told_what_that_means() {
+    let world = World::new().await;
+    let path = invite(&world.admin, &[("note", "Bob"), ("role", "admin")]).await;
+    let bob = Admin::join(&world.jeton, &path, "Bob", "bob@example.com").await;
+    invite(&bob, &[("note", "Mallory"), ("role", "viewer")]).await;
+    let id = world.id_of("bob@example.com").await;
+    let role = format!("/dashboard/settings/admins/{id}/role");
+    let settings = world.admin.page("/dashboard/settings").await;
+    assert!(settings.contains("Make viewer"), "{settings}");
+    assert!(
+        !settings.contains(&format!("action=\"{role}\"")),
+        "not on one click: {settings}"
+    );
+    let page = world.admin.page(&role).await;
+    for part in [
+        "Make Bob a viewer?",
+        "every open session (1 session)",
+        "1 open invitation they made and nobody used: Mallory.",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let of_bob = format!("SELECT role FROM admin WHERE id = '{id}'");
+    let of_bob = async || world.jeton.database().sql(&of_bob).await.trim().to_owned();
+    assert_eq!(of_bob().await, "admin", "asked only");
+    let answer = world.admin.submit(&role, &role, &[("role", "viewer")]).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(of_bob().await, "viewer");
+    // There is nothing to ask about a viewer, and a viewer asks nothing.
+    assert_eq!(world.admin.get(&role).send().await.unwrap().status(), 404);
+    let ada = world.id_of("ada@example.com").await;
+    let role = format!("/dashboard/settings/admins/{ada}/role");
+    assert_eq!(bob.get(&role).send().await.unwrap().status(), 403);
+}

@@ -81,6 +81,24 @@ async fn a_browser_finds_every_page_accessible_light_and_showing_html_as_text() 
     node("dashboard_pages.mjs", &[&jeton.url, &link]).await;
 }
 
+#[tokio::test]
+async fn a_browser_chooses_among_many_scopes() {
+    let jeton = Jeton::start().await;
+    let link = format!("{}{}", jeton.url, first_admin_path(&jeton).await);
+    let operator = jeton.operator().await;
+    let scopes: Vec<_> = ["issues", "repos", "wiki"]
+        .iter()
+        .flat_map(|group| (0..40).map(move |number| format!("{group}:{number}")))
+        .collect();
+    let names: Vec<_> = scopes.iter().map(String::as_str).collect();
+    let server = operator.mcp_server("http://localhost:1/mcp", &names).await;
+    let output = node("dashboard_scopes.mjs", &[&jeton.url, &link, &server]).await;
+    let client = String::from_utf8(output.stdout).unwrap();
+    let grant = format!("/clients/{}/grants", client.trim());
+    let granted = operator.get(&grant).await;
+    assert_eq!(granted["items"][0]["scopes"], json!(["wiki:3"]));
+}
+
 /// An `[oidc]` section.
 fn provider(port: u16, admins: &str, viewers: &str) -> String {
     format!(

@@ -682,3 +682,33 @@ async fn where_passwords_were_switched_off_no_link_gives_one_and_no_half_sign_in
     let code = app.code(&jeton).await;
     assert_eq!(half.send(&code).await.status(), 403);
 }
+
+#[tokio::test]
+async fn taking_ones_own_codes_away_says_what_is_left_to_sign_in_with() {
+    let world = World::new().await;
+    let remove = format!("{CODES}/remove");
+    let renew = format!("{PAGE}/recovery-codes");
+    let none = world.admin.get(&remove).send().await.unwrap();
+    assert_eq!(none.status(), 404, "there are none");
+    App::set_up(&world.admin).await;
+    let page = world.admin.page(PAGE).await;
+    for action in [&remove, &renew] {
+        assert!(page.contains(&format!("href=\"{action}\"")), "{page}");
+        assert!(
+            !page.contains(&format!("action=\"{action}\"")),
+            "not on one click: {page}"
+        );
+    }
+    let page = world.admin.page(&renew).await;
+    assert!(page.contains("10 codes you still have stop working"));
+    let page = world.admin.page(&remove).await;
+    assert!(
+        page.contains("afterwards your password alone is enough"),
+        "{page}"
+    );
+    assert!(world.admin.page(PAGE).await.contains("10 of 10 left"));
+    let answer = world.admin.submit(&remove, &remove, &[]).await;
+    assert_eq!(answer.status(), 303);
+    let half = sign_in(&world.jeton, EMAIL, PASSWORD).await;
+    assert!(set_cookie(&half, "jeton_session").is_some());
+}

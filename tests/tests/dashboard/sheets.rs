@@ -589,3 +589,100 @@ async fn many_scopes_come_in_groups_with_how_many_are_chosen() {
     let few = world.admin.page(&world.at("/clients/new")).await;
     assert!(!few.contains("selected</p>") && !few.contains("scope-group"));
 }
+
+#[tokio::test]
+async fn whatever_is_shown_once_stays_until_it_was_copied_or_let_go() {
+    let world = Sheets::new().await;
+    let created = world.create("Agent", &["todo:read"]).await;
+    let client = format!("/dashboard/clients/{}", created.client_id());
+    let settings = world.at("/settings");
+    let invitations = "/dashboard/settings/invitations".to_owned();
+    for (make, shown, over) in [
+        (
+            format!("{client}/secrets"),
+            format!("{client}/secrets/shown"),
+            &client,
+        ),
+        (world.at("/secrets"), world.at("/secrets/shown"), &settings),
+        (
+            invitations.clone(),
+            format!("{invitations}/shown"),
+            &"/dashboard/settings".to_owned(),
+        ),
+    ] {
+        let fields = [("note", "Eve"), ("role", "viewer")];
+        let answer = world.admin.post(&make, &fields).await;
+        assert_eq!(answer.status(), 303, "{make}");
+        let sheet = world.follow(&answer).await;
+        assert_eq!(&sheet.path, over);
+        let id = ["id=\"client-secret\">", "id=\"invitation-link\">"];
+        let secret = id.iter().find_map(|id| sheet.page.split(id).nth(1));
+        let secret = secret.unwrap().split('<').next().unwrap().to_owned();
+        assert!(sheet.page.contains("class=\"frame\" inert"), "{make}");
+        let kept = hidden_field(&sheet.page, &shown, "kept");
+        assert!(!secret.contains(&kept) && !kept.contains(&secret));
+        // Whoever has not said that it was copied is asked, and still has it.
+        let answer = world.admin.post(&shown, &[("kept", &kept)]).await;
+        assert_eq!(answer.status(), 303);
+        let asked = world.follow(&answer).await;
+        assert!(asked.page.contains("Have you copied it?"), "{make}");
+        assert!(asked.page.contains(&secret), "{make}");
+        for enough in ["copied", "anyway"] {
+            let fields = [("kept", kept.as_str()), (enough, "yes")];
+            let answer = world.admin.post(&shown, &fields).await;
+            assert_eq!(set_cookie(&answer, "jeton_reveal"), None);
+            let left = world.follow(&answer).await;
+            assert_eq!(&left.path, over);
+            assert!(!left.page.contains(&secret), "{make}: {enough}");
+        }
+        // What another page kept is none of this one's.
+        let elsewhere = world.at("/secrets/shown");
+        if elsewhere != shown {
+            let answer = world.admin.post(&elsewhere, &[("kept", &kept)]).await;
+            assert_eq!(set_cookie(&answer, "jeton_reveal"), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scope_is_taken_from_an_agent_at_work_by_somebody_who_was_told_how_much_it_works() {
+    let world = Sheets::new().await;
+    let created = world.create("Agent", &["todo:read", "todo:write"]).await;
+    let client = format!("/dashboard/clients/{}", created.client_id());
+    let grants = format!("{client}/grants");
+    let narrow = [
+        ("mcp_server_id", world.server.as_str()),
+        ("scope", "todo:read"),
+    ];
+    let scopes = async || {
+        let operator = world.jeton.operator().await;
+        let all = operator
+            .get(&format!("/clients/{}/grants", created.client_id()))
+            .await;
+        all["items"][0]["scopes"].as_array().unwrap().len()
+    };
+    let agent = Credentials::of(&json!({
+        "client_id": created.client_id(), "client_secret": created.secret().unwrap(),
+    }));
+    for _ in 0..3 {
+        agent.token(&world.jeton.url, &[]).await;
+    }
+    let page = world.admin.page(&client).await;
+    let version = hidden_field(&page, &grants, "version");
+    let fields = [&narrow[..], &[("version", version.as_str())]].concat();
+    let asked = world.admin.post(&grants, &fields).await;
+    assert_eq!(asked.status(), 409);
+    let page = asked.text().await.unwrap();
+    for part in [
+        "3 tokens in the last 24 hours",
+        "It loses todo:write on",
+        "Do it anyway",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(scopes().await, 2, "asked only");
+    let confirmed = [&fields[..], &[("confirmed", "yes")]].concat();
+    let answer = world.admin.post(&grants, &confirmed).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(scopes().await, 1);
+}

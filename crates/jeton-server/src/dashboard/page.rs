@@ -12,6 +12,7 @@ use super::assets::VERSION;
 use super::confirm::Confirm;
 use super::error::PageError;
 use super::form::Errors;
+use super::new_secret::NewSecret;
 use super::session::SignedIn;
 use super::still_works::StillWorks;
 use super::toast::Toast;
@@ -69,6 +70,8 @@ pub(crate) struct Page {
     pub(crate) toast: Option<Toast>,
     /// What is asked before it is done.
     pub(crate) confirm: Option<Confirm>,
+    /// What is shown this once.
+    pub(crate) new_secret: Option<NewSecret>,
     /// Whether a sheet is open: the rest of the page is inert then.
     pub(crate) has_sheet: bool,
     /// Of the assets.
@@ -91,6 +94,7 @@ impl Page {
             notice: signed_in.done.as_deref().and_then(notice),
             toast: signed_in.toast.clone(),
             confirm: None,
+            new_secret: None,
             has_sheet: false,
             version: VERSION.as_str(),
             zone: signed_in.zone.name().to_owned(),
@@ -116,6 +120,12 @@ impl Page {
         self.confirm = Some(confirm);
     }
 
+    /// Opens the sheet of what is shown this once.
+    pub(crate) fn reveal(&mut self, new_secret: NewSecret) {
+        self.has_sheet = true;
+        self.new_secret = Some(new_secret);
+    }
+
     /// The navigation: address, name, whether it is here.
     pub(crate) fn navigation(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
         let here = self.nav;
@@ -127,7 +137,11 @@ impl Page {
     /// Of the field for a name: where the form is all there is to do, one begins there, unless another field is
     /// wrong.
     pub(crate) fn name_attributes(&self, errors: &Errors) -> &'static str {
-        if self.has_sheet && self.confirm.is_none() && errors.is_empty() {
+        if self.has_sheet
+            && self.confirm.is_none()
+            && self.new_secret.is_none()
+            && errors.is_empty()
+        {
             " required maxlength=\"100\" autofocus"
         } else {
             " required maxlength=\"100\""

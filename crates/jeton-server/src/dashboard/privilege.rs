@@ -56,12 +56,12 @@ pub(super) async fn require_recent(
     let mut errors = Errors::default();
     let admin = &change.signed_in.admin;
     let is_passkey = !change.form.text("passkey").is_empty();
+    let asked = Asked {
+        admin,
+        operator: &change.signed_in.operator,
+        session,
+    };
     if is_passkey {
-        let asked = Asked {
-            admin,
-            operator: &change.signed_in.operator,
-            session,
-        };
         let presented = (
             change.form.text("passkey_challenge"),
             change.form.text("passkey"),
@@ -71,11 +71,6 @@ pub(super) async fn require_recent(
             return Ok(());
         }
     } else if admin.has_password && !change.form.text("current_password").is_empty() {
-        let asked = Asked {
-            admin,
-            operator: &change.signed_in.operator,
-            session,
-        };
         let presented = (
             change.form.secret("current_password"),
             change.form.text("current_code"),
@@ -136,6 +131,8 @@ async fn changes_privileges(app: &App, change: &Change, path: &str) -> Result<bo
     let parts: Vec<&str> = path.split('/').collect();
     let api = app.admin_api.id.to_string();
     Ok(match parts.as_slice() {
+        // Leaving the sheet with a new secret changes nothing.
+        [.., "secrets", "shown"] => false,
         ["settings", "invitations"] | ["settings", "admins" | "second-factor", ..] => true,
         ["mcp-servers", id, ..] => *id == api,
         ["clients", _, "grants"] => change.form.text("mcp_server_id") == api,

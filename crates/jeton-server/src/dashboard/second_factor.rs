@@ -17,7 +17,7 @@ use super::qr_code::QrCode;
 use super::session::{OwnPrivilege, see};
 use super::toast::Toast;
 use super::{
-    Change, Crumb, Errors, Nav, Page, PageError, PageResult, SignedIn, html, reveal, toast,
+    Change, Confirm, Crumb, Errors, Nav, Page, PageError, PageResult, SignedIn, html, reveal, toast,
 };
 use crate::app::App;
 use crate::keys::Purpose;
@@ -72,27 +72,38 @@ pub(crate) async fn show(
     signed_in: SignedIn,
 ) -> PageResult {
     let codes = reveal::take_own(&app, &signed_in, &headers, RECOVERY_CODES);
+    let mut page = assemble(&app, &signed_in).await?;
+    if let Some(codes) = &codes {
+        page.recovery_codes = codes.expose().split(' ').map(str::to_owned).collect();
+    }
+    reveal::html(&app, codes.as_ref(), &page)
+}
+
+/// The page with a question.
+pub(super) async fn ask(app: &App, signed_in: &SignedIn, confirm: Confirm) -> PageResult {
+    let mut page = assemble(app, signed_in).await?;
+    page.page.ask(confirm);
+    html(StatusCode::OK, &page)
+}
+
+async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SecondFactorPage, PageError> {
     let id = signed_in.admin.id;
     let now = app.clock.now();
     let stored = app.store.find_one_time_code(id).await?;
-    let shown = codes
-        .as_ref()
-        .map(|codes| codes.expose().split(' ').map(str::to_owned).collect());
-    let page = SecondFactorPage {
-        page: page(&signed_in, "Two-step sign-in").under([settings()]),
-        is_possible: signed_in.admin.has_password && oidc::has_passwords(&app),
-        is_required: second_factor::is_required(&app),
-        is_missing: second_factor::is_missing(&app, &signed_in.admin).await?,
+    Ok(SecondFactorPage {
+        page: page(signed_in, "Two-step sign-in").under([settings()]),
+        is_possible: signed_in.admin.has_password && oidc::has_passwords(app),
+        is_required: second_factor::is_required(app),
+        is_missing: second_factor::is_missing(app, &signed_in.admin).await?,
         one_time_codes: stored.map(|stored| OneTimeCodes {
             created: when(stored.created_at, now),
             last_used: stored.last_used_at.map(|at| when(at, now)),
         }),
-        passkeys: passkeys::rows(&app, &signed_in).await?,
-        no_passkeys: passkeys::unavailable(&app),
+        passkeys: passkeys::rows(app, signed_in).await?,
+        no_passkeys: passkeys::unavailable(app),
         recovery_codes_left: app.store.count_recovery_codes(id).await?,
-        recovery_codes: shown.unwrap_or_default(),
-    };
-    reveal::html(&app, codes.as_ref(), &page)
+        recovery_codes: Vec::new(),
+    })
 }
 
 fn page(signed_in: &SignedIn, title: &str) -> Page {

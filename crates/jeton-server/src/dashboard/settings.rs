@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use http::{HeaderMap, StatusCode};
 use jeton_core::{Actor, Admin, ClientId, DisplayName, Invitation, InvitationId, Role, RoleSource};
 use jeton_store::{ClientFilter, ListedSession, PageRequest, session_handle};
 
 use super::account::leave;
 use super::format::{When, when};
+use super::new_secret::{self, NewSecret, ShownQuery};
 use super::reveal;
 use super::session::{OwnChange, see};
 use super::view::{ScopeView, chosen_scopes, id};
@@ -29,7 +30,6 @@ struct SettingsPage {
     errors: Errors,
     note: String,
     email: String,
-    invitation_link: Option<String>,
     admins: Vec<AdminRow>,
     has_provider: bool,
     has_passwords: bool,
@@ -76,7 +76,7 @@ struct AdminRow {
     name: String,
     email: String,
     role: &'static str,
-    other_role: &'static str,
+    is_viewer: bool,
     last_sign_in: Option<When>,
     is_self: bool,
     /// Why they cannot sign in, or what is unusual about the account.
@@ -125,13 +125,25 @@ const INVITATION: &str = "invitation";
 /// `/dashboard/settings`
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    Query(query): Query<ShownQuery>,
     headers: HeaderMap,
     signed_in: SignedIn,
 ) -> PageResult {
     let link = reveal::take(&app, &signed_in, &headers, INVITATION);
     let mut page = assemble(&app, &signed_in).await?;
-    page.invitation_link = link.as_ref().map(|link| invitations::link(&app, link));
+    if let Some(link) = &link {
+        let action = "/dashboard/settings/invitations/shown".to_owned();
+        let sheet = (new_secret::INVITATION, INVITATION, action);
+        let mut sheet = NewSecret::new(&app, &signed_in, sheet, (link, &query))?;
+        sheet.secret = invitations::link(&app, link);
+        page.page.reveal(sheet);
+    }
     reveal::html(&app, link.as_ref(), &page)
+}
+
+/// Leaves the sheet with an invitation's link.
+pub(crate) async fn leave_invitation(State(app): State<Arc<App>>, change: Change) -> PageResult {
+    new_secret::leave(&app, &change, INVITATION, "/dashboard/settings")
 }
 
 /// Makes an invitation.
@@ -167,11 +179,7 @@ pub(crate) async fn ask_revoke_invitation(
     let mut open = open.iter();
     let found = open.find(|one| one.id == invitation);
     let confirm = cancelling(found.ok_or(PageError::NotFound)?, &signed_in);
-    let mut page = assemble(&app, &signed_in).await?;
-    if signed_in.may_change() {
-        page.page.ask(confirm);
-    }
-    html(StatusCode::OK, &page)
+    ask(&app, &signed_in, confirm).await
 }
 
 /// Before an invitation is cancelled.
@@ -247,6 +255,15 @@ pub(crate) async fn set_role(
     }
 }
 
+/// The page with a question.
+pub(super) async fn ask(app: &App, signed_in: &SignedIn, confirm: Confirm) -> PageResult {
+    let mut page = assemble(app, signed_in).await?;
+    if signed_in.may_change() {
+        page.page.ask(confirm);
+    }
+    html(StatusCode::OK, &page)
+}
+
 /// Makes a link by which another admin gets a new password.
 pub(crate) async fn reset_access(
     State(app): State<Arc<App>>,
@@ -290,7 +307,6 @@ async fn assemble(app: &App, signed_in: &SignedIn) -> Result<SettingsPage, PageE
         errors: Errors::default(),
         note: String::new(),
         email: String::new(),
-        invitation_link: None,
         has_provider: app.oidc.is_some(),
         has_passwords,
         own_sign_in: OwnSignIn::of(app, &signed_in.admin).await?,
@@ -319,10 +335,7 @@ fn admin_row(app: &App, signed_in: &SignedIn, admin: &Admin) -> AdminRow {
         name: admin.name.to_string(),
         email: admin.email.to_string(),
         role: admin.role.as_str(),
-        other_role: match admin.role {
-            Role::Admin => Role::Viewer.as_str(),
-            Role::Viewer => Role::Admin.as_str(),
-        },
+        is_viewer: admin.role == Role::Viewer,
         last_sign_in: admin.last_sign_in_at.map(|at| when(at, app.clock.now())),
         is_self,
     }

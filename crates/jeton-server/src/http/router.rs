@@ -205,6 +205,10 @@ fn dashboard_mcp_servers(server: &str) -> Router<Arc<App>> {
         )
         .route(&format!("{server}/secrets"), post(settings::create_secret))
         .route(
+            &format!("{server}/secrets/shown"),
+            post(settings::leave_secret),
+        )
+        .route(
             &format!("{server}/delete"),
             get(settings::ask_delete).post(settings::delete),
         )
@@ -227,6 +231,7 @@ fn dashboard_clients(client: &str) -> Router<Arc<App>> {
             get(grants::ask_delete).post(grants::delete),
         )
         .route(&format!("{client}/secrets"), post(secrets::create))
+        .route(&format!("{client}/secrets/shown"), post(show::leave))
         .route(
             &format!("{client}/secrets/rotate"),
             get(secrets::ask_rotate).post(secrets::rotate),
@@ -283,12 +288,16 @@ fn dashboard_operations() -> Router<Arc<App>> {
         .route("/dashboard/settings", get(settings::show))
         .route("/dashboard/settings/invitations", post(settings::invite))
         .route(
+            "/dashboard/settings/invitations/shown",
+            post(settings::leave_invitation),
+        )
+        .route(
             "/dashboard/settings/invitations/{id}/revoke",
             get(settings::ask_revoke_invitation).post(settings::revoke_invitation),
         )
         .route(
             "/dashboard/settings/admins/{id}/role",
-            post(settings::set_role),
+            get(dashboard::demote_admin::ask).post(settings::set_role),
         )
         .route(
             "/dashboard/settings/admins/{id}/reset",
@@ -313,6 +322,7 @@ fn dashboard_operations() -> Router<Arc<App>> {
 }
 
 fn dashboard_second_factor() -> Router<Arc<App>> {
+    use dashboard::factor_questions as questions;
     use dashboard::second_factor as page;
     let base = page::PAGE;
     Router::new()
@@ -324,7 +334,7 @@ fn dashboard_second_factor() -> Router<Arc<App>> {
         )
         .route(
             &format!("{base}/one-time-codes/remove"),
-            post(page::remove_one_time_codes),
+            get(questions::ask_remove_codes).post(page::remove_one_time_codes),
         )
         .route(
             &format!("{base}/passkeys/new"),
@@ -336,11 +346,11 @@ fn dashboard_second_factor() -> Router<Arc<App>> {
         )
         .route(
             &format!("{base}/passkeys/{{passkey}}/remove"),
-            post(dashboard::passkeys::remove),
+            get(questions::ask_remove_passkey).post(dashboard::passkeys::remove),
         )
         .route(
             &format!("{base}/recovery-codes"),
-            post(page::renew_recovery_codes),
+            get(questions::ask_renew).post(page::renew_recovery_codes),
         )
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jeton_core::{Client, McpServerId, SecretId, SecretState, TokensOf};
+use jeton_core::{Client, McpServerId, ScopeSet, SecretId, SecretState, TokensOf};
 
 use super::path;
 use super::show::assemble;
@@ -12,7 +12,7 @@ use crate::dashboard::still_works::last_token_of;
 use crate::dashboard::zone::Zone;
 use crate::dashboard::{Choice, Confirm, NotStopped, PageError, PageResult, SignedIn, html};
 use crate::directory::ClientEntry;
-use crate::service::{secrets, statistics};
+use crate::service::{Confirmation, secrets, statistics};
 
 /// What a client got in a day.
 pub(super) struct Usage {
@@ -266,6 +266,27 @@ pub(super) async fn disabling(
         cancel: path(&client.id),
         ..Confirm::default()
     })
+}
+
+/// Before a client that works now loses scopes on a server.
+pub(super) async fn narrowing(
+    app: &App,
+    client: &Client,
+    (lost, server): (&ScopeSet, &str),
+) -> Result<Option<Confirmation>, PageError> {
+    let usage = Usage::of(app, client).await?;
+    if usage.tokens == 0 || !client.is_enabled() {
+        return Ok(None);
+    }
+    let detail = format!(
+        "{} It loses {lost} on {server}: new tokens come without, and tools that need it refuse its calls. Tokens \
+         already issued keep it until they expire.",
+        usage.sentence
+    );
+    Ok(Some(Confirmation {
+        detail,
+        ..Confirmation::default()
+    }))
 }
 
 /// Before all tokens of a client are revoked.

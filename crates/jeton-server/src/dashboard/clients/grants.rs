@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
-use jeton_core::{ClientId, McpServerId, ScopeSet};
+use jeton_core::{Client, ClientId, McpServerId, ScopeSet};
 use serde::Deserialize;
 
 use super::consequences::{self, STALE, ask};
@@ -55,9 +55,17 @@ pub(crate) async fn put(
     let server_id: McpServerId = id(change.form.text("mcp_server_id"))?;
     let scopes = required_scopes(&change.form)?;
     if change.form.is_given_back() {
-        return again(&app, &change, (entry.client.id, server_id), &scopes).await;
+        let sent = (&scopes, Errors::given_back());
+        return again(&app, &change, (entry.client.id, server_id), sent).await;
     }
     let before = scopes_on(&entry, server_id);
+    let would_lose = before.as_ref().map(|before| without(before, &scopes));
+    if let Some(lost) = would_lose
+        && let Some(errors) = unconfirmed(&app, &change, (&entry.client, server_id), &lost).await?
+    {
+        let sent = (&scopes, errors);
+        return again(&app, &change, (entry.client.id, server_id), sent).await;
+    }
     let operator = &change.signed_in.operator;
     let between = (entry.client.id, server_id);
     match grants::put(
@@ -97,7 +105,31 @@ pub(crate) async fn put(
     }
 }
 
-/// The form that gives a grant these scopes.
+/// What has to be confirmed before a client loses scopes on a server.
+async fn unconfirmed(
+    app: &App,
+    change: &Change,
+    (client, server): (&Client, McpServerId),
+    lost: &ScopeSet,
+) -> Result<Option<Errors>, PageError> {
+    if lost.is_empty() || change.form.is_ticked("confirmed") {
+        return Ok(None);
+    }
+    let on = server_name(app, server);
+    let confirmation = consequences::narrowing(app, client, (lost, &on)).await?;
+    Ok(confirmation.map(|confirmation| {
+        let mut errors = Errors::default();
+        errors.confirmation = Some(confirmation);
+        errors
+    }))
+}
+
+fn without(scopes: &ScopeSet, others: &ScopeSet) -> ScopeSet {
+    let lost = scopes.iter().filter(|scope| !others.contains(scope));
+    lost.cloned().collect()
+}
+
+/// The form that gives a grant these scopes, whatever that takes away.
 fn grant_fields(
     server: McpServerId,
     version: i64,
@@ -106,6 +138,7 @@ fn grant_fields(
     let mut fields = vec![
         ("mcp_server_id", server.to_string()),
         ("version", version.to_string()),
+        ("confirmed", "yes".to_owned()),
     ];
     fields.extend(scopes.iter().map(|scope| ("scope", scope.to_string())));
     fields
@@ -134,25 +167,29 @@ pub(in crate::dashboard) fn seen(change: &Change) -> Result<Seen, PageError> {
     })
 }
 
-/// The client's page with what was ticked before the session ended.
+/// The client's page with what was ticked: before the session ended, or before it was confirmed.
 async fn again(
     app: &App,
     change: &Change,
     (client_id, server_id): (ClientId, McpServerId),
-    ticked: &ScopeSet,
+    (ticked, errors): (&ScopeSet, Errors),
 ) -> PageResult {
     let entry = find(app, &client_id.to_string()).await?;
     let server = mcp_servers::find(app, &server_id.to_string()).await?;
     let mut page = assemble(app, &change.signed_in, &entry).await?;
     let mut view = GrantView::new(&server, ticked, change.form.version()?);
-    view.errors = Errors::given_back();
+    let status = match errors.confirmation {
+        Some(_) => StatusCode::CONFLICT,
+        None => StatusCode::OK,
+    };
+    view.errors = errors;
     if scopes_on(&entry, server_id).is_some() {
         page.replace_grant(view);
     } else {
         page.new_grant = Some(view);
         page.page.has_sheet = true;
     }
-    html(StatusCode::OK, &page)
+    html(status, &page)
 }
 
 /// The client's page with what was ticked, beside what somebody else saved.

@@ -4,21 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use http::HeaderMap;
 use jeton_core::{McpServer, ScopeSet};
 
 use super::table::Refusal;
-use super::{ClientView, Tab, find, page};
+use super::{ClientView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::format::{When, grouped, when};
 use crate::dashboard::host_snippets::hosts;
+use crate::dashboard::new_secret::{self, CLIENT_SECRET, NewSecret, ShownQuery};
 use crate::dashboard::reveal;
 use crate::dashboard::snippet::Snippet;
 use crate::dashboard::view::{
     Named, ScopeView, SecretRow, chosen_scopes, scope_choices, secret_rows,
 };
-use crate::dashboard::{Errors, Page, PageError, PageResult, SignedIn};
+use crate::dashboard::{Change, Errors, Page, PageError, PageResult, SignedIn};
 use crate::directory::ClientEntry;
 use crate::service::{secrets, statistics};
 
@@ -27,7 +28,6 @@ use crate::service::{secrets, statistics};
 pub(super) struct ShowPage {
     pub(super) page: Page,
     pub(super) client: ClientView,
-    secret: Option<String>,
     issued: String,
     refused: String,
     last_issued: Option<When>,
@@ -111,14 +111,30 @@ impl GrantView {
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Query(query): Query<ShownQuery>,
     headers: HeaderMap,
     signed_in: SignedIn,
 ) -> PageResult {
     let entry = find(&app, &id).await?;
     let secret = reveal::take(&app, &signed_in, &headers, &id);
     let mut page = assemble(&app, &signed_in, &entry).await?;
-    page.secret = secret.as_ref().map(|secret| secret.expose().to_owned());
+    if let Some(secret) = &secret {
+        let action = format!("{}/secrets/shown", path(&id));
+        let sheet = (CLIENT_SECRET, id.as_str(), action);
+        page.page
+            .reveal(NewSecret::new(&app, &signed_in, sheet, (secret, &query))?);
+    }
     reveal::html(&app, secret.as_ref(), &page)
+}
+
+/// Leaves the sheet with a new secret.
+pub(crate) async fn leave(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let entry = find(&app, &id).await?;
+    new_secret::leave(&app, &change, &id, &path(&entry.client.id))
 }
 
 pub(super) async fn assemble(
@@ -138,7 +154,6 @@ pub(super) async fn assemble(
     Ok(ShowPage {
         page: page(signed_in, client),
         client: ClientView::of(app, entry, Tab::Overview),
-        secret: None,
         issued: grouped(tokens.issued),
         refused: grouped(tokens.refused),
         last_issued: activity.last_issued_at.map(|at| when(at, now)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use http::{HeaderMap, StatusCode};
 use jeton_core::{ClientSecret, McpServer, McpServerId, SecretOwner, SecretState, TokensOf};
 
@@ -12,6 +12,7 @@ use super::{ServerView, Tab, find, page, path};
 use crate::app::App;
 use crate::dashboard::clients::consequences::{STALE, not_stopped};
 use crate::dashboard::format::grouped_count;
+use crate::dashboard::new_secret::{self, NewSecret, SERVER_SECRET, ShownQuery};
 use crate::dashboard::reveal;
 use crate::dashboard::view::{SecretRow, secret_rows};
 use crate::dashboard::zone::Zone;
@@ -31,20 +32,25 @@ struct SettingsPage {
     own_issuer: String,
     issuer: String,
     secrets: Vec<SecretRow>,
-    secret: Option<String>,
 }
 
 /// `/dashboard/mcp-servers/{id}/settings`
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Query(query): Query<ShownQuery>,
     headers: HeaderMap,
     signed_in: SignedIn,
 ) -> PageResult {
     let server = find(&app, &id).await?;
     let secret = reveal::take(&app, &signed_in, &headers, &id);
     let mut page = assemble(&app, &signed_in, &server, ServerForm::of(&server)).await?;
-    page.secret = secret.as_ref().map(|secret| secret.expose().to_owned());
+    if let Some(secret) = &secret {
+        let action = format!("{}/secrets/shown", path(&server.id));
+        let sheet = (SERVER_SECRET, id.as_str(), action);
+        page.page
+            .reveal(NewSecret::new(&app, &signed_in, sheet, (secret, &query))?);
+    }
     reveal::html(&app, secret.as_ref(), &page)
 }
 
@@ -254,6 +260,17 @@ pub(crate) async fn create_secret(
     reveal::redirect(&app, signed_in, &server.id.to_string(), &path, &plain)
 }
 
+/// Leaves the sheet with a new secret.
+pub(crate) async fn leave_secret(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    change: Change,
+) -> PageResult {
+    let server = find(&app, &id).await?;
+    let settings = format!("{}/settings", path(&server.id));
+    new_secret::leave(&app, &change, &id, &settings)
+}
+
 /// Asks before the server is deleted.
 pub(crate) async fn ask_delete(
     State(app): State<Arc<App>>,
@@ -350,7 +367,6 @@ async fn assemble(
         own_issuer: server.own_issuer_url(app.issuer.as_str()),
         issuer: app.issuer.to_string(),
         secrets: secret_rows(secrets::list(app, owner).await?, app.clock.now()),
-        secret: None,
         server: ServerView::new(server, Tab::Settings),
     })
 }
