@@ -896,7 +896,10 @@ async fn an_admin_becomes_a_viewer_by_somebody_who_was_told_what_that_means() {
     let of_bob = format!("SELECT role FROM admin WHERE id = '{id}'");
     let of_bob = async || world.jeton.database().sql(&of_bob).await.trim().to_owned();
     assert_eq!(of_bob().await, "admin", "asked only");
-    let answer = world.admin.submit(&role, &role, &[("role", "viewer")]).await;
+    let answer = world
+        .admin
+        .submit(&role, &role, &[("role", "viewer")])
+        .await;
     assert_eq!(answer.status(), 303);
     assert_eq!(of_bob().await, "viewer");
     // There is nothing to ask about a viewer, and a viewer asks nothing.
