@@ -31,8 +31,8 @@ page.on("response", (response) => {
 // What can be activated, and a name for it that is the same on every page of its kind.
 // A secret is opened by a device with an app for it.
 const CONTROLS = "a[href]:not([href^='otpauth:']), button, summary, input:not([type=hidden]), select, textarea";
-async function controls() {
-  return page.evaluate((selector) => {
+async function controls(opened) {
+  return page.evaluate(([selector, opened]) => {
     for (const element of document.querySelectorAll("[data-walk]")) delete element.dataset.walk;
     const seen = new Set();
     const found = [];
@@ -53,6 +53,8 @@ async function controls() {
       const name = `${element.localName} ${element.type ?? ""} ${element.getAttribute("aria-label") ?? ""} ${words} ${element.name ?? ""}`;
       const kind = name.replace(/(m2m|res|sec|key|adm|inv)_[0-9a-z]{10,}/g, "$1_").replace(/…\S{4}|\b[A-Za-z0-9_-]{30,}\b/g, "…").replace(/[0-9]+/g, "#");
       const place = element.closest(".side, .crumbs, .skip") ? "every page" : "";
+      // What was opened once stays open on the way back, and with it what is inside.
+      if (element.localName === "summary" && opened.includes(kind)) element.parentElement.open = true;
       // Rows repeat: the first of a kind is enough.
       if (seen.has(kind)) continue;
       seen.add(kind);
@@ -64,7 +66,7 @@ async function controls() {
       found.push({ leaves, isAway, menu: element.closest("[popover]")?.id ?? "", index, place, key: kind, tag: element.localName, type: element.type ?? "", words });
     }
     return found;
-  }, CONTROLS);
+  }, [CONTROLS, opened]);
 }
 
 const kindOf = (path) => path.replace(/\?.*/, "").replace(/(m2m|res|sec|key|adm|inv)_[0-9a-z]+/g, "$1_").replace(/audit\/\d+/, "audit/#");
@@ -116,9 +118,10 @@ async function walk(view, roots) {
     for (let steps = 0; steps < 200; steps += 1) {
       // It lies over what is at the lower edge, and is gone with the next page.
       if (page.url() === here && await page.locator(".toast").count()) await page.goto(here);
-      const next = (await controls().catch(async () => {
+      const opened = [...done].filter((key) => key.startsWith(`${kindOf(path)} summary`)).map((key) => key.slice(kindOf(path).length + 1));
+      const next = (await controls(opened).catch(async () => {
         await page.goto(here);
-        return controls();
+        return controls(opened);
       })).find((control) => !done.has(`${control.place || kindOf(path)} ${control.key}`) && !LAST.test(control.words));
       if (!next && await page.locator("dialog:modal").count()) {
         await page.keyboard.press("Escape");

@@ -122,29 +122,7 @@ pub(crate) fn tip(error: &clap::Error) -> Option<String> {
             Some(format!("that is {verb} here"))
         }
         ErrorKind::UnknownArgument => {
-            let typed = text(ContextKind::InvalidArg)?;
-            let has = |flag: &str| {
-                let mut arguments = here.get_arguments().chain(root.get_arguments());
-                arguments.any(|argument| argument.get_long() == Some(flag))
-            };
-            let mut characters = typed.chars();
-            if characters.next() == Some('-')
-                && characters.next().is_some_and(|c| c.is_ascii_digit())
-            {
-                return Some(
-                    "a value does not begin with -; how long ago is written without it, like 1h"
-                        .to_owned(),
-                );
-            }
-            if typed.starts_with("m2m_") && has("client-id") {
-                return Some("a client's ID is given with --client-id".to_owned());
-            }
-            if !typed.starts_with('-') {
-                return value_tip(here, &path).map(str::to_owned);
-            }
-            let flags = FLAGS.iter().filter(|(words, _)| words.contains(&typed));
-            let flag = flags.map(|(_, flag)| *flag).find(|flag| has(flag))?;
-            Some(format!("that is --{flag} here"))
+            argument_tip(text(ContextKind::InvalidArg)?, (&root, here), &path)
         }
         ErrorKind::ArgumentConflict => {
             let same = text(ContextKind::InvalidArg) == text(ContextKind::PriorArg);
@@ -162,6 +140,28 @@ pub(crate) fn tip(error: &clap::Error) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What to type instead of an argument that is not known.
+fn argument_tip(typed: &str, (root, here): (&Command, &Command), path: &str) -> Option<String> {
+    let has = |flag: &str| {
+        let mut arguments = here.get_arguments().chain(root.get_arguments());
+        arguments.any(|argument| argument.get_long() == Some(flag))
+    };
+    let mut characters = typed.chars();
+    if characters.next() == Some('-') && characters.next().is_some_and(|c| c.is_ascii_digit()) {
+        let advice = "a value does not begin with -; how long ago is written without it, like 1h";
+        return Some(advice.to_owned());
+    }
+    if typed.starts_with("m2m_") && has("client-id") {
+        return Some("a client's ID is given with --client-id".to_owned());
+    }
+    if !typed.starts_with('-') {
+        return value_tip(here, path).map(str::to_owned);
+    }
+    let flags = FLAGS.iter().filter(|(words, _)| words.contains(&typed));
+    let flag = flags.map(|(_, flag)| *flag).find(|flag| has(flag))?;
+    Some(format!("that is --{flag} here"))
 }
 
 /// Where a value belongs that stands where none is taken.

@@ -59,8 +59,14 @@ pub(crate) async fn put(
         return again(&app, &change, (entry.client.id, server_id), sent).await;
     }
     let before = scopes_on(&entry, server_id);
-    let would_lose = before.as_ref().map(|before| without(before, &scopes));
-    if let Some(lost) = would_lose
+    // What somebody else saved is shown first.
+    let there = entry
+        .grants
+        .iter()
+        .find(|grant| grant.mcp_server_id == server_id);
+    let version = change.form.version()?;
+    let would_lose = there.filter(|grant| grant.version == version);
+    if let Some(lost) = would_lose.map(|grant| without(&grant.scopes, &scopes))
         && let Some(errors) = unconfirmed(&app, &change, (&entry.client, server_id), &lost).await?
     {
         let sent = (&scopes, errors);
