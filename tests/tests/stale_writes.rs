@@ -268,6 +268,7 @@ async fn the_openapi_document_wants_if_match_wherever_a_version_is_overwritten()
             "delete /api/v1/mcp-servers/{id}",
             "patch /api/v1/clients/{id}",
             "patch /api/v1/mcp-servers/{id}",
+            "post /api/v1/audit-checkpoint/rotate-key",
             "post /api/v1/clients/{client_id}/secrets/rotate",
             "post /api/v1/retired-urls/release",
             "post /api/v1/signing-keys/rotate",
